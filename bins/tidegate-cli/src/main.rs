@@ -1,0 +1,3 @@
+//! The `tidegate` command: parse, compose, exit code.
+
+fn main() {}

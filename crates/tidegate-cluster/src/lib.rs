@@ -1,0 +1,1 @@
+//! The Kubernetes applier: server-side apply, discovery, watch cache, many clusters.

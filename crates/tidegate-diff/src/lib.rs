@@ -1,0 +1,1 @@
+//! Structured merge diff, three-way diff, ignore rules, secret masking.

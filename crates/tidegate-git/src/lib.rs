@@ -1,0 +1,1 @@
+//! The Git source: mirrors, revisions and trees without a checkout.

@@ -1,0 +1,1 @@
+//! The Go dialects that manifests contain: semver constraints, globs, durations, quantities.

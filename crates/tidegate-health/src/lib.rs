@@ -1,0 +1,1 @@
+//! Health per kind and its aggregation.

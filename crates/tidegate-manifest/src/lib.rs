@@ -1,0 +1,1 @@
+//! Manifest modelling: objects, keys, origins, sync annotations, Argo CD document types, settings.

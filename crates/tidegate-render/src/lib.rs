@@ -1,0 +1,1 @@
+//! The Renderer trait, source detection, recorded read-set and plain directories.

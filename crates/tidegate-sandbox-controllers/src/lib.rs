@@ -1,0 +1,1 @@
+//! The simulated controllers of the sandbox, on a clock that tests control.

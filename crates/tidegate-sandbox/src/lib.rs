@@ -1,0 +1,1 @@
+//! The embedded targets: one Kubernetes API server with its controllers, on loopback.

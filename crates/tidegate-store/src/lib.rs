@@ -1,0 +1,1 @@
+//! Journal, inventory and history of syncs, embedded in one file.

@@ -1,0 +1,1 @@
+//! YAML and JSON exactly as Kubernetes' Go tools read and write them.
