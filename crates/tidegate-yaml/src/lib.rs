@@ -1,8 +1,22 @@
 //! YAML and JSON exactly as Kubernetes' Go tools read and write them.
 //!
-//! Lives here: the parser-event reader, the two scalar resolvers, the compact [`Node`] with byte
-//! spans, the readable emitter, serde in and out. Must not know: Kubernetes, files, async.
+//! Lives here: the scanner and parser by libyaml's rules, the two scalar resolvers, the compact
+//! [`Node`] with byte spans, the go-yaml emitter, canonical JSON, serde in and out. Must not know:
+//! Kubernetes, files, async.
 
+mod compose;
+mod error;
 mod node;
+mod number;
+mod options;
+mod parser;
+mod resolve;
+mod scanner;
+mod source;
+mod stream;
+mod timestamp;
 
+pub use error::{YamlError, YamlErrorKind, YamlErrors};
 pub use node::{Key, Node, Span, Value};
+pub use options::{DuplicateKeys, Limits, ParseOptions, Resolver};
+pub use stream::{Document, ParsedStream, parse_one, parse_stream};

@@ -61,9 +61,10 @@ impl Node {
     /// The entry under `key` with the place of its key.
     pub fn entry(&self, key: &str) -> Option<(&Key, &Node)> {
         match &self.value {
-            Value::Mapping(entries) => {
-                entries.iter().find(|(k, _)| &*k.text == key).map(|(k, n)| (k, n))
-            }
+            Value::Mapping(entries) => entries
+                .iter()
+                .find(|(k, _)| &*k.text == key)
+                .map(|(k, n)| (k, n)),
             Value::Null
             | Value::Bool(_)
             | Value::Number(_)
@@ -102,7 +103,10 @@ impl Node {
             Value::String(text) => serde_json::Value::String(text.to_string()),
             Value::Sequence(items) => items.iter().map(Node::to_json).collect(),
             Value::Mapping(entries) => serde_json::Value::Object(
-                entries.iter().map(|(k, n)| (k.text.to_string(), n.to_json())).collect(),
+                entries
+                    .iter()
+                    .map(|(k, n)| (k.text.to_string(), n.to_json()))
+                    .collect(),
             ),
         }
     }

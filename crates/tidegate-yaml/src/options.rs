@@ -1,0 +1,87 @@
+//! How to read a text: which resolver, which limits. Values only.
+
+/// How plain scalars become values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Resolver {
+    /// As `sigs.k8s.io/yaml` reads: YAML 1.1, `yes` is a boolean, `0644` is octal, dates are text.
+    #[default]
+    Kubernetes,
+    /// As kustomize reads resources: only `true` and `false` are booleans, dates are rewritten to
+    /// RFC 3339, `0o17` is octal too.
+    Kyaml,
+}
+
+/// What to do with a key that stands twice in one mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DuplicateKeys {
+    /// The document is refused.
+    Error,
+    /// The later one wins, as in non-strict `sigs.k8s.io/yaml`; each one is a warning.
+    #[default]
+    LastWins,
+}
+
+/// Upper bounds on what one stream may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the input, and bytes of text after alias expansion.
+    pub bytes: usize,
+    /// Nesting of collections.
+    pub depth: usize,
+    /// Nodes of the whole stream after alias expansion.
+    pub nodes: usize,
+    /// Documents of the stream.
+    pub documents: usize,
+}
+
+impl Limits {
+    /// Default for [`Limits::bytes`]: 32 MiB, three times Argo CD's cap on a whole directory.
+    pub const BYTES: usize = 32 << 20;
+    /// Default for [`Limits::depth`]; the deepest known CRD schemas stay under 100.
+    pub const DEPTH: usize = 256;
+    /// Default for [`Limits::nodes`].
+    pub const NODES: usize = 2_000_000;
+    /// Default for [`Limits::documents`].
+    pub const DOCUMENTS: usize = 50_000;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            bytes: Limits::BYTES,
+            depth: Limits::DEPTH,
+            nodes: Limits::NODES,
+            documents: Limits::DOCUMENTS,
+        }
+    }
+}
+
+/// How to read one stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParseOptions {
+    /// The scalar rules.
+    pub resolver: Resolver,
+    /// The bounds.
+    pub limits: Limits,
+    /// The rule for repeated keys.
+    pub duplicate_keys: DuplicateKeys,
+}
+
+impl ParseOptions {
+    /// As kustomize reads resources: its resolver, and repeated keys are an error.
+    pub fn kyaml() -> Self {
+        ParseOptions {
+            resolver: Resolver::Kyaml,
+            duplicate_keys: DuplicateKeys::Error,
+            ..ParseOptions::default()
+        }
+    }
+
+    /// As `sigs.k8s.io/yaml` reads strictly: repeated keys are an error.
+    pub fn strict() -> Self {
+        ParseOptions {
+            duplicate_keys: DuplicateKeys::Error,
+            ..ParseOptions::default()
+        }
+    }
+}
