@@ -189,6 +189,10 @@ impl<'t> Composer<'_, 't> {
         let node = match &raw.raw {
             Raw::Alias { name, target } => self.alias(name, *target, span),
             Raw::Scalar { .. } => self.scalar(id).map(|value| Node { value, span }),
+            Raw::FlowNothing => Ok(Node {
+                value: self.flow_nothing(),
+                span,
+            }),
             Raw::Sequence(items) => {
                 let items: Step<Vec<Node>> = items.iter().map(|item| self.node(*item)).collect();
                 items.map(|items| Node {
@@ -217,6 +221,14 @@ impl<'t> Composer<'_, 't> {
         let node = self.node(target);
         self.expanding.pop();
         node
+    }
+
+    /// Null; but kustomize writes it back as an empty string.
+    fn flow_nothing(&self) -> Value {
+        match self.options.resolver {
+            Resolver::Kubernetes => Value::Null,
+            Resolver::Kyaml => Value::String("".into()),
+        }
     }
 
     fn scalar(&mut self, id: RawId) -> Step<Value> {
@@ -354,7 +366,9 @@ impl<'t> Composer<'_, 't> {
                 items.iter().rev().copied().collect()
             }
             Raw::Sequence(items) => items.clone(),
-            Raw::Scalar { .. } | Raw::Mapping(_) | Raw::Alias { .. } => vec![value],
+            Raw::Scalar { .. } | Raw::FlowNothing | Raw::Mapping(_) | Raw::Alias { .. } => {
+                vec![value]
+            }
         };
         for source in sources {
             let raw = &document.nodes[source];
@@ -373,7 +387,7 @@ impl<'t> Composer<'_, 't> {
                     self.expanding.pop();
                     result?;
                 }
-                Raw::Scalar { .. } | Raw::Sequence(_) | Raw::Alias { .. } => {
+                Raw::Scalar { .. } | Raw::FlowNothing | Raw::Sequence(_) | Raw::Alias { .. } => {
                     let message = "map merge requires map or sequence of maps as the value";
                     self.report(YamlErrorKind::Merge, message.to_owned(), raw.span);
                 }
@@ -389,11 +403,12 @@ impl<'t> Composer<'_, 't> {
         self.count(span)?;
         let id = match &document.nodes[id].raw {
             Raw::Alias { target, .. } => *target,
-            Raw::Scalar { .. } | Raw::Sequence(_) | Raw::Mapping(_) => id,
+            Raw::Scalar { .. } | Raw::FlowNothing | Raw::Sequence(_) | Raw::Mapping(_) => id,
         };
         let raw = &document.nodes[id];
         let (text, plain) = match &raw.raw {
-            Raw::Scalar { text, plain } => (text, *plain),
+            Raw::Scalar { text, plain } => (&**text, *plain),
+            Raw::FlowNothing => ("", self.options.resolver == Resolver::Kubernetes),
             Raw::Sequence(_) | Raw::Mapping(_) | Raw::Alias { .. } => {
                 let message = format!("invalid map key: {}", self.excerpt(span));
                 self.report(YamlErrorKind::InvalidKey, message, span);
@@ -402,7 +417,7 @@ impl<'t> Composer<'_, 't> {
         };
         if !plain {
             return Ok(Some(Key {
-                text: Box::from(&**text),
+                text: Box::from(text),
                 span,
             }));
         }

@@ -4,7 +4,9 @@
 //! [`Node`] with byte spans, the go-yaml emitter, canonical JSON, serde in and out. Must not know:
 //! Kubernetes, files, async.
 
+mod canonical;
 mod compose;
+mod emit;
 mod error;
 mod node;
 mod number;
@@ -12,10 +14,14 @@ mod options;
 mod parser;
 mod resolve;
 mod scanner;
+mod serde;
 mod source;
 mod stream;
 mod timestamp;
 
+pub use self::serde::{from_slice, from_str, serialize};
+pub use canonical::canonical;
+pub use emit::{stream_to_string, to_string};
 pub use error::{YamlError, YamlErrorKind, YamlErrors};
 pub use node::{Key, Node, Span, Value};
 pub use options::{DuplicateKeys, Limits, ParseOptions, Resolver};

@@ -94,6 +94,34 @@ impl Node {
         }
     }
 
+    /// A node without places, from JSON.
+    pub fn from_json(json: &serde_json::Value) -> Node {
+        let value = match json {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(flag) => Value::Bool(*flag),
+            serde_json::Value::Number(number) => Value::Number(number.clone()),
+            serde_json::Value::String(text) => Value::String(text.as_str().into()),
+            serde_json::Value::Array(items) => {
+                Value::Sequence(items.iter().map(Node::from_json).collect())
+            }
+            serde_json::Value::Object(map) => Value::Mapping(
+                map.iter()
+                    .map(|(key, value)| {
+                        let key = Key {
+                            text: key.as_str().into(),
+                            span: Span::default(),
+                        };
+                        (key, Node::from_json(value))
+                    })
+                    .collect(),
+            ),
+        };
+        Node {
+            value,
+            span: Span::default(),
+        }
+    }
+
     /// The same value as JSON, without places.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {

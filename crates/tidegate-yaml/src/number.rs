@@ -57,17 +57,15 @@ pub(crate) fn float(text: &str) -> Option<f64> {
 /// A float as the number it becomes on its way through JSON: a whole one that fits 64 bits is an
 /// integer, because its JSON text has neither point nor exponent.
 pub(crate) fn from_float(value: f64) -> Option<Number> {
-    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
-    const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
-    if value.fract() == 0.0 {
-        if (-TWO_TO_63..TWO_TO_63).contains(&value) {
-            return Some(Number::from(value as i64));
+    /// From here on JSON text has an exponent.
+    const EXPONENT_FROM: f64 = 1e21;
+    if value.fract() == 0.0 && value.abs() < EXPONENT_FROM {
+        let digits = shortest(value).plain();
+        if let Ok(integer) = digits.parse::<i64>() {
+            return Some(Number::from(integer));
         }
-        // The JSON text holds the shortest digits, padded with zeros.
-        if (TWO_TO_63..TWO_TO_64).contains(&value)
-            && let Ok(digits) = shortest(value).plain().parse::<u64>()
-        {
-            return Some(Number::from(digits));
+        if let Ok(integer) = digits.parse::<u64>() {
+            return Some(Number::from(integer));
         }
     }
     Number::from_f64(value)

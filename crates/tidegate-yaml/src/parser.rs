@@ -18,6 +18,8 @@ pub(crate) enum Raw<'t> {
         text: Cow<'t, str>,
         plain: bool,
     },
+    /// Nothing inside brackets: `{a: , b}`.
+    FlowNothing,
     Sequence(Vec<RawId>),
     /// Keys and values in turn.
     Mapping(Vec<(RawId, RawId)>),
@@ -207,6 +209,10 @@ impl<'t> Parser<'t> {
             plain: true,
         };
         self.add(raw, Cow::Borrowed(""), at.to(at), at)
+    }
+
+    fn flow_empty(&mut self, at: Mark) -> Scan<RawId> {
+        self.add(Raw::FlowNothing, Cow::Borrowed(""), at.to(at), at)
     }
 
     fn node(&mut self, place: Place) -> Scan<RawId> {
@@ -471,7 +477,7 @@ impl<'t> Parser<'t> {
         let token = self.scanner.peek()?;
         let at = token.start;
         let key = if token.kind == TokenKind::Value || closes(&token.kind) {
-            self.empty(at)?
+            self.flow_empty(at)?
         } else {
             self.node(Place::Flow)?
         };
@@ -497,7 +503,7 @@ impl<'t> Parser<'t> {
                 return self.node(Place::Flow);
             }
         }
-        self.empty(at)
+        self.flow_empty(at)
     }
 
     fn flow_mapping(&mut self, start: Mark) -> Scan<(Raw<'t>, Span)> {
@@ -513,7 +519,7 @@ impl<'t> Parser<'t> {
                 let token = self.scanner.peek()?;
                 let at = token.start;
                 let key = if token.kind == TokenKind::Value || closes(&token.kind) {
-                    self.empty(at)?
+                    self.flow_empty(at)?
                 } else {
                     self.node(Place::Flow)?
                 };
@@ -522,7 +528,7 @@ impl<'t> Parser<'t> {
             } else {
                 let key = self.node(Place::Flow)?;
                 let at = self.scanner.peek()?.start;
-                let value = self.empty(at)?;
+                let value = self.flow_empty(at)?;
                 entries.push((key, value));
             }
         }

@@ -29,6 +29,12 @@ const CORE: &str = "tag:yaml.org,2002:";
 /// # Errors
 /// The message, when the tag forbids the text.
 pub(crate) fn resolve(resolver: Resolver, tag: &str, text: &str) -> Result<Scalar, String> {
+    // The non-specific tag `!` means text to go-yaml v2 and nothing to v3.
+    let tag = if tag == "!" && resolver == Resolver::Kyaml {
+        ""
+    } else {
+        tag
+    };
     let Some(core) = (if tag.is_empty() {
         Some("")
     } else {

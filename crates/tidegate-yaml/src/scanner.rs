@@ -384,10 +384,6 @@ impl<'t> Scanner<'t> {
     }
 
     fn fetch_stream_end(&mut self) -> Scan<()> {
-        if self.mark.column != 0 {
-            self.mark.column = 0;
-            self.mark.line += 1;
-        }
         self.unroll_indent(-1);
         self.remove_simple_key()?;
         self.simple_key_allowed = false;
