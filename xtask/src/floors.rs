@@ -49,7 +49,6 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("redb", &["tidegate-store"]),
     ("axum", &["tidegate-sandbox-kubernetes"]),
     ("petgraph", &["tidegate-graph"]),
-    ("saphyr-parser", &["tidegate-yaml"]),
 ];
 
 /// Crates below the doors: no IO, no async runtime.
