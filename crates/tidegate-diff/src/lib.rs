@@ -1,1 +1,11 @@
-//! Structured merge diff, three-way diff, ignore rules, secret masking.
+//! Structured merge diff, three-way diff, ignore rules, secret masking. Pure: no IO, no clock, no async.
+//!
+//! One code for the engine (plans, drift), the cluster applier and the embedded API server. Start at [`schema::Schema`]
+//! for types, [`managed::apply`] and [`managed::update`] for server-side apply, [`own`] for offline drift,
+//! [`changes`] for what people read.
+
+pub mod fieldset;
+pub mod managed;
+pub mod schema;
+pub mod typed;
+pub mod value;
