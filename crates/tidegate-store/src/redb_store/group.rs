@@ -159,7 +159,7 @@ fn conflict(
         let held = tables
             .get((table.as_str(), key.as_str()))
             .map_err(|error| redb_error(path, "read", error.into()))?;
-        if held.as_ref().map(|held| held.value()) != value.as_deref() {
+        if held.as_ref().map(::redb::AccessGuard::value) != value.as_deref() {
             let (table, key) = (table.clone(), key.clone());
             return Ok(Some(StoreError::Conflict { table, key }));
         }
