@@ -12,6 +12,7 @@ use crate::structural::Structural;
 #[derive(Debug)]
 pub(crate) struct CustomVersion {
     pub(crate) schema: Structural,
+    pub(crate) selectable: Vec<String>,
 }
 
 pub(crate) fn resource(_definition: &Value) -> Option<Resource> {
