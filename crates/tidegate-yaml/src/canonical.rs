@@ -85,3 +85,37 @@ fn write_string(text: &str, out: &mut String) {
     }
     out.push('"');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::canonical;
+
+    #[track_caller]
+    fn check(json: &str, expected: &str) {
+        assert_eq!(canonical(&serde_json::from_str(json).unwrap()), expected);
+    }
+
+    #[test]
+    fn numbers_are_printed_as_ecmascript_does() {
+        check(
+            "[1.0, -0.0, 1e21, 1e20, 1e-6, 1e-7, 333333333.33333329]",
+            "[1,0,1e+21,100000000000000000000,0.000001,1e-7,333333333.3333333]",
+        );
+        check(
+            "[4.50, 2e-3, 5e-324, 1.7976931348623157e308, 9007199254740993]",
+            "[4.5,0.002,5e-324,1.7976931348623157e+308,9007199254740993]",
+        );
+    }
+
+    #[test]
+    fn keys_sort_by_utf16_units() {
+        check(
+            r#"{"\ufb33":1,"😀":2,"é":3,"a":4,"\r":5}"#,
+            "{\"\\r\":5,\"a\":4,\"é\":3,\"😀\":2,\"\u{fb33}\":1}",
+        );
+        check(
+            r#""\u0001\"\\\/\u007f\u2028""#,
+            "\"\\u0001\\\"\\\\/\u{7f}\u{2028}\"",
+        );
+    }
+}

@@ -351,7 +351,7 @@ impl<'t> Scanner<'t> {
         let stale = key.mark.line < self.mark.line
             || self.mark.column.saturating_sub(key.mark.column) > SIMPLE_KEY_LENGTH;
         if stale && key.required {
-            return Err(Problem::new("could not find expected ':'", self.mark)
+            return Err(Problem::new("could not find expected ':'", key.mark)
                 .within("while scanning a simple key", key.mark));
         }
         Ok(stale)
@@ -377,7 +377,7 @@ impl<'t> Scanner<'t> {
         if let Some(key) = self.simple_keys.pop_if(|key| key.level == level)
             && key.required
         {
-            return Err(Problem::new("could not find expected ':'", self.mark)
+            return Err(Problem::new("could not find expected ':'", key.mark)
                 .within("while scanning a simple key", key.mark));
         }
         Ok(())

@@ -4,7 +4,7 @@ use crate::compose::{self, Budget};
 use crate::error::{YamlError, YamlErrorKind, YamlErrors};
 use crate::node::{Node, Span, Value};
 use crate::options::ParseOptions;
-use crate::parser::Parser;
+use crate::parser::{Parser, RawDocument};
 use crate::scanner::{Mark, Problem, Scanner};
 use crate::source::{self, Fault};
 
@@ -134,79 +134,81 @@ impl Reader<'_> {
                 self.error(YamlErrorKind::Limit, message, start.to(start));
                 return None;
             }
+            // A forbidden NUL looks like the end of the stream.
+            let cut_short = self.text.as_bytes().get(end.position) == Some(&0);
             match result {
-                Ok(None) => {
-                    // A forbidden NUL looks like the end.
-                    if self.report_fault(start, end) || end.position < self.text.len() {
+                Ok(None) if self.report_fault(start, end) || cut_short => {
+                    return self.resynchronise(end);
+                }
+                Ok(None) => return None,
+                Ok(Some(_)) if self.report_fault(start, end) => {
+                    if cut_short {
                         return self.resynchronise(end);
                     }
-                    return None;
                 }
                 Ok(Some(raw)) => {
-                    if self.report_fault(start, end) {
-                        if end.position < self.text.len() && self.text.as_bytes()[end.position] == 0
-                        {
-                            return self.resynchronise(end);
-                        }
-                        continue;
-                    }
-                    let composed = compose::compose(
-                        &raw,
-                        self.text,
-                        self.index,
-                        self.options,
-                        &mut self.budget,
-                    );
-                    let broken = !composed.errors.is_empty();
-                    let spent = composed
-                        .errors
-                        .iter()
-                        .any(|e| e.kind == YamlErrorKind::Limit)
-                        && (self.budget.nodes == 0);
-                    self.parsed.errors.extend(composed.errors);
-                    self.parsed.warnings.extend(composed.warnings);
-                    let empty = composed.root.value == Value::Null;
-                    if !broken && !empty {
-                        let span = start.to(Mark {
-                            position: composed.root.span.end as usize,
-                            ..start
-                        });
-                        self.parsed.documents.push(Document {
-                            root: composed.root,
-                            index: self.index,
-                            span,
-                        });
-                    }
-                    if broken || !empty {
-                        self.index += 1;
-                    }
-                    if spent {
+                    self.document(&raw, start);
+                    if self.budget.nodes == 0 {
                         return None;
                     }
                 }
                 Err(problem) => {
-                    let stop = if problem.mark.position > end.position {
-                        end
-                    } else {
-                        problem.mark
-                    };
-                    if !self.report_fault(start, end) {
-                        self.problem(problem);
-                    }
-                    // Never the place this document began at: that would read it again.
-                    let from = if stop.position <= start.position {
-                        self.after_line(start)?
-                    } else {
-                        stop
-                    };
-                    let next = self.resynchronise(from)?;
-                    return if parser.in_directives {
-                        self.resynchronise(self.after_line(next)?)
-                    } else {
-                        Some(next)
-                    };
+                    return self.after_problem(problem, start, end, parser.in_directives);
                 }
             }
+        }
+    }
+
+    /// Composes one document and keeps it when it is whole and not empty.
+    fn document(&mut self, raw: &RawDocument<'_>, start: Mark) {
+        let composed = compose::compose(raw, self.text, self.index, self.options, &mut self.budget);
+        let broken = !composed.errors.is_empty();
+        let empty = composed.root.value == Value::Null;
+        self.parsed.errors.extend(composed.errors);
+        self.parsed.warnings.extend(composed.warnings);
+        if !broken && !empty {
+            let end = Mark {
+                position: composed.root.span.end as usize,
+                ..start
+            };
+            self.parsed.documents.push(Document {
+                root: composed.root,
+                index: self.index,
+                span: start.to(end),
+            });
+        }
+        if broken || !empty {
+            self.index += 1;
+        }
+    }
+
+    /// Reports why a document could not be parsed, and finds the next one.
+    fn after_problem(
+        &mut self,
+        problem: Problem,
+        start: Mark,
+        end: Mark,
+        in_directives: bool,
+    ) -> Option<Mark> {
+        let stop = if problem.mark.position > end.position {
+            end
+        } else {
+            problem.mark
+        };
+        if !self.report_fault(start, end) {
+            self.problem(problem);
+        }
+        // Never the place this document began at: that would read it again.
+        let from = if stop.position <= start.position {
+            self.after_line(start)?
+        } else {
+            stop
+        };
+        let next = self.resynchronise(from)?;
+        if in_directives {
+            self.resynchronise(self.after_line(next)?)
+        } else {
+            Some(next)
         }
     }
 

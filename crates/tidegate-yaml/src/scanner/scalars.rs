@@ -336,10 +336,12 @@ impl<'t> Scanner<'t> {
             end = self.mark;
             if self.break_width(0) > 0 {
                 self.read_break(&mut leading);
-                end = self.mark;
+                if chomp != Chomp::Strip {
+                    end = self.mark;
+                }
             }
             let after = self.block_breaks(&mut indent, &mut trailing, start)?;
-            if !trailing.is_empty() {
+            if chomp == Chomp::Keep && !trailing.is_empty() {
                 end = after;
             }
         }
