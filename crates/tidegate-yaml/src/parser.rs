@@ -1,4 +1,4 @@
-//! Tokens to a raw tree of one document: libyaml's grammar, by recursive descent over an arena.
+//! Tokens to a raw tree of one document: libyaml's grammar, with an explicit stack and an arena.
 //! Scalars stay unresolved text here; aliases stay links.
 
 use std::borrow::Cow;
@@ -53,6 +53,69 @@ enum Place {
     MappingEntry,
     /// Inside brackets.
     Flow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Collection {
+    /// A sequence that is the value of a key and stands at the key's own column.
+    IndentlessSequence,
+    BlockSequence,
+    BlockMapping,
+    FlowSequence,
+    FlowMapping,
+    /// One entry without braces inside a flow sequence.
+    Pair,
+}
+
+/// A collection whose end has not come yet. Keys and values of mappings stand in turn.
+#[derive(Debug)]
+struct Frame {
+    collection: Collection,
+    id: RawId,
+    start: Mark,
+    children: Vec<RawId>,
+    /// The key at hand had no colon and no `?`: it has no value either.
+    bare_key: bool,
+}
+
+impl Frame {
+    fn new(collection: Collection, id: RawId, start: Mark) -> Self {
+        Frame {
+            collection,
+            id,
+            start,
+            children: Vec::new(),
+            bare_key: false,
+        }
+    }
+
+    fn wants_value(&self) -> bool {
+        !self.children.len().is_multiple_of(2)
+    }
+
+    fn into_raw<'t>(self) -> Raw<'t> {
+        match self.collection {
+            Collection::IndentlessSequence
+            | Collection::BlockSequence
+            | Collection::FlowSequence => Raw::Sequence(self.children),
+            Collection::BlockMapping | Collection::FlowMapping | Collection::Pair => {
+                let (pairs, _) = self.children.as_chunks::<2>();
+                Raw::Mapping(pairs.iter().map(|[key, value]| (*key, *value)).collect())
+            }
+        }
+    }
+}
+
+/// What the innermost open collection needs.
+enum Step {
+    /// A node of that place.
+    Child(Place),
+    /// A single pair, begun at the mark.
+    Pair(Mark),
+    /// Nothing stood where a node could.
+    Nothing(RawId),
+    /// It is complete.
+    Done(Span),
 }
 
 /// Reads documents one after the other.
@@ -215,36 +278,110 @@ impl<'t> Parser<'t> {
         self.add(Raw::FlowNothing, Cow::Borrowed(""), at.to(at), at)
     }
 
+    /// A node with all that is in it. Nesting costs heap, not stack.
     fn node(&mut self, place: Place) -> Scan<RawId> {
+        let mut open: Vec<Frame> = Vec::new();
+        let mut next = Step::Child(place);
+        loop {
+            let complete = match next {
+                Step::Child(place) => self.begin(place, &mut open)?,
+                Step::Pair(start) => {
+                    let id = self.flow_empty(start)?;
+                    open.push(Frame::new(Collection::Pair, id, start));
+                    None
+                }
+                Step::Nothing(id) => Some(id),
+                Step::Done(span) => open.pop().map(|frame| {
+                    let id = frame.id;
+                    self.nodes[id].span = span;
+                    self.nodes[id].raw = frame.into_raw();
+                    id
+                }),
+            };
+            let Some(frame) = open.last_mut() else {
+                return complete.ok_or_else(|| {
+                    Problem::new("did not find expected node content", self.scanner.mark())
+                });
+            };
+            frame.children.extend(complete);
+            next = self.step(frame)?;
+        }
+    }
+
+    /// Begins a node: a leaf is complete at once, a collection is pushed.
+    fn begin(&mut self, place: Place, open: &mut Vec<Frame>) -> Scan<Option<RawId>> {
         let token = self.scanner.peek()?;
         let first = token.start;
         if let TokenKind::Alias(name) = token.kind {
-            let (start, end) = (token.start, token.end);
-            let Some(&target) = self.anchors.get(name) else {
-                let message = format!("unknown anchor '{name}' referenced");
-                let mut problem = Problem::new("", start);
-                problem.message = Cow::Owned(message);
-                return Err(problem);
-            };
-            self.scanner.take()?;
-            return self.add(
-                Raw::Alias { name, target },
-                Cow::Borrowed(""),
-                start.to(end),
-                start,
-            );
+            let end = token.end;
+            return self.alias(name, first, end).map(Some);
         }
         let (anchor, tag) = self.properties()?;
-        // The place is kept in the arena before its children, so that an anchor can be seen there.
-        let id = self.add(Raw::Sequence(Vec::new()), tag, first.to(first), first)?;
+        let properties = anchor.is_some() || !tag.is_empty();
+        let tagged = !tag.is_empty();
+        // The node is known by its anchor before its content is read.
+        let id = self.add(Raw::FlowNothing, tag, first.to(first), first)?;
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, id);
         }
-        let tagged = !self.nodes[id].tag.is_empty();
-        let (raw, span) = self.content(place, first, anchor.is_some() || tagged, tagged)?;
-        self.nodes[id].raw = raw;
-        self.nodes[id].span = span;
-        Ok(id)
+        let token = self.scanner.peek()?;
+        let (start, end) = (token.start, token.end);
+        let block = place != Place::Flow;
+        let collection = match token.kind {
+            TokenKind::Scalar(..) => {
+                let TokenKind::Scalar(text, style) = self.scanner.take()?.kind else {
+                    return Ok(Some(id));
+                };
+                self.nodes[id].raw = Raw::Scalar {
+                    text,
+                    plain: style == Style::Plain || tagged,
+                };
+                self.nodes[id].span = start.to(end);
+                return Ok(Some(id));
+            }
+            TokenKind::BlockEntry if place == Place::MappingEntry => {
+                open.push(Frame::new(Collection::IndentlessSequence, id, start));
+                return Ok(None);
+            }
+            TokenKind::FlowSequenceStart => Collection::FlowSequence,
+            TokenKind::FlowMappingStart => Collection::FlowMapping,
+            TokenKind::BlockSequenceStart if block => Collection::BlockSequence,
+            TokenKind::BlockMappingStart if block => Collection::BlockMapping,
+            _ if properties => {
+                self.nodes[id].raw = Raw::Scalar {
+                    text: Cow::Borrowed(""),
+                    plain: true,
+                };
+                return Ok(Some(id));
+            }
+            _ => {
+                let context = if block {
+                    "while parsing a block node"
+                } else {
+                    "while parsing a flow node"
+                };
+                return Err(Problem::new("did not find expected node content", start)
+                    .within(context, first));
+            }
+        };
+        self.scanner.take()?;
+        open.push(Frame::new(collection, id, start));
+        Ok(None)
+    }
+
+    fn alias(&mut self, name: &'t str, start: Mark, end: Mark) -> Scan<RawId> {
+        let Some(&target) = self.anchors.get(name) else {
+            let mut problem = Problem::new("", start);
+            problem.message = Cow::Owned(format!("unknown anchor '{name}' referenced"));
+            return Err(problem);
+        };
+        self.scanner.take()?;
+        self.add(
+            Raw::Alias { name, target },
+            Cow::Borrowed(""),
+            start.to(end),
+            start,
+        )
     }
 
     /// An anchor and a tag, in either order.
@@ -284,145 +421,84 @@ impl<'t> Parser<'t> {
         Ok(Cow::Owned(format!("{prefix}{suffix}")))
     }
 
-    /// The node itself, after its properties.
-    fn content(
-        &mut self,
-        place: Place,
-        first: Mark,
-        has_properties: bool,
-        tagged: bool,
-    ) -> Scan<(Raw<'t>, Span)> {
-        let token = self.scanner.peek()?;
-        let (start, end) = (token.start, token.end);
-        match token.kind {
-            TokenKind::BlockEntry if place == Place::MappingEntry => {
-                self.indentless_sequence(start)
-            }
-            TokenKind::Scalar(..) => {
-                let TokenKind::Scalar(text, style) = self.scanner.take()?.kind else {
-                    return Err(Problem::new("did not find expected node content", start));
-                };
-                let plain = style == Style::Plain || tagged;
-                Ok((Raw::Scalar { text, plain }, start.to(end)))
-            }
-            TokenKind::FlowSequenceStart => self.flow_sequence(start),
-            TokenKind::FlowMappingStart => self.flow_mapping(start),
-            TokenKind::BlockSequenceStart if place != Place::Flow => self.block_sequence(start),
-            TokenKind::BlockMappingStart if place != Place::Flow => self.block_mapping(start),
-            _ if has_properties => {
-                let raw = Raw::Scalar {
-                    text: Cow::Borrowed(""),
-                    plain: true,
-                };
-                Ok((raw, first.to(first)))
-            }
-            _ => {
-                let context = match place {
-                    Place::Flow => "while parsing a flow node",
-                    Place::Block | Place::MappingEntry => "while parsing a block node",
-                };
-                Err(Problem::new("did not find expected node content", start)
-                    .within(context, first))
-            }
+    /// What an open collection needs next.
+    fn step(&mut self, frame: &mut Frame) -> Scan<Step> {
+        match frame.collection {
+            Collection::IndentlessSequence => self.indentless_sequence(frame),
+            Collection::BlockSequence => self.block_sequence(frame),
+            Collection::BlockMapping => self.block_mapping(frame),
+            Collection::FlowSequence => self.flow_sequence(frame),
+            Collection::FlowMapping => self.flow_mapping(frame),
+            Collection::Pair => self.pair(frame),
         }
     }
 
-    fn end_of(&self, id: RawId) -> u32 {
-        self.nodes[id].span.end
-    }
-
-    /// The span of a block collection: to the end of its last child.
-    fn block_span(&self, start: Mark, last: Option<RawId>) -> Span {
-        let mut span = start.to(start);
-        if let Some(last) = last {
-            span.end = span.end.max(self.end_of(last));
+    /// The end of a block collection: where its last child ends.
+    fn block_end(&self, frame: &Frame) -> Step {
+        let mut span = frame.start.to(frame.start);
+        if let Some(&last) = frame.children.last() {
+            span.end = span.end.max(self.nodes[last].span.end);
         }
-        span
+        Step::Done(span)
     }
 
-    fn indentless_sequence(&mut self, start: Mark) -> Scan<(Raw<'t>, Span)> {
-        let mut items = Vec::new();
-        while matches!(self.scanner.peek()?.kind, TokenKind::BlockEntry) {
-            let end = self.scanner.take()?.end;
-            let item = match self.scanner.peek()?.kind {
-                TokenKind::BlockEntry | TokenKind::Key | TokenKind::Value | TokenKind::BlockEnd => {
-                    self.empty(end)?
-                }
-                _ => self.node(Place::Block)?,
-            };
-            items.push(item);
+    fn indentless_sequence(&mut self, frame: &Frame) -> Scan<Step> {
+        if self.scanner.peek()?.kind != TokenKind::BlockEntry {
+            return Ok(self.block_end(frame));
         }
-        let span = self.block_span(start, items.last().copied());
-        Ok((Raw::Sequence(items), span))
-    }
-
-    fn block_sequence(&mut self, start: Mark) -> Scan<(Raw<'t>, Span)> {
-        self.scanner.take()?;
-        let mut items = Vec::new();
-        loop {
-            let token = self.scanner.peek()?;
-            let at = token.start;
-            match token.kind {
-                TokenKind::BlockEntry => {
-                    let end = self.scanner.take()?.end;
-                    let item = match self.scanner.peek()?.kind {
-                        TokenKind::BlockEntry | TokenKind::BlockEnd => self.empty(end)?,
-                        _ => self.node(Place::Block)?,
-                    };
-                    items.push(item);
-                }
-                TokenKind::BlockEnd => {
-                    self.scanner.take()?;
-                    let span = self.block_span(start, items.last().copied());
-                    return Ok((Raw::Sequence(items), span));
-                }
-                _ => {
-                    return Err(Problem::new("did not find expected '-' indicator", at)
-                        .within(BLOCK_COLLECTION, start));
-                }
-            }
-        }
-    }
-
-    fn block_mapping(&mut self, start: Mark) -> Scan<(Raw<'t>, Span)> {
-        self.scanner.take()?;
-        let mut entries = Vec::new();
-        loop {
-            let token = self.scanner.peek()?;
-            let at = token.start;
-            match token.kind {
-                TokenKind::Key => {
-                    let end = self.scanner.take()?.end;
-                    let key = self.block_entry_node(end)?;
-                    let token = self.scanner.peek()?;
-                    let at = token.start;
-                    let value = if token.kind == TokenKind::Value {
-                        let end = self.scanner.take()?.end;
-                        self.block_entry_node(end)?
-                    } else {
-                        self.empty(at)?
-                    };
-                    entries.push((key, value));
-                }
-                TokenKind::BlockEnd => {
-                    self.scanner.take()?;
-                    let span = self.block_span(start, entries.last().map(|(_, value)| *value));
-                    return Ok((Raw::Mapping(entries), span));
-                }
-                _ => {
-                    return Err(
-                        Problem::new("did not find expected key", at).within(BLOCK_MAPPING, start)
-                    );
-                }
-            }
-        }
-    }
-
-    /// A key or a value of a block mapping, which may be nothing.
-    fn block_entry_node(&mut self, after: Mark) -> Scan<RawId> {
+        let end = self.scanner.take()?.end;
         match self.scanner.peek()?.kind {
-            TokenKind::Key | TokenKind::Value | TokenKind::BlockEnd => self.empty(after),
-            _ => self.node(Place::MappingEntry),
+            TokenKind::BlockEntry | TokenKind::Key | TokenKind::Value | TokenKind::BlockEnd => {
+                self.empty(end).map(Step::Nothing)
+            }
+            _ => Ok(Step::Child(Place::Block)),
+        }
+    }
+
+    fn block_sequence(&mut self, frame: &Frame) -> Scan<Step> {
+        let token = self.scanner.peek()?;
+        let at = token.start;
+        match token.kind {
+            TokenKind::BlockEntry => {
+                let end = self.scanner.take()?.end;
+                match self.scanner.peek()?.kind {
+                    TokenKind::BlockEntry | TokenKind::BlockEnd => {
+                        self.empty(end).map(Step::Nothing)
+                    }
+                    _ => Ok(Step::Child(Place::Block)),
+                }
+            }
+            TokenKind::BlockEnd => {
+                self.scanner.take()?;
+                Ok(self.block_end(frame))
+            }
+            _ => Err(Problem::new("did not find expected '-' indicator", at)
+                .within(BLOCK_COLLECTION, frame.start)),
+        }
+    }
+
+    fn block_mapping(&mut self, frame: &Frame) -> Scan<Step> {
+        let token = self.scanner.peek()?;
+        let at = token.start;
+        match (&token.kind, frame.wants_value()) {
+            (TokenKind::Value, true) | (TokenKind::Key, false) => {
+                let end = self.scanner.take()?.end;
+                match self.scanner.peek()?.kind {
+                    TokenKind::Key | TokenKind::Value | TokenKind::BlockEnd => {
+                        self.empty(end).map(Step::Nothing)
+                    }
+                    _ => Ok(Step::Child(Place::MappingEntry)),
+                }
+            }
+            (_, true) => self.empty(at).map(Step::Nothing),
+            (TokenKind::BlockEnd, false) => {
+                self.scanner.take()?;
+                Ok(self.block_end(frame))
+            }
+            (_, false) => {
+                Err(Problem::new("did not find expected key", at)
+                    .within(BLOCK_MAPPING, frame.start))
+            }
         }
     }
 
@@ -449,90 +525,78 @@ impl<'t> Parser<'t> {
         Ok(true)
     }
 
-    fn flow_sequence(&mut self, start: Mark) -> Scan<(Raw<'t>, Span)> {
-        self.scanner.take()?;
-        let mut items = Vec::new();
+    fn flow_sequence(&mut self, frame: &Frame) -> Scan<Step> {
         let refusal = "did not find expected ',' or ']'";
         let close = TokenKind::FlowSequenceEnd;
-        while self.next_flow_entry(items.is_empty(), &close, refusal, (FLOW_SEQUENCE, start))? {
-            let token = self.scanner.peek()?;
-            let at = token.start;
-            let item = if token.kind == TokenKind::Key {
-                self.scanner.take()?;
-                self.single_pair(at)?
-            } else {
-                self.node(Place::Flow)?
-            };
-            items.push(item);
+        let first = frame.children.is_empty();
+        if !self.next_flow_entry(first, &close, refusal, (FLOW_SEQUENCE, frame.start))? {
+            let end = self.scanner.take()?.end;
+            return Ok(Step::Done(frame.start.to(end)));
         }
-        let end = self.scanner.take()?.end;
-        Ok((Raw::Sequence(items), start.to(end)))
+        let token = self.scanner.peek()?;
+        if token.kind == TokenKind::Key {
+            let start = token.start;
+            self.scanner.take()?;
+            return Ok(Step::Pair(start));
+        }
+        Ok(Step::Child(Place::Flow))
     }
 
     /// `[a: b]`: a mapping of one entry inside a sequence.
-    fn single_pair(&mut self, start: Mark) -> Scan<RawId> {
-        let closes = |kind: &TokenKind<'_>| {
-            matches!(kind, TokenKind::FlowEntry | TokenKind::FlowSequenceEnd)
-        };
-        let token = self.scanner.peek()?;
-        let at = token.start;
-        let key = if token.kind == TokenKind::Value || closes(&token.kind) {
-            self.flow_empty(at)?
-        } else {
-            self.node(Place::Flow)?
-        };
-        let value = self.flow_value(closes)?;
-        let mut span = start.to(start);
-        span.end = span.end.max(self.end_of(value));
-        self.add(
-            Raw::Mapping(vec![(key, value)]),
-            Cow::Borrowed(""),
-            span,
-            start,
-        )
+    fn pair(&mut self, frame: &Frame) -> Scan<Step> {
+        match frame.children.len() {
+            0 => self.flow_key(&TokenKind::FlowSequenceEnd),
+            1 => self.flow_value(&TokenKind::FlowSequenceEnd),
+            _ => Ok(self.block_end(frame)),
+        }
     }
 
-    fn flow_value(&mut self, closes: impl Fn(&TokenKind<'_>) -> bool) -> Scan<RawId> {
+    fn flow_mapping(&mut self, frame: &mut Frame) -> Scan<Step> {
+        let refusal = "did not find expected ',' or '}'";
+        let close = TokenKind::FlowMappingEnd;
+        if frame.wants_value() {
+            if frame.bare_key {
+                let at = self.scanner.peek()?.start;
+                return self.flow_empty(at).map(Step::Nothing);
+            }
+            return self.flow_value(&close);
+        }
+        let first = frame.children.is_empty();
+        if !self.next_flow_entry(first, &close, refusal, (FLOW_MAPPING, frame.start))? {
+            let end = self.scanner.take()?.end;
+            return Ok(Step::Done(frame.start.to(end)));
+        }
+        frame.bare_key = self.scanner.peek()?.kind != TokenKind::Key;
+        if frame.bare_key {
+            return Ok(Step::Child(Place::Flow));
+        }
+        self.scanner.take()?;
+        self.flow_key(&close)
+    }
+
+    /// A key in brackets, which may be nothing.
+    fn flow_key(&mut self, close: &TokenKind<'t>) -> Scan<Step> {
+        let token = self.scanner.peek()?;
+        let at = token.start;
+        if matches!(token.kind, TokenKind::Value | TokenKind::FlowEntry) || token.kind == *close {
+            self.flow_empty(at).map(Step::Nothing)
+        } else {
+            Ok(Step::Child(Place::Flow))
+        }
+    }
+
+    /// The value of a key in brackets, which may be missing with its colon.
+    fn flow_value(&mut self, close: &TokenKind<'t>) -> Scan<Step> {
         let token = self.scanner.peek()?;
         let mut at = token.start;
         if token.kind == TokenKind::Value {
             self.scanner.take()?;
             let token = self.scanner.peek()?;
             at = token.start;
-            if !closes(&token.kind) {
-                return self.node(Place::Flow);
+            if token.kind != TokenKind::FlowEntry && token.kind != *close {
+                return Ok(Step::Child(Place::Flow));
             }
         }
-        self.flow_empty(at)
-    }
-
-    fn flow_mapping(&mut self, start: Mark) -> Scan<(Raw<'t>, Span)> {
-        self.scanner.take()?;
-        let mut entries = Vec::new();
-        let refusal = "did not find expected ',' or '}'";
-        let close = TokenKind::FlowMappingEnd;
-        let closes =
-            |kind: &TokenKind<'_>| matches!(kind, TokenKind::FlowEntry | TokenKind::FlowMappingEnd);
-        while self.next_flow_entry(entries.is_empty(), &close, refusal, (FLOW_MAPPING, start))? {
-            if self.scanner.peek()?.kind == TokenKind::Key {
-                self.scanner.take()?;
-                let token = self.scanner.peek()?;
-                let at = token.start;
-                let key = if token.kind == TokenKind::Value || closes(&token.kind) {
-                    self.flow_empty(at)?
-                } else {
-                    self.node(Place::Flow)?
-                };
-                let value = self.flow_value(closes)?;
-                entries.push((key, value));
-            } else {
-                let key = self.node(Place::Flow)?;
-                let at = self.scanner.peek()?.start;
-                let value = self.flow_empty(at)?;
-                entries.push((key, value));
-            }
-        }
-        let end = self.scanner.take()?.end;
-        Ok((Raw::Mapping(entries), start.to(end)))
+        self.flow_empty(at).map(Step::Nothing)
     }
 }

@@ -287,16 +287,28 @@ fn limits_hold() {
     }
 }
 
+/// Bytes of stack the deepest document may take: half of what a thread has by default.
+const STACK: usize = 1 << 20;
+
 #[test]
-fn the_deepest_allowed_document_is_read_and_dropped() {
+fn the_deepest_allowed_document_fits_a_small_stack() {
     let depth = Limits::DEPTH - 1;
-    for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", "")] {
-        let text = format!("{}1{}\n", open.repeat(depth), close.repeat(depth));
-        let parsed = parse(&text);
-        assert_eq!(parsed.errors, [], "{open}");
-        let json = parsed.documents[0].root.to_json();
-        assert_eq!(tidegate_yaml::canonical(&json).matches('1').count(), 1);
-        assert!(tidegate_yaml::to_string(&json).contains('1'));
+    for (open, close) in [("[", "]"), ("{a: ", "}"), ("- ", ""), ("[a: ", "]")] {
+        let levels = if open == "[a: " { depth / 2 } else { depth };
+        let text = format!("{}1{}\n", open.repeat(levels), close.repeat(levels));
+        let work = move || {
+            let parsed = parse(&text);
+            assert_eq!(parsed.errors, [], "{open}");
+            let json = parsed.documents[0].root.to_json();
+            assert_eq!(tidegate_yaml::canonical(&json).matches('1').count(), 1);
+            assert!(tidegate_yaml::to_string(&json).contains('1'));
+        };
+        std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn(work)
+            .unwrap()
+            .join()
+            .unwrap();
     }
 }
 
