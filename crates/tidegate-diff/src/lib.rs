@@ -6,6 +6,8 @@
 
 pub mod fieldset;
 pub mod managed;
+pub mod merge_patch;
 pub mod schema;
+pub mod strategic;
 pub mod typed;
 pub mod value;
