@@ -40,6 +40,8 @@ pub struct Graph {
     /// Vertices 0..nodes are the nodes, those after them the barriers behind each group.
     pub(crate) links: DiGraph<(), Link>,
     pub(crate) by_key: Vec<NodeId>,
+    /// References between prune tasks, those against their waves too: deletion has other waves.
+    pub(crate) prune_links: Vec<(NodeId, NodeId)>,
     pub(crate) options: GraphOptions,
 }
 

@@ -25,6 +25,7 @@
 mod cycle;
 mod diagnose;
 mod graph;
+mod index;
 mod kinds;
 mod node;
 mod picture;

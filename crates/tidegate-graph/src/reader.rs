@@ -10,12 +10,15 @@ use crate::{Relation, Strength};
 /// Most references that one object may make; the rest is dropped with a warning.
 pub const MAX_REFERENCES_PER_OBJECT: usize = 4_096;
 
+/// Most mentions that one object passes on to its readers; the rest is dropped.
+pub(crate) const MAX_MENTIONS_PER_OBJECT: usize = 64;
+
 /// Reads what objects of some kinds refer to, and what they bring about beside themselves.
 ///
 /// A reader must be pure: the same view gives the same references.
 pub trait ReferenceReader: Send + Sync {
     /// Says what `view` needs and provides.
-    fn read(&self, view: &View<'_>, found: &mut References<'_>);
+    fn read<'a>(&self, view: &View<'a>, found: &mut References<'a>);
 }
 
 /// One object, as a reader sees it.
@@ -37,6 +40,11 @@ impl<'a> View<'a> {
             .get("labels")?
             .get(name)?
             .as_str()
+    }
+
+    /// `Kind namespace/name`, for people.
+    pub fn short(&self) -> String {
+        self.key.short()
     }
 
     /// Whether the object is exactly `kind` of `group`.
@@ -71,6 +79,43 @@ pub enum Place<'a> {
     Anywhere(Cow<'a, str>),
 }
 
+impl<'a> Identity<'a> {
+    /// `kind` of `group`, named `name`, in `place`.
+    pub fn new(
+        group: impl Into<Cow<'a, str>>,
+        kind: impl Into<Cow<'a, str>>,
+        place: Place<'a>,
+        name: impl Into<Cow<'a, str>>,
+    ) -> Self {
+        Self {
+            group: Some(group.into()),
+            kind: kind.into(),
+            place,
+            name: name.into(),
+        }
+    }
+
+    /// A Kafka topic, by its name in Kafka.
+    pub fn topic(name: impl Into<Cow<'a, str>>, near: impl Into<Cow<'a, str>>) -> Self {
+        Self::new(SYNTHETIC, "topic", Place::Anywhere(near.into()), name)
+    }
+
+    /// `Secret shop/tls`, for people.
+    pub(crate) fn words(&self) -> String {
+        match &self.place {
+            Place::Cluster => format!("{} {}", self.kind, self.name),
+            Place::Namespace(ns) | Place::Nearest(ns) | Place::Anywhere(ns) if ns.is_empty() => {
+                format!("{} {}", self.kind, self.name)
+            }
+            Place::Namespace(ns) => format!("{} {ns}/{}", self.kind, self.name),
+            Place::Nearest(_) | Place::Anywhere(_) => format!("{} {}", self.kind, self.name),
+        }
+    }
+}
+
+/// The group of things that are no objects themselves: topics, and later streams.
+pub(crate) const SYNTHETIC: &str = "tidegate.dev/name";
+
 /// One thing that an object needs.
 #[derive(Clone, Debug)]
 pub struct Need<'a> {
@@ -90,6 +135,7 @@ pub struct References<'a> {
     pub(crate) needs: Vec<Need<'a>>,
     pub(crate) provides: Vec<Identity<'a>>,
     pub(crate) needed_by: Vec<Need<'a>>,
+    pub(crate) mentions: Vec<Need<'a>>,
     pub(crate) is_truncated: bool,
 }
 
@@ -112,6 +158,13 @@ impl<'a> References<'a> {
     pub fn provide(&mut self, identity: Identity<'a>) {
         if self.has_room() {
             self.provides.push(identity);
+        }
+    }
+
+    /// Whoever reads the object needs this (a topic that a ConfigMap names).
+    pub fn mention(&mut self, need: Need<'a>) {
+        if self.mentions.len() < MAX_MENTIONS_PER_OBJECT {
+            self.mentions.push(need);
         }
     }
 

@@ -70,6 +70,8 @@ pub enum Relation {
     Gateway,
     /// Is a part of the application or project.
     Project,
+    /// Names it by kind and name in a field that no reader knows.
+    Reference,
     /// A relation of a reader outside this crate, in words: "takes the ARN of".
     Other(Cow<'static, str>),
 }
@@ -107,6 +109,7 @@ impl Relation {
             Relation::Template => "template",
             Relation::Gateway => "gateway",
             Relation::Project => "project",
+            Relation::Reference => "reference",
             Relation::Other(words) => words,
         }
     }
@@ -142,6 +145,7 @@ impl Relation {
             Relation::Template => "is made from",
             Relation::Gateway => "is routed by",
             Relation::Project => "is part of",
+            Relation::Reference => "refers to",
             Relation::Other(words) => words,
         }
     }
@@ -177,6 +181,7 @@ impl Relation {
             Relation::Template => "template",
             Relation::Gateway => "gateway",
             Relation::Project => "project",
+            Relation::Reference => "refers to",
             Relation::Other(words) => words,
         }
     }

@@ -180,6 +180,9 @@ pub(crate) fn group(nodes: &[Node], order: impl IntoIterator<Item = NodeId>) -> 
     let mut groups: BTreeMap<(Phase, i32), Group> = BTreeMap::new();
     for id in order {
         let node = &nodes[id.index()];
+        if !node.role.is_task() {
+            continue;
+        }
         let group = groups
             .entry((node.phase, node.wave))
             .or_insert_with(|| Group {
