@@ -67,7 +67,11 @@ impl Call {
     }
 
     pub(crate) fn timeout_error(&self) -> Error {
-        Error::Timeout { remote: self.remote.clone(), attempted: self.attempted, after: self.timeout }
+        Error::Timeout {
+            remote: self.remote.clone(),
+            attempted: self.attempted,
+            after: self.timeout,
+        }
     }
 
     /// Remembers the typed cause of a failure; the first one counts.
@@ -98,7 +102,10 @@ impl Call {
     /// Runs something that waits for the remote, under the eye of the stall watch.
     pub(crate) fn blocking<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         if self.is_cancelled() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the call was abandoned"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the call was abandoned",
+            ));
         }
         *lock(&self.blocked_since) = Some(Instant::now());
         let result = work();
@@ -114,7 +121,10 @@ impl Call {
                 what: "what the server sends".to_owned(),
                 limit: format!("{} bytes (max_pack_bytes)", self.max_bytes),
             });
-            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "the server sends too much"));
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                "the server sends too much",
+            ));
         }
         Ok(())
     }
@@ -171,7 +181,9 @@ impl Permits {
         let running = lock(&self.running);
         let (mut running, _) = self
             .freed
-            .wait_timeout_while(running, patience, |running| *running >= MAX_CONCURRENT_CALLS)
+            .wait_timeout_while(running, patience, |running| {
+                *running >= MAX_CONCURRENT_CALLS
+            })
             .unwrap_or_else(PoisonError::into_inner);
         if *running >= MAX_CONCURRENT_CALLS {
             return None;
@@ -236,7 +248,9 @@ fn run_once<T: Send + 'static>(
         kills: Mutex::new(Vec::new()),
         failure: Mutex::new(None),
     });
-    let permit = permits.acquire(call.remaining()).ok_or_else(|| call.timeout_error())?;
+    let permit = permits
+        .acquire(call.remaining())
+        .ok_or_else(|| call.timeout_error())?;
     let (sender, receiver) = mpsc::sync_channel(1);
     let for_thread = Arc::clone(&call);
     let body = move || {
@@ -252,8 +266,16 @@ fn run_once<T: Send + 'static>(
     loop {
         let Some(patience) = call.patience() else {
             call.cancel();
-            let after = if call.remaining().is_zero() { limits.timeout } else { limits.stall };
-            return Err(Error::Timeout { remote: remote.to_owned(), attempted: limits.attempted, after });
+            let after = if call.remaining().is_zero() {
+                limits.timeout
+            } else {
+                limits.stall
+            };
+            return Err(Error::Timeout {
+                remote: remote.to_owned(),
+                attempted: limits.attempted,
+                after,
+            });
         };
         match receiver.recv_timeout(patience) {
             Ok(result) => return result,
@@ -271,10 +293,16 @@ fn run_once<T: Send + 'static>(
 
 /// Exponential and jittered; the server's own wish when it has one.
 fn pause(attempt: u32, error: &Error) -> Duration {
-    if let Error::RateLimited { retry_after: Some(wish), .. } = error {
+    if let Error::RateLimited {
+        retry_after: Some(wish),
+        ..
+    } = error
+    {
         return *wish;
     }
-    let base = FIRST_PAUSE.saturating_mul(1 << attempt.min(6)).min(MAX_PAUSE);
+    let base = FIRST_PAUSE
+        .saturating_mul(1 << attempt.min(6))
+        .min(MAX_PAUSE);
     // A fresh random state is the only randomness that the standard library offers; good enough to spread clients.
     let jitter = RandomState::new().hash_one(attempt) % 500;
     base / 2 + base.mul_f64(jitter as f64 / 1000.0)
@@ -294,11 +322,20 @@ mod tests {
     use crate::Error;
 
     fn limits(timeout: Duration, attempts: u32) -> Limits {
-        Limits { attempted: "listing refs", timeout, stall: timeout, attempts, max_bytes: 10 }
+        Limits {
+            attempted: "listing refs",
+            timeout,
+            stall: timeout,
+            attempts,
+            max_bytes: 10,
+        }
     }
 
     fn unreachable() -> Error {
-        Error::Unreachable { remote: "r".into(), detail: "reset".into() }
+        Error::Unreachable {
+            remote: "r".into(),
+            detail: "reset".into(),
+        }
     }
 
     #[test]
@@ -306,15 +343,22 @@ mod tests {
         let check = |retryable: bool, expected: u32| {
             let tries = Arc::new(AtomicU32::new(0));
             let counted = Arc::clone(&tries);
-            let result: Result<(), Error> =
-                run(&Arc::default(), "r", limits(Duration::from_secs(60), 3), move |_| {
+            let result: Result<(), Error> = run(
+                &Arc::default(),
+                "r",
+                limits(Duration::from_secs(60), 3),
+                move |_| {
                     counted.fetch_add(1, Ordering::Relaxed);
                     if retryable {
                         Err(unreachable())
                     } else {
-                        Err(Error::NotFound { remote: "r".into(), detail: String::new() })
+                        Err(Error::NotFound {
+                            remote: "r".into(),
+                            detail: String::new(),
+                        })
                     }
-                });
+                },
+            );
             assert!(result.is_err());
             assert_eq!(tries.load(Ordering::Relaxed), expected);
         };
@@ -325,17 +369,29 @@ mod tests {
     #[test]
     fn a_second_try_can_succeed() {
         let tries = Arc::new(AtomicU32::new(0));
-        let result = run(&Arc::default(), "r", limits(Duration::from_secs(60), 3), move |_| {
-            if tries.fetch_add(1, Ordering::Relaxed) == 0 { Err(unreachable()) } else { Ok(7) }
-        });
+        let result = run(
+            &Arc::default(),
+            "r",
+            limits(Duration::from_secs(60), 3),
+            move |_| {
+                if tries.fetch_add(1, Ordering::Relaxed) == 0 {
+                    Err(unreachable())
+                } else {
+                    Ok(7)
+                }
+            },
+        );
         assert_eq!(result.expect("the second try"), 7);
     }
 
     #[test]
     fn the_deadline_abandons_the_thread_and_runs_its_kills() {
         let (killed, was_killed) = std::sync::mpsc::channel::<()>();
-        let result: Result<(), Error> =
-            run(&Arc::default(), "r", limits(Duration::from_millis(20), 1), move |call| {
+        let result: Result<(), Error> = run(
+            &Arc::default(),
+            "r",
+            limits(Duration::from_millis(20), 1),
+            move |call| {
                 let (released, release) = std::sync::mpsc::channel::<()>();
                 let killed = killed.clone();
                 call.on_cancel(move || {
@@ -345,23 +401,29 @@ mod tests {
                 // Blocked as in a read that never returns, until the kill closes it.
                 let _ = release.recv();
                 Ok(())
-            });
+            },
+        );
         assert!(matches!(result, Err(Error::Timeout { .. })), "{result:?}");
         was_killed.recv().expect("the kill has run");
     }
 
     #[test]
     fn a_panic_in_the_thread_is_an_error() {
-        let result: Result<(), Error> = run(&Arc::default(), "r", limits(Duration::from_secs(60), 1), |_| {
-            std::panic::resume_unwind(Box::new("boom"))
-        });
+        let result: Result<(), Error> = run(
+            &Arc::default(),
+            "r",
+            limits(Duration::from_secs(60), 1),
+            |_| std::panic::resume_unwind(Box::new("boom")),
+        );
         assert!(matches!(result, Err(Error::Protocol { .. })), "{result:?}");
     }
 
     #[test]
     fn permits_are_bounded_and_come_back() {
         let permits = Arc::new(Permits::default());
-        let held: Vec<_> = (0..MAX_CONCURRENT_CALLS).map(|_| permits.acquire(Duration::ZERO).expect("free")).collect();
+        let held: Vec<_> = (0..MAX_CONCURRENT_CALLS)
+            .map(|_| permits.acquire(Duration::ZERO).expect("free"))
+            .collect();
         assert!(permits.acquire(Duration::ZERO).is_none());
         drop(held);
         assert!(permits.acquire(Duration::ZERO).is_some());
@@ -371,9 +433,21 @@ mod tests {
     fn pauses_grow_within_bounds() {
         for attempt in 1..50 {
             let pause = pause(attempt, &unreachable());
-            assert!(pause >= Duration::from_millis(100) && pause <= MAX_PAUSE, "{attempt}: {pause:?}");
+            assert!(
+                pause >= Duration::from_millis(100) && pause <= MAX_PAUSE,
+                "{attempt}: {pause:?}"
+            );
         }
         let wish = Duration::from_secs(42);
-        assert_eq!(pause(1, &Error::RateLimited { remote: "r".into(), retry_after: Some(wish) }), wish);
+        assert_eq!(
+            pause(
+                1,
+                &Error::RateLimited {
+                    remote: "r".into(),
+                    retry_after: Some(wish)
+                }
+            ),
+            wish
+        );
     }
 }

@@ -29,7 +29,9 @@ pub enum Error {
         reason: String,
     },
     /// The repository is not there, or these credentials may not see it.
-    #[error("{remote}: repository not found ({detail}); check the address, and whether these credentials may read it")]
+    #[error(
+        "{remote}: repository not found ({detail}); check the address, and whether these credentials may read it"
+    )]
     NotFound {
         /// The remote, credentials masked.
         remote: String,
@@ -37,7 +39,9 @@ pub enum Error {
         detail: String,
     },
     /// The remote wants credentials, or refuses the ones it was given.
-    #[error("{remote}: authentication failed ({detail}); check the credentials configured for this repository")]
+    #[error(
+        "{remote}: authentication failed ({detail}); check the credentials configured for this repository"
+    )]
     AuthenticationRequired {
         /// The remote, credentials masked.
         remote: String,
@@ -180,7 +184,10 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable { .. } | Self::RateLimited { .. } | Self::Timeout { .. } | Self::Corrupt { .. }
+            Self::Unreachable { .. }
+                | Self::RateLimited { .. }
+                | Self::Timeout { .. }
+                | Self::Corrupt { .. }
         )
     }
 
@@ -194,10 +201,21 @@ fn hint(names: &[String]) -> String {
     if names.is_empty() {
         String::new()
     } else {
-        format!("; did you mean {}?", names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(" or "))
+        format!(
+            "; did you mean {}?",
+            names
+                .iter()
+                .map(|name| format!("'{name}'"))
+                .collect::<Vec<_>>()
+                .join(" or ")
+        )
     }
 }
 
 fn seconds(duration: Duration) -> String {
-    if duration.subsec_millis() == 0 { format!("{}s", duration.as_secs()) } else { format!("{:.1}s", duration.as_secs_f64()) }
+    if duration.subsec_millis() == 0 {
+        format!("{}s", duration.as_secs())
+    } else {
+        format!("{:.1}s", duration.as_secs_f64())
+    }
 }

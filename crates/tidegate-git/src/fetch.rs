@@ -38,7 +38,10 @@ pub(crate) const NAMESPACES: &[&str] = &["HEAD", "refs/heads/", "refs/tags/"];
 type GixResult<T> = gix::error::Result<T>;
 
 fn agent() -> protocol::command::Feature {
-    ("agent", Some(concat!("git/tidegate-", env!("CARGO_PKG_VERSION")).to_owned()))
+    (
+        "agent",
+        Some(concat!("git/tidegate-", env!("CARGO_PKG_VERSION")).to_owned()),
+    )
 }
 
 /// An open conversation with a remote.
@@ -52,16 +55,32 @@ impl Session {
     /// Connects and shakes hands. `ssh_inline` is remembered by the caller once a server needed it.
     pub(crate) fn open(access: &Access, ssh: SshMode, call: &Arc<Call>) -> Result<Self, Error> {
         let mut connection = transport::connect(access, ssh, call)?;
-        let result = protocol::handshake(&mut connection.transport, Service::UploadPack, |_| Ok(None), Vec::new(), &mut Discard);
+        let result = protocol::handshake(
+            &mut connection.transport,
+            Service::UploadPack,
+            |_| Ok(None),
+            Vec::new(),
+            &mut Discard,
+        );
         let handshake = result.map_err(|error| explain(&error, call, &connection))?;
-        let format = handshake.capabilities.capability("object-format").and_then(|format| format.value().map(ToString::to_string));
+        let format = handshake
+            .capabilities
+            .capability("object-format")
+            .and_then(|format| format.value().map(ToString::to_string));
         if format.as_deref().is_some_and(|format| format != "sha1") {
             return Err(Error::Unsupported {
                 remote: call.remote.clone(),
-                reason: format!("the repository names its objects by {}; only SHA-1 repositories are supported", format.unwrap_or_default()),
+                reason: format!(
+                    "the repository names its objects by {}; only SHA-1 repositories are supported",
+                    format.unwrap_or_default()
+                ),
             });
         }
-        Ok(Self { connection, handshake, call: Arc::clone(call) })
+        Ok(Self {
+            connection,
+            handshake,
+            call: Arc::clone(call),
+        })
     }
 
     pub(crate) fn is_version_2(&self) -> bool {
@@ -81,14 +100,29 @@ impl Session {
             }
         };
         if advertised.len() > MAX_REFS {
-            return Err(Error::Limit { remote: self.call.remote.clone(), what: "the list of refs".into(), limit: format!("{MAX_REFS} refs") });
+            return Err(Error::Limit {
+                remote: self.call.remote.clone(),
+                what: "the list of refs".into(),
+                limit: format!("{MAX_REFS} refs"),
+            });
         }
-        Ok(RefList { refs: advertised.into_iter().filter_map(converted).collect() })
+        Ok(RefList {
+            refs: advertised.into_iter().filter_map(converted).collect(),
+        })
     }
 
     /// Receives what `wants` need into the repository's pack directory. False when nothing was missing.
-    pub(crate) fn receive(&mut self, repository: &gix::Repository, wants: &[ObjectId], max_object_bytes: u64) -> Result<bool, Error> {
-        let algorithm = if self.is_version_2() { Algorithm::Consecutive } else { Algorithm::Noop };
+    pub(crate) fn receive(
+        &mut self,
+        repository: &gix::Repository,
+        wants: &[ObjectId],
+        max_object_bytes: u64,
+    ) -> Result<bool, Error> {
+        let algorithm = if self.is_version_2() {
+            Algorithm::Consecutive
+        } else {
+            Algorithm::Noop
+        };
         let graph_repository = without_refresh(repository);
         let mut graph = graph_repository.revision_graph(None);
         let mut negotiation = Negotiation {
@@ -98,7 +132,9 @@ impl Session {
             wants: ref_map(wants),
         };
         let options = protocol::fetch::Options {
-            shallow_file: repository.shallow_file().map_err(|error| explain_local(&error, &self.call))?,
+            shallow_file: repository
+                .shallow_file()
+                .map_err(|error| explain_local(&error, &self.call))?,
             shallow: &Shallow::NoChange,
             tags: Tags::None,
             reject_shallow_remote: false,
@@ -113,7 +149,16 @@ impl Session {
         let call = Arc::clone(&self.call);
         let result = protocol::fetch(
             &mut negotiation,
-            |reader, progress, interrupt| write_pack(repository, &packs, max_object_bytes, reader, progress, interrupt),
+            |reader, progress, interrupt| {
+                write_pack(
+                    repository,
+                    &packs,
+                    max_object_bytes,
+                    reader,
+                    progress,
+                    interrupt,
+                )
+            },
             Discard,
             &call.cancelled,
             context,
@@ -173,14 +218,38 @@ fn write_pack(
 
 fn converted(advertised: Ref) -> Option<(String, RemoteRef)> {
     let (name, target, peeled, symbolic) = match advertised {
-        Ref::Peeled { full_ref_name, tag, object } => (full_ref_name, tag, object, None),
-        Ref::Direct { full_ref_name, object } => (full_ref_name, object, object, None),
-        Ref::Symbolic { full_ref_name, target, tag, object } => (full_ref_name, tag.unwrap_or(object), object, Some(target.to_string())),
+        Ref::Peeled {
+            full_ref_name,
+            tag,
+            object,
+        } => (full_ref_name, tag, object, None),
+        Ref::Direct {
+            full_ref_name,
+            object,
+        } => (full_ref_name, object, object, None),
+        Ref::Symbolic {
+            full_ref_name,
+            target,
+            tag,
+            object,
+        } => (
+            full_ref_name,
+            tag.unwrap_or(object),
+            object,
+            Some(target.to_string()),
+        ),
         Ref::Unborn { .. } => return None,
     };
     // A name that is not UTF-8 cannot be written into a manifest, so nobody can ask for it.
     let name = String::from_utf8(name.into()).ok()?;
-    Some((name, RemoteRef { target: ObjectId(target), peeled: ObjectId(peeled), symbolic }))
+    Some((
+        name,
+        RemoteRef {
+            target: ObjectId(target),
+            peeled: ObjectId(peeled),
+            symbolic,
+        },
+    ))
 }
 
 fn ref_map(wants: &[ObjectId]) -> RefMap {
@@ -189,7 +258,10 @@ fn ref_map(wants: &[ObjectId]) -> RefMap {
         local: None,
         spec_index: refmap::SpecIndex::ExplicitInRemote(0),
     };
-    RefMap { mappings: wants.iter().map(mapping).collect(), ..Default::default() }
+    RefMap {
+        mappings: wants.iter().map(mapping).collect(),
+        ..Default::default()
+    }
 }
 
 struct Negotiation<'a, 'b, 'c> {
@@ -214,7 +286,14 @@ impl Negotiate for Negotiation<'_, '_, '_> {
     }
 
     fn add_wants(&mut self, arguments: &mut Arguments, known: &[bool]) -> bool {
-        negotiate::add_wants(&self.repository.objects, arguments, &self.wants, known, &Shallow::NoChange, |_| false)
+        negotiate::add_wants(
+            &self.repository.objects,
+            arguments,
+            &self.wants,
+            known,
+            &Shallow::NoChange,
+            |_| false,
+        )
     }
 
     fn one_round(
@@ -223,7 +302,13 @@ impl Negotiate for Negotiation<'_, '_, '_> {
         arguments: &mut Arguments,
         previous: Option<&protocol::fetch::Response>,
     ) -> GixResult<(negotiate::Round, bool)> {
-        negotiate::one_round(self.negotiator.deref_mut(), self.graph, state, arguments, previous)
+        negotiate::one_round(
+            self.negotiator.deref_mut(),
+            self.graph,
+            state,
+            arguments,
+            previous,
+        )
     }
 }
 
@@ -240,7 +325,10 @@ pub(crate) fn flat(error: &gix::Error) -> String {
 }
 
 fn explain_local(error: &gix::Error, call: &Call) -> Error {
-    Error::Corrupt { remote: call.remote.clone(), detail: flat(error) }
+    Error::Corrupt {
+        remote: call.remote.clone(),
+        detail: flat(error),
+    }
 }
 
 fn explain(error: &gix::Error, call: &Call, connection: &Connection) -> Error {
@@ -250,32 +338,47 @@ fn explain(error: &gix::Error, call: &Call, connection: &Connection) -> Error {
     if call.is_cancelled() || call.remaining().is_zero() {
         return call.timeout_error();
     }
-    let complaints = connection.complaints.as_ref().map(transport_words).unwrap_or_default();
+    let complaints = connection
+        .complaints
+        .as_ref()
+        .map(transport_words)
+        .unwrap_or_default();
     let detail = flat(error);
-    let broken = error.iter_errors().filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).any(|kind| {
-        matches!(
-            kind,
-            ErrorKind::UnexpectedEof
-                | ErrorKind::ConnectionReset
-                | ErrorKind::ConnectionAborted
-                | ErrorKind::BrokenPipe
-                | ErrorKind::TimedOut
-                | ErrorKind::WouldBlock
-        )
-    });
+    let broken = error
+        .iter_errors()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .map(io::Error::kind)
+        .any(|kind| {
+            matches!(
+                kind,
+                ErrorKind::UnexpectedEof
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+                    | ErrorKind::TimedOut
+                    | ErrorKind::WouldBlock
+            )
+        });
     classify(call, &detail, &complaints, broken)
 }
 
 fn transport_words(complaints: &transport::Complaints) -> String {
     // The last line is what went wrong; the ones before are banners and warnings.
     let text = complaints.wait();
-    text.lines().filter(|line| !line.trim().is_empty()).map(str::trim).collect::<Vec<_>>().join("; ")
+    text.lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Signs in what ssh, git and servers say, and the reaction that each asks for.
 const SIGNS: &[(&str, Reaction)] = &[
     ("host key verification failed", Reaction::Untrusted),
-    ("remote host identification has changed", Reaction::Untrusted),
+    (
+        "remote host identification has changed",
+        Reaction::Untrusted,
+    ),
     ("permission denied", Reaction::Authentication),
     ("authentication failed", Reaction::Authentication),
     ("load key", Reaction::Authentication),
@@ -289,7 +392,10 @@ const SIGNS: &[(&str, Reaction)] = &[
     ("no route to host", Reaction::Unreachable),
     ("network is unreachable", Reaction::Unreachable),
     ("kex_exchange_identification", Reaction::Unreachable),
-    ("access denied or repository not exported", Reaction::NotFound),
+    (
+        "access denied or repository not exported",
+        Reaction::NotFound,
+    ),
     ("does not appear to be a git repository", Reaction::NotFound),
     ("repository not found", Reaction::NotFound),
     ("project not found", Reaction::NotFound),
@@ -312,27 +418,63 @@ enum Reaction {
 
 fn classify(call: &Call, detail: &str, complaints: &str, broken: bool) -> Error {
     let remote = call.remote.clone();
-    let said = if complaints.is_empty() { detail.to_owned() } else { complaints.to_owned() };
+    let said = if complaints.is_empty() {
+        detail.to_owned()
+    } else {
+        complaints.to_owned()
+    };
     let lower = format!("{complaints} {detail}").to_lowercase();
-    let reaction = SIGNS.iter().find(|(sign, _)| lower.contains(sign)).map(|(_, reaction)| *reaction);
+    let reaction = SIGNS
+        .iter()
+        .find(|(sign, _)| lower.contains(sign))
+        .map(|(_, reaction)| *reaction);
     match reaction {
-        Some(Reaction::Untrusted) => Error::UntrustedHost { remote, detail: said },
-        Some(Reaction::Authentication) => Error::AuthenticationRequired { remote, detail: said },
-        Some(Reaction::Unreachable) => Error::Unreachable { remote, detail: said },
-        Some(Reaction::NotFound) => Error::NotFound { remote, detail: said },
-        Some(Reaction::UnknownObject) => {
-            let revision = lower.split_whitespace().find(|word| word.len() == 40 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
-            Error::UnknownRevision { remote, revision: revision.unwrap_or("the commit").to_owned(), did_you_mean: Vec::new() }
-        }
-        Some(Reaction::Limit) => Error::Limit { remote, what: "an object in the history".into(), limit: "max_fetched_object_bytes".into() },
+        Some(Reaction::Untrusted) => Error::UntrustedHost {
+            remote,
+            detail: said,
+        },
+        Some(Reaction::Authentication) => Error::AuthenticationRequired {
+            remote,
+            detail: said,
+        },
+        Some(Reaction::Unreachable) => Error::Unreachable {
+            remote,
+            detail: said,
+        },
+        Some(Reaction::NotFound) => Error::NotFound {
+            remote,
+            detail: said,
+        },
+        Some(Reaction::UnknownObject) => Error::UnknownRevision {
+            remote,
+            revision: String::new(),
+            did_you_mean: Vec::new(),
+        },
+        Some(Reaction::Limit) => Error::Limit {
+            remote,
+            what: "an object in the history".into(),
+            limit: "max_fetched_object_bytes".into(),
+        },
         // A child that said why it ended is believed more than the broken pipe it left.
-        None if broken && complaints.is_empty() => Error::Unreachable { remote, detail: said },
-        None => Error::Protocol { remote, attempted: call.attempted, detail: said },
+        None if broken && complaints.is_empty() => Error::Unreachable {
+            remote,
+            detail: said,
+        },
+        None => Error::Protocol {
+            remote,
+            attempted: call.attempted,
+            detail: said,
+        },
     }
 }
 
 /// The distinct tips of the refs that a mirror follows.
 pub(crate) fn tips(refs: &RefList) -> BTreeSet<ObjectId> {
-    let followed = |name: &str| name == "HEAD" || name.starts_with("refs/heads/") || name.starts_with("refs/tags/");
-    refs.iter().filter(|(name, _)| followed(name)).map(|(_, target)| target.target).collect()
+    let followed = |name: &str| {
+        name == "HEAD" || name.starts_with("refs/heads/") || name.starts_with("refs/tags/")
+    };
+    refs.iter()
+        .filter(|(name, _)| followed(name))
+        .map(|(_, target)| target.target)
+        .collect()
 }

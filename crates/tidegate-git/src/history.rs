@@ -1,8 +1,14 @@
 //! What changed between commits, who made them, and their order.
 
-use std::{collections::{BTreeMap, BTreeSet}, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use gix::{bstr::ByteSlice, objs::TreeRefIter, revision::walk::Sorting, traverse::commit::simple::CommitTimeOrder};
+use gix::{
+    bstr::ByteSlice, objs::TreeRefIter, revision::walk::Sorting,
+    traverse::commit::simple::CommitTimeOrder,
+};
 use serde::Serialize;
 
 use crate::{
@@ -45,7 +51,12 @@ impl Tree {
     pub fn changed_paths(&self, newer: &Self) -> Result<Vec<String>, Error> {
         let mut changed = BTreeSet::new();
         let mut budget = Budget::default();
-        let mut pending = vec![(String::new(), Some(self.commit.tree), Some(newer.commit.tree), 0)];
+        let mut pending = vec![(
+            String::new(),
+            Some(self.commit.tree),
+            Some(newer.commit.tree),
+            0,
+        )];
         while let Some((path, old, new, depth)) = pending.pop() {
             if old == new {
                 continue;
@@ -62,9 +73,15 @@ impl Tree {
                     continue;
                 }
                 let path = joined(&path, &name);
-                budget.spend(&path, depth).map_err(|what| self.limit(what))?;
-                let directory = |node: Option<Node>| node.filter(|(kind, _)| *kind == EntryKind::Directory).map(|(_, id)| id);
-                let leaf = |node: Option<Node>| node.is_some_and(|(kind, _)| kind != EntryKind::Directory);
+                budget
+                    .spend(&path, depth)
+                    .map_err(|what| self.limit(what))?;
+                let directory = |node: Option<Node>| {
+                    node.filter(|(kind, _)| *kind == EntryKind::Directory)
+                        .map(|(_, id)| id)
+                };
+                let leaf =
+                    |node: Option<Node>| node.is_some_and(|(kind, _)| kind != EntryKind::Directory);
                 if leaf(old) || leaf(new) {
                     changed.insert(path.clone());
                 }
@@ -91,32 +108,61 @@ fn nodes(tree: &Tree, id: Option<gix::ObjectId>, path: &str) -> Result<Vec<(Stri
                 directory: path.to_owned(),
                 reason: flat(&error),
             })?;
-            Ok((entry.filename.to_str_lossy().into_owned(), (kind(entry.mode), entry.oid.to_owned())))
+            Ok((
+                entry.filename.to_str_lossy().into_owned(),
+                (kind(entry.mode), entry.oid.to_owned()),
+            ))
         })
         .collect()
 }
 
-pub(crate) fn commit_info(source: &Arc<Source>, remote: &str, id: ObjectId) -> Result<CommitInfo, Error> {
-    let missing = || Error::UnknownRevision { remote: remote.to_owned(), revision: id.to_string(), did_you_mean: Vec::new() };
+pub(crate) fn commit_info(
+    source: &Arc<Source>,
+    remote: &str,
+    id: ObjectId,
+) -> Result<CommitInfo, Error> {
+    let missing = || Error::UnknownRevision {
+        remote: remote.to_owned(),
+        revision: id.to_string(),
+        did_you_mean: Vec::new(),
+    };
     let commit = source.commit(remote, id)?.ok_or_else(missing)?;
     let repository = source.current(remote)?.ok_or_else(missing)?;
-    read_info(&repository, commit.id).map_err(|error| Error::Corrupt { remote: remote.to_owned(), detail: flat(&error) })
+    read_info(&repository, commit.id).map_err(|error| Error::Corrupt {
+        remote: remote.to_owned(),
+        detail: flat(&error),
+    })
 }
 
 /// The newest `limit` commits that `id` builds on, itself first.
-pub(crate) fn log(source: &Arc<Source>, remote: &str, id: ObjectId, limit: usize) -> Result<Vec<CommitInfo>, Error> {
-    let missing = || Error::UnknownRevision { remote: remote.to_owned(), revision: id.to_string(), did_you_mean: Vec::new() };
+pub(crate) fn log(
+    source: &Arc<Source>,
+    remote: &str,
+    id: ObjectId,
+    limit: usize,
+) -> Result<Vec<CommitInfo>, Error> {
+    let missing = || Error::UnknownRevision {
+        remote: remote.to_owned(),
+        revision: id.to_string(),
+        did_you_mean: Vec::new(),
+    };
     let commit = source.commit(remote, id)?.ok_or_else(missing)?;
     let repository = source.current(remote)?.ok_or_else(missing)?;
     let read = || -> gix::Result<Vec<CommitInfo>> {
-        let walk = repository.rev_walk([commit.id.0]).sorting(Sorting::ByCommitTime(CommitTimeOrder::NewestFirst)).all()?;
+        let walk = repository
+            .rev_walk([commit.id.0])
+            .sorting(Sorting::ByCommitTime(CommitTimeOrder::NewestFirst))
+            .all()?;
         let mut found = Vec::new();
         for step in walk.take(limit.min(MAX_LOG)) {
             found.push(read_info(&repository, ObjectId(step?.id))?);
         }
         Ok(found)
     };
-    read().map_err(|error| Error::Corrupt { remote: remote.to_owned(), detail: flat(&error) })
+    read().map_err(|error| Error::Corrupt {
+        remote: remote.to_owned(),
+        detail: flat(&error),
+    })
 }
 
 fn read_info(repository: &gix::Repository, id: ObjectId) -> gix::Result<CommitInfo> {
@@ -126,10 +172,20 @@ fn read_info(repository: &gix::Repository, id: ObjectId) -> gix::Result<CommitIn
     let message = decoded.message.to_str_lossy().into_owned();
     Ok(CommitInfo {
         id,
-        author: format!("{} <{}>", author.name.to_str_lossy(), author.email.to_str_lossy()),
+        author: format!(
+            "{} <{}>",
+            author.name.to_str_lossy(),
+            author.email.to_str_lossy()
+        ),
         author_date: timestamp(author.seconds()),
         commit_date: timestamp(committer.seconds()),
-        subject: message.trim_start().lines().next().unwrap_or_default().trim_end().to_owned(),
+        subject: message
+            .trim_start()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned(),
         message,
         parents: decoded.parents().map(ObjectId).collect(),
     })
@@ -137,13 +193,28 @@ fn read_info(repository: &gix::Repository, id: ObjectId) -> gix::Result<CommitIn
 
 /// A date beyond what can be told is the nearest that can.
 fn timestamp(seconds: i64) -> jiff::Timestamp {
-    jiff::Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX })
+    jiff::Timestamp::from_second(seconds).unwrap_or(if seconds < 0 {
+        jiff::Timestamp::MIN
+    } else {
+        jiff::Timestamp::MAX
+    })
 }
 
 /// Whether `id` is a commit that is here, for abbreviations.
-pub(crate) fn committish(repository: &gix::Repository, candidates: impl IntoIterator<Item = gix::ObjectId>) -> Vec<ObjectId> {
-    let found = candidates.into_iter().filter_map(|id| find_commit(repository, ObjectId(id)).ok().flatten().map(|commit| (id, commit.id)));
-    let mut found: Vec<ObjectId> = found.filter(|(id, commit)| *id == commit.0).map(|(_, commit)| commit).collect();
+pub(crate) fn committish(
+    repository: &gix::Repository,
+    candidates: impl IntoIterator<Item = gix::ObjectId>,
+) -> Vec<ObjectId> {
+    let found = candidates.into_iter().filter_map(|id| {
+        find_commit(repository, ObjectId(id))
+            .ok()
+            .flatten()
+            .map(|commit| (id, commit.id))
+    });
+    let mut found: Vec<ObjectId> = found
+        .filter(|(id, commit)| *id == commit.0)
+        .map(|(_, commit)| commit)
+        .collect();
     found.sort_unstable();
     found.dedup();
     found

@@ -40,7 +40,9 @@ impl FromStr for ObjectId {
         if text.len() != 40 {
             return Err(NotAnObjectId);
         }
-        gix::ObjectId::from_hex(text.as_bytes()).map(Self).map_err(|_| NotAnObjectId)
+        gix::ObjectId::from_hex(text.as_bytes())
+            .map(Self)
+            .map_err(|_| NotAnObjectId)
     }
 }
 
@@ -67,8 +69,14 @@ mod tests {
             let got = text.parse::<ObjectId>().ok().map(|id| id.to_string());
             assert_eq!(got.as_deref(), expected, "{text}");
         };
-        check("0123456789abcdef0123456789abcdef01234567", Some("0123456789abcdef0123456789abcdef01234567"));
-        check("0123456789ABCDEF0123456789abcdef01234567", Some("0123456789abcdef0123456789abcdef01234567"));
+        check(
+            "0123456789abcdef0123456789abcdef01234567",
+            Some("0123456789abcdef0123456789abcdef01234567"),
+        );
+        check(
+            "0123456789ABCDEF0123456789abcdef01234567",
+            Some("0123456789abcdef0123456789abcdef01234567"),
+        );
         check("0123456", None);
         check("", None);
         check("g123456789abcdef0123456789abcdef01234567", None);

@@ -27,10 +27,13 @@ pub use id::{NotAnObjectId, ObjectId};
 pub use local::{Description, LocalRepository, describe};
 pub use mirror::{MAX_REMOTES, Mirror, Mirrors};
 pub use options::{
-    ClientCertificate, Credentials, DEFAULT_ATTEMPTS, DEFAULT_CONNECT_TIMEOUT, DEFAULT_FETCH_TIMEOUT,
-    DEFAULT_MAX_FETCHED_OBJECT_BYTES, DEFAULT_MAX_OBJECT_BYTES, DEFAULT_MAX_PACK_BYTES, DEFAULT_POLL_TIMEOUT,
-    DEFAULT_STALL_TIMEOUT, FetchScope, PlainHttpCredentials, Proxy, RemoteOptions,
+    ClientCertificate, Credentials, DEFAULT_ATTEMPTS, DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_FETCH_TIMEOUT, DEFAULT_MAX_FETCHED_OBJECT_BYTES, DEFAULT_MAX_OBJECT_BYTES,
+    DEFAULT_MAX_PACK_BYTES, DEFAULT_POLL_TIMEOUT, DEFAULT_STALL_TIMEOUT, FetchScope,
+    PlainHttpCredentials, Proxy, RemoteOptions,
 };
 pub use refs::{MIN_ABBREVIATION, RefList, RemoteRef, Resolved};
 pub use remote::{MAX_URL_BYTES, Remote};
-pub use tree::{Entry, EntryKind, MAX_DEPTH, MAX_ENTRIES, MAX_PATH_BYTES, MAX_TOTAL_PATH_BYTES, Tree};
+pub use tree::{
+    Entry, EntryKind, MAX_DEPTH, MAX_ENTRIES, MAX_PATH_BYTES, MAX_TOTAL_PATH_BYTES, Tree,
+};

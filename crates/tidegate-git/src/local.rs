@@ -46,11 +46,24 @@ impl LocalRepository {
         let found = match gix::discover::upwards(directory) {
             Ok((found, _trust)) => found.into_repository_and_work_tree_directories().0,
             Err(error) if no_repository(&error) => return Ok(None),
-            Err(error) => return Err(Error::Corrupt { remote: name, detail: flat(&gix::Error::from(error)) }),
+            Err(error) => {
+                return Err(Error::Corrupt {
+                    remote: name,
+                    detail: flat(&error),
+                });
+            }
         };
-        let source = Arc::new(Source::new(found, store::options(DEFAULT_MAX_FETCHED_OBJECT_BYTES), true));
+        let source = Arc::new(Source::new(
+            found,
+            store::options(DEFAULT_MAX_FETCHED_OBJECT_BYTES),
+            true,
+        ));
         source.reopen(&name)?;
-        Ok(Some(Self { name, source, directory: directory.to_owned() }))
+        Ok(Some(Self {
+            name,
+            source,
+            directory: directory.to_owned(),
+        }))
     }
 
     /// What the directory is at now.
@@ -60,16 +73,30 @@ impl LocalRepository {
     pub fn describe(&self) -> Result<Description, Error> {
         let (commit, branch, bare) = self.head()?;
         let dirty = !bare && dirty(&self.directory, &self.name)?;
-        Ok(Description { commit, dirty, branch })
+        Ok(Description {
+            commit,
+            dirty,
+            branch,
+        })
     }
 
     fn head(&self) -> Result<(Option<ObjectId>, Option<String>, bool), Error> {
-        let corrupt = |error: gix::Error| Error::Corrupt { remote: self.name.clone(), detail: flat(&error) };
-        let gone = || Error::Corrupt { remote: self.name.clone(), detail: "it has gone".to_owned() };
+        let corrupt = |error: gix::Error| Error::Corrupt {
+            remote: self.name.clone(),
+            detail: flat(&error),
+        };
+        let gone = || Error::Corrupt {
+            remote: self.name.clone(),
+            detail: "it has gone".to_owned(),
+        };
         let repository = self.source.reopen(&self.name)?.ok_or_else(gone)?;
         let head = repository.head().map_err(corrupt)?;
         let branch = head.referent_name().map(|name| name.shorten().to_string());
-        let commit = if head.is_unborn() { None } else { Some(ObjectId(repository.head_id().map_err(corrupt)?.detach())) };
+        let commit = if head.is_unborn() {
+            None
+        } else {
+            Some(ObjectId(repository.head_id().map_err(corrupt)?.detach()))
+        };
         Ok((commit, branch, repository.is_bare()))
     }
 
@@ -78,9 +105,21 @@ impl LocalRepository {
     /// # Errors
     /// [`Error::UnknownRevision`] when it is not here.
     pub fn tree(&self, commit: ObjectId) -> Result<Tree, Error> {
-        let unknown = || Error::UnknownRevision { remote: self.name.clone(), revision: commit.to_string(), did_you_mean: Vec::new() };
-        let found = self.source.commit(&self.name, commit)?.ok_or_else(unknown)?;
-        Ok(Tree::new(Arc::clone(&self.source), self.name.clone(), found, DEFAULT_MAX_OBJECT_BYTES))
+        let unknown = || Error::UnknownRevision {
+            remote: self.name.clone(),
+            revision: commit.to_string(),
+            did_you_mean: Vec::new(),
+        };
+        let found = self
+            .source
+            .commit(&self.name, commit)?
+            .ok_or_else(unknown)?;
+        Ok(Tree::new(
+            Arc::clone(&self.source),
+            self.name.clone(),
+            found,
+            DEFAULT_MAX_OBJECT_BYTES,
+        ))
     }
 
     /// Author, dates and message of a commit of this repository.
@@ -97,7 +136,9 @@ impl LocalRepository {
 /// # Errors
 /// As [`LocalRepository::open`] and [`LocalRepository::describe`].
 pub fn describe(directory: impl AsRef<Path>) -> Result<Option<Description>, Error> {
-    LocalRepository::open(directory)?.map(|repository| repository.describe()).transpose()
+    LocalRepository::open(directory)?
+        .map(|repository| repository.describe())
+        .transpose()
 }
 
 fn no_repository(error: &gix::Error) -> bool {
@@ -118,10 +159,20 @@ fn dirty(directory: &Path, name: &str) -> Result<bool, Error> {
 /// The filter programs that the repository's own configuration names.
 fn repository_filters(directory: &Path, name: &str) -> Result<Vec<String>, Error> {
     let mut command = git(directory);
-    command.args(["config", "--show-scope", "--includes", "--name-only", "--get-regexp", r"^filter\..*\.(clean|process|smudge)$"]);
+    command.args([
+        "config",
+        "--show-scope",
+        "--includes",
+        "--name-only",
+        "--get-regexp",
+        r"^filter\..*\.(clean|process|smudge)$",
+    ]);
     let listed = output(command, name).unwrap_or_default();
     let lines = String::from_utf8_lossy(&listed).into_owned();
-    let own = lines.lines().filter_map(|line| line.split_once('\t')).filter(|(scope, _)| matches!(*scope, "local" | "worktree"));
+    let own = lines
+        .lines()
+        .filter_map(|line| line.split_once('\t'))
+        .filter(|(scope, _)| matches!(*scope, "local" | "worktree"));
     Ok(own.map(|(_, key)| key.to_owned()).collect())
 }
 
@@ -130,7 +181,15 @@ fn git(directory: &Path) -> Command {
     command
         .arg("-C")
         .arg(directory)
-        .args(["--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.pager=cat"])
+        .args([
+            "--no-optional-locks",
+            "-c",
+            "core.fsmonitor=false",
+            "-c",
+            "core.hooksPath=/dev/null",
+            "-c",
+            "core.pager=cat",
+        ])
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")
         .env_remove("GIT_INDEX_FILE")
@@ -146,9 +205,14 @@ fn output(mut command: Command, name: &str) -> Result<Vec<u8>, Error> {
     let mut child = command.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::Unsupported {
             remote: name.to_owned(),
-            reason: "the git program is needed to see whether the directory has changes; install it".to_owned(),
+            reason:
+                "the git program is needed to see whether the directory has changes; install it"
+                    .to_owned(),
         },
-        _ => Error::Io { attempted: "starting `git status`".to_owned(), source: error },
+        _ => Error::Io {
+            attempted: "starting `git status`".to_owned(),
+            source: error,
+        },
     })?;
     let reader = child.stdout.take().map(|mut stdout| {
         std::thread::spawn(move || {
@@ -165,20 +229,32 @@ fn output(mut command: Command, name: &str) -> Result<Vec<u8>, Error> {
     });
     let started = Instant::now();
     let status = loop {
-        match child.try_wait().map_err(Error::io("waiting for `git status`"))? {
+        match child
+            .try_wait()
+            .map_err(Error::io("waiting for `git status`"))?
+        {
             Some(status) => break status,
             None if started.elapsed() > STATUS_TIMEOUT => {
                 // It may have ended in this moment.
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(Error::Timeout { remote: name.to_owned(), attempted: "asking git for changes", after: STATUS_TIMEOUT });
+                return Err(Error::Timeout {
+                    remote: name.to_owned(),
+                    attempted: "asking git for changes",
+                    after: STATUS_TIMEOUT,
+                });
             }
             None => std::thread::sleep(STATUS_PAUSE),
         }
     };
-    let kept = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    let kept = reader
+        .and_then(|reader| reader.join().ok())
+        .unwrap_or_default();
     if !status.success() {
-        return Err(Error::Corrupt { remote: name.to_owned(), detail: format!("`git status` failed, {status}") });
+        return Err(Error::Corrupt {
+            remote: name.to_owned(),
+            detail: format!("`git status` failed, {status}"),
+        });
     }
     Ok(kept)
 }

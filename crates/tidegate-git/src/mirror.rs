@@ -13,7 +13,8 @@ use std::{
 };
 
 use crate::{
-    CommitInfo, Credentials, Error, FetchScope, ObjectId, RefList, Remote, RemoteOptions, Resolved, Tree,
+    CommitInfo, Credentials, Error, FetchScope, ObjectId, RefList, Remote, RemoteOptions, Resolved,
+    Tree,
     call::{self, Call, Limits, Permits, lock},
     fetch::{self, NAMESPACES, Session},
     history,
@@ -76,8 +77,15 @@ impl Mirrors {
     /// [`Error::Io`] when the directory cannot be made.
     pub fn new(directory: impl Into<PathBuf>) -> Result<Self, Error> {
         let directory = directory.into();
-        std::fs::create_dir_all(&directory).map_err(Error::io(format!("creating `{}`", directory.display())))?;
-        Ok(Self { inner: Arc::new(Inner { directory, remotes: Mutex::default(), permits: Arc::default() }) })
+        std::fs::create_dir_all(&directory)
+            .map_err(Error::io(format!("creating `{}`", directory.display())))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                directory,
+                remotes: Mutex::default(),
+                permits: Arc::default(),
+            }),
+        })
     }
 
     /// The mirror of a remote; nothing is read or sent yet. Whoever holds it can read all that the mirror holds, so which application may
@@ -143,11 +151,19 @@ impl Mirror {
     /// The refs as they were when somebody last polled or fetched.
     #[must_use]
     pub fn last_refs(&self) -> Option<Arc<RefList>> {
-        self.shared.refs.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared
+            .refs
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn remember(&self, refs: &Arc<RefList>) {
-        *self.shared.refs.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(refs));
+        *self
+            .shared
+            .refs
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(refs));
     }
 
     fn list(&self, prefixes: Vec<String>) -> Result<RefList, Error> {
@@ -171,7 +187,15 @@ impl Mirror {
 
     fn connect(&self, call: &Arc<Call>) -> Result<Session, Error> {
         let known = self.shared.ssh_inline.load(Ordering::Relaxed);
-        let session = Session::open(&self.access, if known { SshMode::Inline } else { SshMode::SendEnv }, call)?;
+        let session = Session::open(
+            &self.access,
+            if known {
+                SshMode::Inline
+            } else {
+                SshMode::SendEnv
+            },
+            call,
+        )?;
         if known || session.is_version_2() || !self.access.is_ssh() {
             return Ok(session);
         }
@@ -193,7 +217,10 @@ impl Mirror {
     /// [`Error::UnknownRevision`], [`Error::AmbiguousRevision`], or as [`Mirror::poll`].
     pub fn resolve(&self, target_revision: &str, tag_prefix: &str) -> Result<Resolved, Error> {
         if let Ok(commit) = target_revision.parse() {
-            return Ok(Resolved { commit, ref_name: None });
+            return Ok(Resolved {
+                commit,
+                ref_name: None,
+            });
         }
         self.resolve_in(&*self.poll()?, target_revision, tag_prefix)
     }
@@ -204,7 +231,12 @@ impl Mirror {
     ///
     /// # Errors
     /// As [`Mirror::resolve`].
-    pub fn resolve_in(&self, refs: &RefList, target_revision: &str, tag_prefix: &str) -> Result<Resolved, Error> {
+    pub fn resolve_in(
+        &self,
+        refs: &RefList,
+        target_revision: &str,
+        tag_prefix: &str,
+    ) -> Result<Resolved, Error> {
         match refs.resolve(target_revision, tag_prefix) {
             Resolution::Found(resolved) => Ok(resolved),
             Resolution::Abbreviated(hex) => self.abbreviated(refs, &hex),
@@ -217,11 +249,17 @@ impl Mirror {
         let unknown = || refs.unknown(&self.name, revision);
         let possible = revision.contains('/')
             && gix::validate::reference::name_partial(revision.into()).is_ok()
-            && !NAMESPACES.iter().any(|namespace| revision.starts_with(namespace));
+            && !NAMESPACES
+                .iter()
+                .any(|namespace| revision.starts_with(namespace));
         if !possible {
             return Err(unknown());
         }
-        let prefix = if revision.starts_with("refs/") { revision.to_owned() } else { format!("refs/{revision}") };
+        let prefix = if revision.starts_with("refs/") {
+            revision.to_owned()
+        } else {
+            format!("refs/{revision}")
+        };
         match self.list(vec![prefix])?.resolve(revision, "") {
             Resolution::Found(resolved) => Ok(resolved),
             _ => Err(unknown()),
@@ -236,7 +274,10 @@ impl Mirror {
         }
         match candidates.as_slice() {
             [] => Err(refs.unknown(&self.name, hex)),
-            [commit] => Ok(Resolved { commit: *commit, ref_name: None }),
+            [commit] => Ok(Resolved {
+                commit: *commit,
+                ref_name: None,
+            }),
             several => Err(Error::AmbiguousRevision {
                 remote: self.name.clone(),
                 revision: hex.to_owned(),
@@ -246,8 +287,12 @@ impl Mirror {
     }
 
     fn candidates(&self, hex: &str) -> Result<Vec<ObjectId>, Error> {
-        let Some(repository) = self.shared.source.current(&self.name)? else { return Ok(Vec::new()) };
-        let Ok(prefix) = gix::hash::Prefix::from_hex(hex) else { return Ok(Vec::new()) };
+        let Some(repository) = self.shared.source.current(&self.name)? else {
+            return Ok(Vec::new());
+        };
+        let Ok(prefix) = gix::hash::Prefix::from_hex(hex) else {
+            return Ok(Vec::new());
+        };
         let mut found = std::collections::HashSet::default();
         let looked = repository.objects.lookup_prefix(prefix, Some(&mut found));
         looked.map_err(|error| self.corrupt(&error))?;
@@ -256,7 +301,10 @@ impl Mirror {
 
     fn corrupt(&self, error: &gix::Error) -> Error {
         self.shared.source.suspect();
-        Error::Corrupt { remote: self.name.clone(), detail: fetch::flat(error) }
+        Error::Corrupt {
+            remote: self.name.clone(),
+            detail: fetch::flat(error),
+        }
     }
 
     /// Makes sure that a commit and all it builds on are here, and returns the commit itself when `id` is a tag object. Without network
@@ -272,11 +320,26 @@ impl Mirror {
         }
         self.fetch(Some(id))?;
         let commit = self.shared.source.commit(&self.name, id)?;
-        commit.map(|commit| commit.id).ok_or_else(|| self.unknown(id))
+        commit
+            .map(|commit| commit.id)
+            .ok_or_else(|| self.unknown(id))
     }
 
     fn unknown(&self, id: ObjectId) -> Error {
-        Error::UnknownRevision { remote: self.name.clone(), revision: id.to_string(), did_you_mean: Vec::new() }
+        Error::UnknownRevision {
+            remote: self.name.clone(),
+            revision: id.to_string(),
+            did_you_mean: Vec::new(),
+        }
+    }
+
+    /// The server's refusal of an object does not always name it.
+    fn named(&self, error: Error, want: ObjectId) -> Error {
+        if matches!(error, Error::UnknownRevision { .. }) {
+            self.unknown(want)
+        } else {
+            error
+        }
     }
 
     fn fetch(&self, want: Option<ObjectId>) -> Result<(), Error> {
@@ -347,9 +410,18 @@ impl Mirror {
         Ok(())
     }
 
-    fn fetch_into(&self, call: &Arc<Call>, path: &Path, want: Option<ObjectId>) -> Result<(), Error> {
+    fn fetch_into(
+        &self,
+        call: &Arc<Call>,
+        path: &Path,
+        want: Option<ObjectId>,
+    ) -> Result<(), Error> {
         let options = &self.access.options;
-        let open = || Ok::<_, Error>(store::open(path, &self.name, options.max_fetched_object_bytes)?.to_thread_local());
+        let open = || {
+            Ok::<_, Error>(
+                store::open(path, &self.name, options.max_fetched_object_bytes)?.to_thread_local(),
+            )
+        };
         let mut session = self.connect(call)?;
         let refs = session.list(NAMESPACES)?;
         let current = fetch::tips(&refs);
@@ -357,10 +429,15 @@ impl Mirror {
         let repository = open()?;
         let wants: Vec<ObjectId> = match (options.fetch_scope, want) {
             (FetchScope::WantedOnly, Some(want)) => vec![want],
-            _ => current.iter().copied().filter(|tip| !repository.has_object(tip.0)).collect(),
+            _ => current
+                .iter()
+                .copied()
+                .filter(|tip| !repository.has_object(tip.0))
+                .collect(),
         };
         if !wants.is_empty() {
-            session.receive(&repository, &wants, options.max_fetched_object_bytes)?;
+            let received = session.receive(&repository, &wants, options.max_fetched_object_bytes);
+            received.map_err(|error| self.named(error, want.unwrap_or(wants[0])))?;
         }
         session.close();
         let mut repository = open()?;
@@ -370,7 +447,9 @@ impl Mirror {
             // No branch or tag leads to it any more; most servers give it away nevertheless.
             let mut session = self.connect(call)?;
             session.list(&["HEAD"])?;
-            session.receive(&repository, &[want], options.max_fetched_object_bytes)?;
+            session
+                .receive(&repository, &[want], options.max_fetched_object_bytes)
+                .map_err(|error| self.named(error, want))?;
             session.close();
             repository = open()?;
         }
@@ -379,7 +458,10 @@ impl Mirror {
             FetchScope::AllRefs => current.into_iter().chain(want).collect(),
             FetchScope::WantedOnly => current.into_iter().chain(want).chain(previous).collect(),
         };
-        let present: BTreeSet<ObjectId> = tips.into_iter().filter(|tip| repository.has_object(tip.0)).collect();
+        let present: BTreeSet<ObjectId> = tips
+            .into_iter()
+            .filter(|tip| repository.has_object(tip.0))
+            .collect();
         store::write_tips(path, &present)?;
         match want {
             Some(want) if !repository.has_object(want.0) => Err(self.unknown(want)),
@@ -392,8 +474,17 @@ impl Mirror {
     /// # Errors
     /// [`Error::UnknownRevision`] before [`Mirror::ensure`] has brought it.
     pub fn tree(&self, commit: ObjectId) -> Result<Tree, Error> {
-        let found = self.shared.source.commit(&self.name, commit)?.ok_or_else(|| self.unknown(commit))?;
-        Ok(Tree::new(Arc::clone(&self.shared.source), self.name.clone(), found, self.access.options.max_object_bytes))
+        let found = self
+            .shared
+            .source
+            .commit(&self.name, commit)?
+            .ok_or_else(|| self.unknown(commit))?;
+        Ok(Tree::new(
+            Arc::clone(&self.shared.source),
+            self.name.clone(),
+            found,
+            self.access.options.max_object_bytes,
+        ))
     }
 
     /// The sorted paths that differ between two commits that are here; see [`Tree::changed_paths`].

@@ -49,7 +49,9 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("None"),
-            Self::Basic { username, .. } => write!(f, "Basic {{ username: {username:?}, password: *** }}"),
+            Self::Basic { username, .. } => {
+                write!(f, "Basic {{ username: {username:?}, password: *** }}")
+            }
             Self::Bearer { .. } => f.write_str("Bearer { token: *** }"),
             Self::SshKey { .. } => f.write_str("SshKey { private_key: *** }"),
         }
@@ -79,7 +81,11 @@ impl fmt::Debug for Proxy {
         match self {
             Self::Environment => f.write_str("Environment"),
             Self::Direct => f.write_str("Direct"),
-            Self::Url { url, no_proxy } => write!(f, "Url {{ url: {:?}, no_proxy: {no_proxy:?} }}", crate::remote::mask(url)),
+            Self::Url { url, no_proxy } => write!(
+                f,
+                "Url {{ url: {:?}, no_proxy: {no_proxy:?} }}",
+                crate::remote::mask(url)
+            ),
         }
     }
 }
@@ -189,10 +195,20 @@ mod tests {
     fn debug_shows_no_secret() {
         let shown = format!(
             "{:?} {:?} {:?} {:?}",
-            Credentials::Basic { username: "bob".into(), password: "hunter2".into() },
-            Credentials::Bearer { token: "hunter2".into() },
-            Credentials::SshKey { private_key: "hunter2".into() },
-            Proxy::Url { url: "http://bob:hunter2@proxy:3128".into(), no_proxy: String::new() },
+            Credentials::Basic {
+                username: "bob".into(),
+                password: "hunter2".into()
+            },
+            Credentials::Bearer {
+                token: "hunter2".into()
+            },
+            Credentials::SshKey {
+                private_key: "hunter2".into()
+            },
+            Proxy::Url {
+                url: "http://bob:hunter2@proxy:3128".into(),
+                no_proxy: String::new()
+            },
         );
         assert!(shown.contains("bob"), "{shown}");
         assert!(!shown.contains("hunter2"), "{shown}");

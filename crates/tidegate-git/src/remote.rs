@@ -20,10 +20,25 @@ pub const MAX_URL_BYTES: usize = 4096;
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Address {
     /// `http` or `https`; the URL has no credentials in it.
-    Http { url: String, secure: bool, host: String },
-    Ssh { user: Option<String>, host: String, port: Option<u16>, path: String },
-    Daemon { host: String, port: Option<u16>, path: String },
-    Local { path: PathBuf },
+    Http {
+        url: String,
+        secure: bool,
+        host: String,
+    },
+    Ssh {
+        user: Option<String>,
+        host: String,
+        port: Option<u16>,
+        path: String,
+    },
+    Daemon {
+        host: String,
+        port: Option<u16>,
+        path: String,
+    },
+    Local {
+        path: PathBuf,
+    },
 }
 
 /// A Git repository somewhere, parsed from the forms that git accepts.
@@ -63,7 +78,10 @@ impl Remote {
     /// # Errors
     /// [`Error::InvalidRemote`] for anything else, `ext::` and other transport helpers above all.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let invalid = |reason: &str| Error::InvalidRemote { url: mask(text), reason: reason.to_owned() };
+        let invalid = |reason: &str| Error::InvalidRemote {
+            url: mask(text),
+            reason: reason.to_owned(),
+        };
         if text.is_empty() {
             return Err(invalid("it is empty"));
         }
@@ -77,11 +95,18 @@ impl Remote {
             return Err(invalid("it holds a control character"));
         }
         let (address, embedded) = match text.split_once("://") {
-            Some((scheme, rest)) if is_scheme(scheme) => parse_url(&scheme.to_ascii_lowercase(), rest, &invalid)?,
+            Some((scheme, rest)) if is_scheme(scheme) => {
+                parse_url(&scheme.to_ascii_lowercase(), rest, &invalid)?
+            }
             _ => (parse_without_scheme(text, &invalid)?, Credentials::None),
         };
         let normalized = address.normalized();
-        Ok(Self { address, embedded, masked: mask(text), normalized })
+        Ok(Self {
+            address,
+            embedded,
+            masked: mask(text),
+            normalized,
+        })
     }
 
     /// A remote in a directory of this machine.
@@ -90,10 +115,20 @@ impl Remote {
     /// [`Error::InvalidRemote`] when the path is not UTF-8 or the current directory is gone.
     pub fn local(path: &Path) -> Result<Self, Error> {
         let shown = path.display().to_string();
-        let invalid = |reason: &str| Error::InvalidRemote { url: shown.clone(), reason: reason.to_owned() };
-        let address = Address::Local { path: absolute(path, &invalid)? };
+        let invalid = |reason: &str| Error::InvalidRemote {
+            url: shown.clone(),
+            reason: reason.to_owned(),
+        };
+        let address = Address::Local {
+            path: absolute(path, &invalid)?,
+        };
         let normalized = address.normalized();
-        Ok(Self { address, embedded: Credentials::None, masked: shown, normalized })
+        Ok(Self {
+            address,
+            embedded: Credentials::None,
+            masked: shown,
+            normalized,
+        })
     }
 
     /// One spelling for all addresses of the same repository: lower-case scheme and host, no default port, no credentials, no
@@ -115,7 +150,11 @@ impl Remote {
     /// The file name of the mirror: a digest of the normalised address.
     pub(crate) fn key(&self) -> String {
         let digest = Sha256::digest(self.normalized.as_bytes());
-        digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect()
+        digest
+            .iter()
+            .take(20)
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }
 
@@ -123,31 +162,64 @@ impl Address {
     fn normalized(&self) -> String {
         fn trimmed(path: &str) -> &str {
             let path = path.trim_end_matches('/');
-            path.strip_suffix(".git").filter(|path| !path.is_empty() && !path.ends_with('/')).unwrap_or(path)
+            path.strip_suffix(".git")
+                .filter(|path| !path.is_empty() && !path.ends_with('/'))
+                .unwrap_or(path)
         }
         match self {
             Self::Http { url, .. } => trimmed(url).to_owned(),
-            Self::Ssh { user, host, port, path } => {
-                let user = user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-                let port = port.filter(|port| *port != 22).map(|port| format!(":{port}")).unwrap_or_default();
-                format!("ssh://{user}{}{port}/{}", bracketed(host), trimmed(path).trim_start_matches('/'))
+            Self::Ssh {
+                user,
+                host,
+                port,
+                path,
+            } => {
+                let user = user
+                    .as_ref()
+                    .map(|user| format!("{user}@"))
+                    .unwrap_or_default();
+                let port = port
+                    .filter(|port| *port != 22)
+                    .map(|port| format!(":{port}"))
+                    .unwrap_or_default();
+                format!(
+                    "ssh://{user}{}{port}/{}",
+                    bracketed(host),
+                    trimmed(path).trim_start_matches('/')
+                )
             }
             Self::Daemon { host, port, path } => {
-                let port = port.filter(|port| *port != 9418).map(|port| format!(":{port}")).unwrap_or_default();
-                format!("git://{}{port}/{}", bracketed(host), trimmed(path).trim_start_matches('/'))
+                let port = port
+                    .filter(|port| *port != 9418)
+                    .map(|port| format!(":{port}"))
+                    .unwrap_or_default();
+                format!(
+                    "git://{}{port}/{}",
+                    bracketed(host),
+                    trimmed(path).trim_start_matches('/')
+                )
             }
-            Self::Local { path } => format!("file://{}", path.display().to_string().trim_end_matches('/')),
+            Self::Local { path } => format!(
+                "file://{}",
+                path.display().to_string().trim_end_matches('/')
+            ),
         }
     }
 }
 
 fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
 }
 
 fn is_scheme(text: &str) -> bool {
     let mut bytes = text.bytes();
-    bytes.next().is_some_and(|first| first.is_ascii_alphabetic())
+    bytes
+        .next()
+        .is_some_and(|first| first.is_ascii_alphabetic())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
 }
 
@@ -160,9 +232,18 @@ fn parse_url(scheme: &str, rest: &str, invalid: &dyn Fn(&str) -> Error) -> Resul
             let authority = Authority::parse(rest, invalid)?;
             let path = decoded(authority.path, invalid)?;
             // `/~user/repository` is relative to that user's home, as git has it.
-            let path = path.strip_prefix("/~").map(|home| format!("~{home}")).unwrap_or(path);
-            let user = authority.user.map(|user| decoded(user, invalid)).transpose()?;
-            Ok((ssh(user, authority.host, authority.port, path, invalid)?, Credentials::None))
+            let path = path
+                .strip_prefix("/~")
+                .map(|home| format!("~{home}"))
+                .unwrap_or(path);
+            let user = authority
+                .user
+                .map(|user| decoded(user, invalid))
+                .transpose()?;
+            Ok((
+                ssh(user, authority.host, authority.port, path, invalid)?,
+                Credentials::None,
+            ))
         }
         "git" => {
             let authority = Authority::parse(rest, invalid)?;
@@ -173,16 +254,35 @@ fn parse_url(scheme: &str, rest: &str, invalid: &dyn Fn(&str) -> Error) -> Resul
             if path.trim_matches('/').is_empty() {
                 return Err(invalid("it names no repository on the host"));
             }
-            Ok((Address::Daemon { host: authority.host, port: authority.port, path }, Credentials::None))
+            Ok((
+                Address::Daemon {
+                    host: authority.host,
+                    port: authority.port,
+                    path,
+                },
+                Credentials::None,
+            ))
         }
         "file" => {
-            let path = rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest);
+            let path = rest
+                .strip_prefix("localhost")
+                .filter(|path| path.starts_with('/'))
+                .unwrap_or(rest);
             if !path.starts_with('/') {
-                return Err(invalid("a file URL needs an absolute path, as in `file:///srv/git/repository`"));
+                return Err(invalid(
+                    "a file URL needs an absolute path, as in `file:///srv/git/repository`",
+                ));
             }
-            Ok((Address::Local { path: absolute(Path::new(&decoded(path, invalid)?), invalid)? }, Credentials::None))
+            Ok((
+                Address::Local {
+                    path: absolute(Path::new(&decoded(path, invalid)?), invalid)?,
+                },
+                Credentials::None,
+            ))
         }
-        _ => Err(invalid("only https, http, ssh, git and file are understood")),
+        _ => Err(invalid(
+            "only https, http, ssh, git and file are understood",
+        )),
     }
 }
 
@@ -190,26 +290,48 @@ fn parse_http(scheme: &str, rest: &str, invalid: &dyn Fn(&str) -> Error) -> Resu
     let secure = scheme == "https";
     let authority = Authority::parse(rest, invalid)?;
     if authority.path.contains('#') {
-        return Err(invalid("a fragment (`#…`) means nothing to git; the revision is given separately"));
+        return Err(invalid(
+            "a fragment (`#…`) means nothing to git; the revision is given separately",
+        ));
     }
     let embedded = match (authority.user, authority.password) {
         (None, _) => Credentials::None,
         (Some(user), password) => Credentials::Basic {
             username: decoded(user, invalid)?,
-            password: password.map(|password| decoded(password, invalid)).transpose()?.unwrap_or_default(),
+            password: password
+                .map(|password| decoded(password, invalid))
+                .transpose()?
+                .unwrap_or_default(),
         },
     };
     let default = if secure { 443 } else { 80 };
-    let port = authority.port.filter(|port| *port != default).map(|port| format!(":{port}")).unwrap_or_default();
-    let url = format!("{scheme}://{}{port}{}", bracketed(&authority.host), authority.path);
-    Ok((Address::Http { url, secure, host: authority.host }, embedded))
+    let port = authority
+        .port
+        .filter(|port| *port != default)
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let url = format!(
+        "{scheme}://{}{port}{}",
+        bracketed(&authority.host),
+        authority.path
+    );
+    Ok((
+        Address::Http {
+            url,
+            secure,
+            host: authority.host,
+        },
+        embedded,
+    ))
 }
 
 fn parse_without_scheme(text: &str, invalid: &dyn Fn(&str) -> Error) -> Result<Address, Error> {
     if let Some((helper, _)) = text.split_once("::")
         && is_scheme(helper)
     {
-        return Err(invalid("transport helpers (`name::…`) run programs and are refused"));
+        return Err(invalid(
+            "transport helpers (`name::…`) run programs and are refused",
+        ));
     }
     let slash = text.find('/').unwrap_or(text.len());
     let head = &text[..slash];
@@ -219,14 +341,19 @@ fn parse_without_scheme(text: &str, invalid: &dyn Fn(&str) -> Error) -> Result<A
         _ => head.find(':'),
     };
     let Some(colon) = colon else {
-        return Ok(Address::Local { path: absolute(Path::new(text), invalid)? });
+        return Ok(Address::Local {
+            path: absolute(Path::new(text), invalid)?,
+        });
     };
     let (authority, path) = (&text[..colon], &text[colon + 1..]);
     let (user, host) = match authority.rsplit_once('@') {
         Some((user, host)) => (Some(user.to_owned()), host),
         None => (None, authority),
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let host = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_ascii_lowercase();
     ssh(user, host, None, path.to_owned(), invalid)
 }
 
@@ -238,13 +365,25 @@ fn ssh(
     invalid: &dyn Fn(&str) -> Error,
 ) -> Result<Address, Error> {
     // A leading dash would be read as an option by ssh or by the remote program.
-    if host.is_empty() || host.starts_with('-') || user.as_deref().is_some_and(|user| user.is_empty() || user.starts_with('-')) {
-        return Err(invalid("the host or user name is empty or begins with a dash"));
+    if host.is_empty()
+        || host.starts_with('-')
+        || user
+            .as_deref()
+            .is_some_and(|user| user.is_empty() || user.starts_with('-'))
+    {
+        return Err(invalid(
+            "the host or user name is empty or begins with a dash",
+        ));
     }
     if path.trim_matches('/').is_empty() || path.starts_with('-') {
         return Err(invalid("it names no repository on the host"));
     }
-    Ok(Address::Ssh { user, host, port, path })
+    Ok(Address::Ssh {
+        user,
+        host,
+        port,
+        path,
+    })
 }
 
 struct Authority<'a> {
@@ -268,7 +407,9 @@ impl<'a> Authority<'a> {
             None => (identity, None),
         };
         let (host, port) = if let Some(bracketed) = endpoint.strip_prefix('[') {
-            let (host, after) = bracketed.split_once(']').ok_or_else(|| invalid("a bracket is not closed"))?;
+            let (host, after) = bracketed
+                .split_once(']')
+                .ok_or_else(|| invalid("a bracket is not closed"))?;
             (host, after.strip_prefix(':'))
         } else {
             match endpoint.split_once(':') {
@@ -278,18 +419,33 @@ impl<'a> Authority<'a> {
         };
         let port = match port {
             None | Some("") => None,
-            Some(port) => Some(port.parse().map_err(|_| invalid("the port is not a number up to 65535"))?),
+            Some(port) => Some(
+                port.parse()
+                    .map_err(|_| invalid("the port is not a number up to 65535"))?,
+            ),
         };
-        let odd = |byte: u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'%') || byte >= 0x80);
+        let odd = |byte: u8| {
+            !(byte.is_ascii_alphanumeric()
+                || matches!(byte, b'.' | b'-' | b'_' | b':' | b'%')
+                || byte >= 0x80)
+        };
         if host.is_empty() || host.starts_with('-') || host.bytes().any(odd) {
             return Err(invalid("the host name is missing or malformed"));
         }
-        Ok(Self { user, password, host: host.to_ascii_lowercase(), port, path })
+        Ok(Self {
+            user,
+            password,
+            host: host.to_ascii_lowercase(),
+            port,
+            path,
+        })
     }
 }
 
 fn decoded(text: &str, invalid: &dyn Fn(&str) -> Error) -> Result<String, Error> {
-    let text = percent_decode_str(text).decode_utf8().map_err(|_| invalid("an escaped character is not UTF-8"))?;
+    let text = percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| invalid("an escaped character is not UTF-8"))?;
     if text.chars().any(char::is_control) {
         return Err(invalid("it holds an escaped control character"));
     }
@@ -307,7 +463,9 @@ fn absolute(path: &Path, invalid: &dyn Fn(&str) -> Error) -> Result<PathBuf, Err
 /// True for `localhost` and loopback addresses.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The text with the password of a URL replaced by `***`, and the user too when it stands alone (it is a token then).

@@ -1,8 +1,7 @@
 //! Where objects are read from: a mirror or a repository of this machine, reopened when it was replaced underneath.
 
 use std::sync::{
-    RwLock,
-    PoisonError,
+    PoisonError, RwLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -33,7 +32,13 @@ impl std::fmt::Debug for Source {
 
 impl Source {
     pub(crate) fn new(path: std::path::PathBuf, options: gix::open::Options, bare: bool) -> Self {
-        Self { path, options, bare, repository: RwLock::new(None), suspect: AtomicBool::new(false) }
+        Self {
+            path,
+            options,
+            bare,
+            repository: RwLock::new(None),
+            suspect: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn path(&self) -> &std::path::Path {
@@ -42,7 +47,11 @@ impl Source {
 
     /// The open repository; `None` when there is none on disk.
     pub(crate) fn current(&self, remote: &str) -> Result<Option<gix::Repository>, Error> {
-        if let Some(repository) = &*self.repository.read().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(repository) = &*self
+            .repository
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             return Ok(Some(repository.to_thread_local()));
         }
         self.reopen(remote)
@@ -58,9 +67,15 @@ impl Source {
             .clone()
             .open_path_as_is(self.bare)
             .open(&self.path)
-            .map_err(|error| Error::Corrupt { remote: remote.to_owned(), detail: flat(&error) })?;
+            .map_err(|error| Error::Corrupt {
+                remote: remote.to_owned(),
+                detail: flat(&error),
+            })?;
         let local = opened.to_thread_local();
-        *self.repository.write().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        *self
+            .repository
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(opened);
         Ok(Some(local))
     }
 
@@ -79,16 +94,25 @@ impl Source {
 
     /// The commit behind `id`, when it and its root tree are here.
     pub(crate) fn commit(&self, remote: &str, id: ObjectId) -> Result<Option<Commit>, Error> {
-        let Some(repository) = self.current(remote)? else { return Ok(None) };
+        let Some(repository) = self.current(remote)? else {
+            return Ok(None);
+        };
         match find_commit(&repository, id) {
             Ok(Some(commit)) => return Ok(Some(commit)),
             Ok(None) => {}
-            Err(error) => tracing::debug!(remote, %id, error = flat(&error), "reading a commit again from a reopened mirror"),
+            Err(error) => {
+                tracing::debug!(remote, %id, error = flat(&error), "reading a commit again from a reopened mirror");
+            }
         }
-        let Some(repository) = self.reopen(remote)? else { return Ok(None) };
+        let Some(repository) = self.reopen(remote)? else {
+            return Ok(None);
+        };
         find_commit(&repository, id).map_err(|error| {
             self.suspect();
-            Error::Corrupt { remote: remote.to_owned(), detail: flat(&error) }
+            Error::Corrupt {
+                remote: remote.to_owned(),
+                detail: flat(&error),
+            }
         })
     }
 }
@@ -101,21 +125,39 @@ pub(crate) struct Commit {
 }
 
 /// Reads and peels `id`; `None` when it is missing or no commit.
-pub(crate) fn find_commit(repository: &gix::Repository, id: ObjectId) -> gix::Result<Option<Commit>> {
+pub(crate) fn find_commit(
+    repository: &gix::Repository,
+    id: ObjectId,
+) -> gix::Result<Option<Commit>> {
     let mut at = id.0;
     for _ in 0..MAX_TAG_DEPTH {
-        let Some(header) = repository.try_find_header(at)? else { return Ok(None) };
+        let Some(header) = repository.try_find_header(at)? else {
+            return Ok(None);
+        };
         if header.size() > MAX_COMMIT_BYTES {
             return Ok(None);
         }
         match header.kind() {
             Kind::Commit => {
-                let tree = repository.find_object(at)?.try_into_commit()?.tree_id()?.detach();
+                let tree = repository
+                    .find_object(at)?
+                    .try_into_commit()?
+                    .tree_id()?
+                    .detach();
                 // A commit without its tree is half a fetch; the empty tree need not be stored.
                 let whole = tree.is_empty_tree() || repository.try_find_header(tree)?.is_some();
-                return Ok(whole.then_some(Commit { id: ObjectId(at), tree }));
+                return Ok(whole.then_some(Commit {
+                    id: ObjectId(at),
+                    tree,
+                }));
             }
-            Kind::Tag => at = repository.find_object(at)?.try_into_tag()?.target_id()?.detach(),
+            Kind::Tag => {
+                at = repository
+                    .find_object(at)?
+                    .try_into_tag()?
+                    .target_id()?
+                    .detach();
+            }
             Kind::Tree | Kind::Blob => return Ok(None),
         }
     }

@@ -8,9 +8,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use gix::{bstr::ByteSlice, objs::tree::EntryKind as GixKind, objs::TreeRefIter, validate::path::component};
+use gix::{
+    bstr::ByteSlice, objs::TreeRefIter, objs::tree::EntryKind as GixKind, validate::path::component,
+};
 
-use crate::{Error, ObjectId, call::lock, fetch::flat, source::{Commit, Source}};
+use crate::{
+    Error, ObjectId,
+    call::lock,
+    fetch::flat,
+    source::{Commit, Source},
+};
 
 /// Entries that one walk or comparison visits.
 pub const MAX_ENTRIES: usize = 200_000;
@@ -90,8 +97,20 @@ impl fmt::Debug for Tree {
 }
 
 impl Tree {
-    pub(crate) fn new(source: Arc<Source>, remote: String, commit: Commit, max_object_bytes: u64) -> Self {
-        Self { source, remote, commit, max_object_bytes, handles: Mutex::default(), directories: Mutex::default() }
+    pub(crate) fn new(
+        source: Arc<Source>,
+        remote: String,
+        commit: Commit,
+        max_object_bytes: u64,
+    ) -> Self {
+        Self {
+            source,
+            remote,
+            commit,
+            max_object_bytes,
+            handles: Mutex::default(),
+            directories: Mutex::default(),
+        }
     }
 
     /// The commit that is read.
@@ -105,9 +124,17 @@ impl Tree {
     /// # Errors
     /// [`Error::InvalidTree`], [`Error::Limit`] or [`Error::Corrupt`] for a directory on the way.
     pub fn entry(&self, path: &str) -> Result<Option<Entry>, Error> {
-        let mut at = Child { name: String::new(), kind: EntryKind::Directory, id: self.commit.tree };
+        let mut at = Child {
+            name: String::new(),
+            kind: EntryKind::Directory,
+            id: self.commit.tree,
+        };
         if path.is_empty() {
-            return Ok(Some(Entry { path: String::new(), kind: at.kind, id: ObjectId(at.id) }));
+            return Ok(Some(Entry {
+                path: String::new(),
+                kind: at.kind,
+                id: ObjectId(at.id),
+            }));
         }
         if path.len() > MAX_PATH_BYTES {
             return Ok(None);
@@ -118,11 +145,22 @@ impl Tree {
                 return Ok(None);
             }
             let directory = self.directory(at.id, path[..offset].trim_end_matches('/'))?;
-            let Ok(found) = directory.binary_search_by(|child| child.name.as_str().cmp(name)) else { return Ok(None) };
-            at = Child { name: String::new(), kind: directory[found].kind, id: directory[found].id };
+            let Ok(found) = directory.binary_search_by(|child| child.name.as_str().cmp(name))
+            else {
+                return Ok(None);
+            };
+            at = Child {
+                name: String::new(),
+                kind: directory[found].kind,
+                id: directory[found].id,
+            };
             offset += name.len() + 1;
         }
-        Ok(Some(Entry { path: path.to_owned(), kind: at.kind, id: ObjectId(at.id) }))
+        Ok(Some(Entry {
+            path: path.to_owned(),
+            kind: at.kind,
+            id: ObjectId(at.id),
+        }))
     }
 
     /// The entries of one directory, in the order of their names.
@@ -132,7 +170,14 @@ impl Tree {
     pub fn list(&self, directory: &str) -> Result<Vec<Entry>, Error> {
         let entry = self.expect(directory, "directory", |kind| kind == EntryKind::Directory)?;
         let children = self.directory(entry.id.0, directory)?;
-        Ok(children.iter().map(|child| Entry { path: joined(directory, &child.name), kind: child.kind, id: ObjectId(child.id) }).collect())
+        Ok(children
+            .iter()
+            .map(|child| Entry {
+                path: joined(directory, &child.name),
+                kind: child.kind,
+                id: ObjectId(child.id),
+            })
+            .collect())
     }
 
     /// Everything below a directory except the directories themselves, in the order of the paths' bytes.
@@ -147,11 +192,17 @@ impl Tree {
         while let Some((path, id, depth)) = pending.pop() {
             for child in self.directory(id, &path)?.iter() {
                 let path = joined(&path, &child.name);
-                budget.spend(&path, depth).map_err(|what| self.limit(what))?;
+                budget
+                    .spend(&path, depth)
+                    .map_err(|what| self.limit(what))?;
                 if child.kind == EntryKind::Directory {
                     pending.push((path, child.id, depth + 1));
                 } else {
-                    found.push(Entry { path, kind: child.kind, id: ObjectId(child.id) });
+                    found.push(Entry {
+                        path,
+                        kind: child.kind,
+                        id: ObjectId(child.id),
+                    });
                 }
             }
         }
@@ -164,7 +215,9 @@ impl Tree {
     /// # Errors
     /// [`Error::PathNotFound`], [`Error::WrongKind`], [`Error::Limit`] for a file beyond `max_object_bytes`, or [`Error::Corrupt`].
     pub fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
-        let entry = self.expect(path, "file", |kind| matches!(kind, EntryKind::File | EntryKind::Executable))?;
+        let entry = self.expect(path, "file", |kind| {
+            matches!(kind, EntryKind::File | EntryKind::Executable)
+        })?;
         self.read_entry(&entry)
     }
 
@@ -184,7 +237,9 @@ impl Tree {
     /// # Errors
     /// As [`Tree::read`].
     pub fn size(&self, path: &str) -> Result<u64, Error> {
-        let entry = self.expect(path, "file", |kind| matches!(kind, EntryKind::File | EntryKind::Executable))?;
+        let entry = self.expect(path, "file", |kind| {
+            matches!(kind, EntryKind::File | EntryKind::Executable)
+        })?;
         self.with_repository(|repository| Ok(repository.find_header(entry.id.0)?.size()))
     }
 
@@ -195,14 +250,24 @@ impl Tree {
     pub fn read_link(&self, path: &str) -> Result<String, Error> {
         let entry = self.expect(path, "symbolic link", |kind| kind == EntryKind::Symlink)?;
         let target = self.blob(&entry, MAX_LINK_BYTES)?;
-        String::from_utf8(target).map_err(|_| self.invalid(path, "the target of the symbolic link is not UTF-8"))
+        String::from_utf8(target)
+            .map_err(|_| self.invalid(path, "the target of the symbolic link is not UTF-8"))
     }
 
-    fn expect(&self, path: &str, wanted: &'static str, fits: impl Fn(EntryKind) -> bool) -> Result<Entry, Error> {
+    fn expect(
+        &self,
+        path: &str,
+        wanted: &'static str,
+        fits: impl Fn(EntryKind) -> bool,
+    ) -> Result<Entry, Error> {
         match self.entry(path)? {
             Some(entry) if fits(entry.kind) => Ok(entry),
             Some(entry) => Err(self.wrong_kind(&entry, wanted)),
-            None => Err(Error::PathNotFound { remote: self.remote.clone(), commit: self.commit.id, path: path.to_owned() }),
+            None => Err(Error::PathNotFound {
+                remote: self.remote.clone(),
+                commit: self.commit.id,
+                path: path.to_owned(),
+            }),
         }
     }
 
@@ -226,7 +291,11 @@ impl Tree {
     }
 
     pub(crate) fn limit(&self, (what, limit): (String, String)) -> Error {
-        Error::Limit { remote: self.remote.clone(), what, limit }
+        Error::Limit {
+            remote: self.remote.clone(),
+            what,
+            limit,
+        }
     }
 
     fn blob(&self, entry: &Entry, limit: u64) -> Result<Vec<u8>, Error> {
@@ -237,11 +306,19 @@ impl Tree {
             }
             Ok(Ok(repository.find_object(entry.id.0)?.detach().data))
         })?;
-        data.map_err(|size| self.limit((format!("`{}` ({size} bytes)", entry.path), format!("{limit} bytes"))))
+        data.map_err(|size| {
+            self.limit((
+                format!("`{}` ({size} bytes)", entry.path),
+                format!("{limit} bytes"),
+            ))
+        })
     }
 
     /// Runs `read`; once more on a reopened repository when it fails, for the mirror may have been replaced meanwhile.
-    pub(crate) fn with_repository<T>(&self, read: impl Fn(&gix::Repository) -> gix::Result<T>) -> Result<T, Error> {
+    pub(crate) fn with_repository<T>(
+        &self,
+        read: impl Fn(&gix::Repository) -> gix::Result<T>,
+    ) -> Result<T, Error> {
         let kept = lock(&self.handles).pop();
         let repository = match kept {
             Some(repository) => Some(repository),
@@ -256,15 +333,25 @@ impl Tree {
             }
             return Ok(value);
         }
-        let gone = || Error::Corrupt { remote: self.remote.clone(), detail: "it has gone".to_owned() };
+        let gone = || Error::Corrupt {
+            remote: self.remote.clone(),
+            detail: "it has gone".to_owned(),
+        };
         let repository = self.source.reopen(&self.remote)?.ok_or_else(gone)?;
         read(&repository).map_err(|error| {
             self.source.suspect();
-            Error::Corrupt { remote: self.remote.clone(), detail: flat(&error) }
+            Error::Corrupt {
+                remote: self.remote.clone(),
+                detail: flat(&error),
+            }
         })
     }
 
-    pub(crate) fn directory(&self, id: gix::ObjectId, path: &str) -> Result<Arc<Vec<Child>>, Error> {
+    pub(crate) fn directory(
+        &self,
+        id: gix::ObjectId,
+        path: &str,
+    ) -> Result<Arc<Vec<Child>>, Error> {
         if let Some(known) = lock(&self.directories).get(&id) {
             return Ok(Arc::clone(known));
         }
@@ -293,7 +380,10 @@ impl Tree {
         match data {
             Some((gix::objs::Kind::Tree, data)) => Ok(data),
             Some(_) => Err(self.invalid(path, "it is no tree object")),
-            None => Err(self.limit((format!("the directory `{path}`"), format!("{MAX_DIRECTORY_BYTES} bytes")))),
+            None => Err(self.limit((
+                format!("the directory `{path}`"),
+                format!("{MAX_DIRECTORY_BYTES} bytes"),
+            ))),
         }
     }
 }
@@ -313,17 +403,27 @@ impl Budget {
             return Err(("the tree".to_owned(), format!("{MAX_ENTRIES} entries")));
         }
         if depth >= MAX_DEPTH {
-            return Err(("the depth of the tree".to_owned(), format!("{MAX_DEPTH} directories")));
+            return Err((
+                "the depth of the tree".to_owned(),
+                format!("{MAX_DEPTH} directories"),
+            ));
         }
         if path.len() > MAX_PATH_BYTES || self.bytes > MAX_TOTAL_PATH_BYTES {
-            return Err(("the paths of the tree".to_owned(), format!("{MAX_PATH_BYTES} bytes each, {MAX_TOTAL_PATH_BYTES} in all")));
+            return Err((
+                "the paths of the tree".to_owned(),
+                format!("{MAX_PATH_BYTES} bytes each, {MAX_TOTAL_PATH_BYTES} in all"),
+            ));
         }
         Ok(())
     }
 }
 
 pub(crate) fn joined(directory: &str, name: &str) -> String {
-    if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") }
+    if directory.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{directory}/{name}")
+    }
 }
 
 pub(crate) fn kind(mode: gix::objs::tree::EntryMode) -> EntryKind {
@@ -344,17 +444,35 @@ fn decode(data: &[u8], hash: gix::hash::Kind) -> Result<Vec<Child>, String> {
         let kind = kind(entry.mode);
         let link = (kind == EntryKind::Symlink).then_some(component::Mode::Symlink);
         // Device names of Windows are fine here; `.git` in any disguise is not.
-        let options = component::Options { protect_windows: cfg!(windows), protect_hfs: true, protect_ntfs: true };
-        component(entry.filename, link, options).map_err(|error| format!("`{}`: {error}", shown()))?;
+        let options = component::Options {
+            protect_windows: cfg!(windows),
+            protect_hfs: true,
+            protect_ntfs: true,
+        };
+        component(entry.filename, link, options)
+            .map_err(|error| format!("`{}`: {error}", shown()))?;
         if entry.filename.find_byteset(b"\\\0").is_some() {
             return Err(format!("`{}`: a backslash or NUL in a name", shown()));
         }
-        let name = entry.filename.to_str().map_err(|_| format!("`{}`: the name is not UTF-8", shown()))?;
-        children.push(Child { name: name.to_owned(), kind, id: entry.oid.to_owned() });
+        let name = entry
+            .filename
+            .to_str()
+            .map_err(|_| format!("`{}`: the name is not UTF-8", shown()))?;
+        children.push(Child {
+            name: name.to_owned(),
+            kind,
+            id: entry.oid.to_owned(),
+        });
     }
     children.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    if let Some(pair) = children.windows(2).find(|pair| pair[0].name == pair[1].name) {
-        return Err(format!("`{}`: the name is there twice", pair[0].name.escape_debug()));
+    if let Some(pair) = children
+        .windows(2)
+        .find(|pair| pair[0].name == pair[1].name)
+    {
+        return Err(format!(
+            "`{}`: the name is there twice",
+            pair[0].name.escape_debug()
+        ));
     }
     Ok(children)
 }

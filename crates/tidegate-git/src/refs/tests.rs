@@ -15,13 +15,27 @@ fn list(text: &str) -> RefList {
         let (name, value) = item.split_once('=').expect("name=value");
         let digit = |at: usize| id(value.chars().nth(at).expect("a digit"));
         let target = match value.chars().nth(1) {
-            Some('^') => RemoteRef { target: digit(0), peeled: digit(2), symbolic: None },
-            Some('@') => RemoteRef { target: digit(0), peeled: digit(0), symbolic: Some(value[2..].to_owned()) },
-            _ => RemoteRef { target: digit(0), peeled: digit(0), symbolic: None },
+            Some('^') => RemoteRef {
+                target: digit(0),
+                peeled: digit(2),
+                symbolic: None,
+            },
+            Some('@') => RemoteRef {
+                target: digit(0),
+                peeled: digit(0),
+                symbolic: Some(value[2..].to_owned()),
+            },
+            _ => RemoteRef {
+                target: digit(0),
+                peeled: digit(0),
+                symbolic: None,
+            },
         };
         (name.to_owned(), target)
     });
-    RefList { refs: refs.collect() }
+    RefList {
+        refs: refs.collect(),
+    }
 }
 
 const REPOSITORY: &str = "HEAD=1@refs/heads/main refs/heads/main=1 refs/heads/feature/a=2 refs/heads/v1.0.0=3 refs/heads/both=4 \
@@ -102,14 +116,17 @@ fn unknown_names_come_with_suggestions() {
     let refs = list(REPOSITORY);
     let check = |revision: &str, expected: &str| {
         let error = refs.unknown("https://example.com/a", revision).to_string();
-        let got = error.split_once("SHA").map(|(_, hint)| hint).expect("the fixed words");
+        let got = error
+            .split_once("SHA")
+            .map(|(_, hint)| hint)
+            .expect("the fixed words");
         assert_eq!(got, expected, "{revision}");
     };
     check("mian", "; did you mean 'main'?");
     check("Main", "; did you mean 'main'?");
     check("origin/main", "; did you mean 'main'?");
     check("nigthly", "; did you mean 'nightly'?");
-    check("1.0.0", "; did you mean 'v1.0.0' or 'v1.2.0'?");
+    check("1.0.0", "; did you mean 'v1.0.0' or 'v1.10.0' or 'v1.2.0'?");
     check("utterly-different", "");
 }
 

@@ -10,14 +10,29 @@ fn addresses_normalise() {
         let remote = Remote::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(remote.normalized(), expected, "{text}");
     };
-    check("https://example.com/team/app.git", "https://example.com/team/app");
-    check("HTTPS://Example.COM:443/team/App/", "https://example.com/team/App");
+    check(
+        "https://example.com/team/app.git",
+        "https://example.com/team/app",
+    );
+    check(
+        "HTTPS://Example.COM:443/team/App/",
+        "https://example.com/team/App",
+    );
     check("http://example.com:8080/a", "http://example.com:8080/a");
     check("https://bob:secret@example.com/a", "https://example.com/a");
     check("https://[::1]:8443/a", "https://[::1]:8443/a");
-    check("ssh://git@example.com:22/team/app.git", "ssh://git@example.com/team/app");
-    check("ssh://example.com:2222/~bob/app", "ssh://example.com:2222/~bob/app");
-    check("git@example.com:team/app.git", "ssh://git@example.com/team/app");
+    check(
+        "ssh://git@example.com:22/team/app.git",
+        "ssh://git@example.com/team/app",
+    );
+    check(
+        "ssh://example.com:2222/~bob/app",
+        "ssh://example.com:2222/~bob/app",
+    );
+    check(
+        "git@example.com:team/app.git",
+        "ssh://git@example.com/team/app",
+    );
     check("git@[::1]:team/app", "ssh://git@[::1]/team/app");
     check("example.com:/srv/app", "ssh://example.com/srv/app");
     check("git+ssh://git@example.com/a", "ssh://git@example.com/a");
@@ -32,7 +47,12 @@ fn addresses_normalise() {
 fn a_relative_path_is_local() {
     for text in ["./a", "../a", "a", "a/b:c"] {
         let remote = Remote::parse(text).expect("a path");
-        assert!(remote.local_path().is_some_and(std::path::Path::is_absolute), "{text}");
+        assert!(
+            remote
+                .local_path()
+                .is_some_and(std::path::Path::is_absolute),
+            "{text}"
+        );
     }
 }
 
@@ -65,7 +85,10 @@ fn bad_addresses_are_refused() {
     check("https://example.com/a\nb", "control character");
     check("ssh://example.com/a%0ab", "control character");
     check("ssh://example.com/a%ff", "UTF-8");
-    check(&format!("https://example.com/{}", "a".repeat(MAX_URL_BYTES)), "longer than");
+    check(
+        &format!("https://example.com/{}", "a".repeat(MAX_URL_BYTES)),
+        "longer than",
+    );
 }
 
 #[test]
@@ -74,21 +97,37 @@ fn secrets_are_masked() {
         assert_eq!(mask(text), expected);
         assert_eq!(Remote::parse(text).expect(text).to_string(), expected);
     };
-    check("https://bob:hunter2@example.com/a", "https://bob:***@example.com/a");
-    check("https://ghp_token@example.com/a", "https://***@example.com/a");
-    check("https://bob:p@ss@example.com/a", "https://bob:***@example.com/a");
+    check(
+        "https://bob:hunter2@example.com/a",
+        "https://bob:***@example.com/a",
+    );
+    check(
+        "https://ghp_token@example.com/a",
+        "https://***@example.com/a",
+    );
+    check(
+        "https://bob:p@ss@example.com/a",
+        "https://bob:***@example.com/a",
+    );
     check("ssh://git@example.com/a", "ssh://git@example.com/a");
     check("git@example.com:a", "git@example.com:a");
-    let error = Remote::parse("https://bob:hunt/er2@example.com/a").expect_err("a slash").to_string();
+    let error = Remote::parse("https://bob:hunt/er2@example.com/a")
+        .expect_err("a slash")
+        .to_string();
     assert!(!error.contains("hunt"), "{error}");
-    let error = Remote::parse("ftp://bob:hunter2@example.com/a").expect_err("ftp").to_string();
+    let error = Remote::parse("ftp://bob:hunter2@example.com/a")
+        .expect_err("ftp")
+        .to_string();
     assert!(!error.contains("hunter2"), "{error}");
 }
 
 #[test]
 fn keys_agree_for_one_repository_and_differ_for_others() {
     let key = |text: &str| Remote::parse(text).expect(text).key();
-    assert_eq!(key("https://a:b@Example.com/x.git"), key("https://example.com/x"));
+    assert_eq!(
+        key("https://a:b@Example.com/x.git"),
+        key("https://example.com/x")
+    );
     assert_eq!(key("git@example.com:x"), key("ssh://git@example.com/x.git"));
     assert_ne!(key("https://example.com/x"), key("http://example.com/x"));
     assert_ne!(key("https://example.com/x"), key("https://example.com/X"));
@@ -96,9 +135,15 @@ fn keys_agree_for_one_repository_and_differ_for_others() {
 
 #[test]
 fn loopback_hosts() {
-    for (host, expected) in
-        [("localhost", true), ("127.0.0.1", true), ("127.9.9.9", true), ("[::1]", true), ("::1", true), ("10.0.0.1", false), ("localhost.evil.com", false)]
-    {
+    for (host, expected) in [
+        ("localhost", true),
+        ("127.0.0.1", true),
+        ("127.9.9.9", true),
+        ("[::1]", true),
+        ("::1", true),
+        ("10.0.0.1", false),
+        ("localhost.evil.com", false),
+    ] {
         assert_eq!(is_loopback(host), expected, "{host}");
     }
 }

@@ -28,8 +28,13 @@ pub(super) fn connect(
     access: &Access,
     call: &Arc<Call>,
 ) -> Result<Box<dyn Transport>, Error> {
-    let unreachable = |error: std::io::Error| Error::Unreachable { remote: call.remote.clone(), detail: error.to_string() };
-    let addresses = (host, port.unwrap_or(DEFAULT_PORT)).to_socket_addrs().map_err(unreachable)?;
+    let unreachable = |error: std::io::Error| Error::Unreachable {
+        remote: call.remote.clone(),
+        detail: error.to_string(),
+    };
+    let addresses = (host, port.unwrap_or(DEFAULT_PORT))
+        .to_socket_addrs()
+        .map_err(unreachable)?;
     let mut last = None;
     for address in addresses {
         let patience = access.options.connect_timeout.min(call.remaining());
@@ -41,7 +46,9 @@ pub(super) fn connect(
             Err(error) => last = Some(error),
         }
     }
-    Err(unreachable(last.unwrap_or_else(|| std::io::Error::other("the host has no address"))))
+    Err(unreachable(last.unwrap_or_else(|| {
+        std::io::Error::other("the host has no address")
+    })))
 }
 
 fn open(
@@ -59,5 +66,13 @@ fn open(
         let _ = handle.shutdown(Shutdown::Both);
     });
     let reader = Watched::new(reader, Arc::clone(call));
-    Ok(Box::new(Connection::new(reader, stream, Protocol::V2, path, Some((host, port)), ConnectMode::Daemon, false)))
+    Ok(Box::new(Connection::new(
+        reader,
+        stream,
+        Protocol::V2,
+        path,
+        Some((host, port)),
+        ConnectMode::Daemon,
+        false,
+    )))
 }

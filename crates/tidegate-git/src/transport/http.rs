@@ -2,10 +2,11 @@
 //!
 //! It implements gix's `Http` trait, because gix's own backend leaves most of these out. Everything runs on the thread of the call.
 
+mod body;
+
 use std::{
     any::Any,
-    fmt,
-    io::{self, BufRead, BufReader, Cursor, Read, Write},
+    fmt, io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -24,17 +25,16 @@ use reqwest::{
     header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER},
 };
 
+use self::body::{Body, Headers, PostBuffer};
 use super::Access;
 use crate::{
     Credentials, Error, PlainHttpCredentials, Proxy, RemoteOptions,
-    call::{Call, Watched, lock},
+    call::{Call, lock},
     remote::is_loopback,
 };
 
 /// Redirects that one request follows.
 const MAX_REDIRECTS: usize = 5;
-/// The largest request that is sent: wants and haves of a negotiation.
-const MAX_REQUEST_BYTES: usize = 64 << 20;
 /// How long an idle connection is kept between polls.
 const IDLE: Duration = Duration::from_secs(90);
 
@@ -68,7 +68,12 @@ impl Clients {
     }
 }
 
-fn build(secure: bool, direct: bool, options: &RemoteOptions, call: &Call) -> Result<Client, Error> {
+fn build(
+    secure: bool,
+    direct: bool,
+    options: &RemoteOptions,
+    call: &Call,
+) -> Result<Client, Error> {
     let wrong = |what: &str, error: reqwest::Error| Error::Unsupported {
         remote: call.remote.clone(),
         reason: format!("{what} cannot be used: {}", with_causes(&error)),
@@ -85,7 +90,8 @@ fn build(secure: bool, direct: bool, options: &RemoteOptions, call: &Call) -> Re
         Proxy::Environment => builder,
         Proxy::Direct => builder.no_proxy(),
         Proxy::Url { url, no_proxy } => {
-            let proxy = reqwest::Proxy::all(url.as_str()).map_err(|error| wrong("the proxy", error))?;
+            let proxy =
+                reqwest::Proxy::all(url.as_str()).map_err(|error| wrong("the proxy", error))?;
             builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_string(no_proxy)))
         }
     };
@@ -95,7 +101,8 @@ fn build(secure: bool, direct: bool, options: &RemoteOptions, call: &Call) -> Re
     } else if options.insecure_skip_verify {
         builder = builder.tls_danger_accept_invalid_certs(true);
     } else if let Some(bundle) = &options.ca_bundle {
-        let certificates = reqwest::Certificate::from_pem_bundle(bundle).map_err(|error| wrong("the CA bundle", error))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(bundle)
+            .map_err(|error| wrong("the CA bundle", error))?;
         if certificates.is_empty() {
             return Err(Error::Unsupported {
                 remote: call.remote.clone(),
@@ -105,15 +112,26 @@ fn build(secure: bool, direct: bool, options: &RemoteOptions, call: &Call) -> Re
         builder = builder.tls_certs_merge(certificates);
     }
     if let (true, Some(identity)) = (secure, &options.client_certificate) {
-        let identity = reqwest::Identity::from_pem(&identity.pem).map_err(|error| wrong("the client certificate", error))?;
+        let identity = reqwest::Identity::from_pem(&identity.pem)
+            .map_err(|error| wrong("the client certificate", error))?;
         builder = builder.identity(identity);
     }
-    builder.build().map_err(|error| wrong("the TLS settings", error))
+    builder
+        .build()
+        .map_err(|error| wrong("the TLS settings", error))
 }
 
-pub(super) fn connect(access: &Access, url: &str, secure: bool, host: &str, call: &Arc<Call>) -> Result<Box<dyn Transport>, Error> {
+pub(super) fn connect(
+    access: &Access,
+    url: &str,
+    secure: bool,
+    host: &str,
+    call: &Arc<Call>,
+) -> Result<Box<dyn Transport>, Error> {
     let authorization = authorization(&access.credentials, call)?;
-    let exposed = !secure && !is_loopback(host) && access.options.plain_http_credentials == PlainHttpCredentials::LoopbackOnly;
+    let exposed = !secure
+        && !is_loopback(host)
+        && access.options.plain_http_credentials == PlainHttpCredentials::LoopbackOnly;
     if authorization.is_some() && exposed {
         return Err(Error::Unsupported {
             remote: call.remote.clone(),
@@ -122,23 +140,38 @@ pub(super) fn connect(access: &Access, url: &str, secure: bool, host: &str, call
                 .to_owned(),
         });
     }
-    let wrong = |detail: String| Error::InvalidRemote { url: call.remote.clone(), reason: detail };
+    let wrong = |detail: String| Error::InvalidRemote {
+        url: call.remote.clone(),
+        reason: detail,
+    };
     let home = Url::parse(url).map_err(|error| wrong(error.to_string()))?;
     let gix_url = gix::url::parse(url).map_err(|error| wrong(error.to_string()))?;
     let http = Session {
-        clients: Arc::new(SessionClients { home: home.clone(), first: access.clients.get(&home, &access.options, call)?, options: access.options.clone() }),
+        clients: Arc::new(SessionClients {
+            home: home.clone(),
+            first: access.clients.get(&home, &access.options, call)?,
+            options: access.options.clone(),
+        }),
         authorization,
         call: Arc::clone(call),
         redirected: None,
     };
-    Ok(Box::new(GitTransport::new_http(http, gix_url, Protocol::V2, false)))
+    Ok(Box::new(GitTransport::new_http(
+        http,
+        gix_url,
+        Protocol::V2,
+        false,
+    )))
 }
 
 fn authorization(credentials: &Credentials, call: &Call) -> Result<Option<HeaderValue>, Error> {
     let text = match credentials {
         Credentials::None => return Ok(None),
         Credentials::Bearer { token } => format!("Bearer {token}"),
-        Credentials::Basic { username, password } => format!("Basic {}", STANDARD.encode(format!("{username}:{password}"))),
+        Credentials::Basic { username, password } => format!(
+            "Basic {}",
+            STANDARD.encode(format!("{username}:{password}"))
+        ),
         Credentials::SshKey { .. } => {
             return Err(Error::Unsupported {
                 remote: call.remote.clone(),
@@ -148,7 +181,9 @@ fn authorization(credentials: &Credentials, call: &Call) -> Result<Option<Header
     };
     let mut value = HeaderValue::try_from(text).map_err(|_| Error::AuthenticationRequired {
         remote: call.remote.clone(),
-        detail: "the configured token holds a line break or another character that no header may hold".to_owned(),
+        detail:
+            "the configured token holds a line break or another character that no header may hold"
+                .to_owned(),
     })?;
     value.set_sensitive(true);
     Ok(Some(value))
@@ -173,7 +208,10 @@ impl Session {
         let mut map = HeaderMap::new();
         for line in headers {
             if let Some((name, value)) = line.as_ref().split_once(':')
-                && let (Ok(name), Ok(value)) = (HeaderName::try_from(name.trim()), HeaderValue::try_from(value.trim()))
+                && let (Ok(name), Ok(value)) = (
+                    HeaderName::try_from(name.trim()),
+                    HeaderValue::try_from(value.trim()),
+                )
             {
                 map.append(name, value);
             }
@@ -182,7 +220,11 @@ impl Session {
     }
 
     fn sender(&self) -> Sender {
-        Sender { clients: Arc::clone(&self.clients), authorization: self.authorization.clone(), call: Arc::clone(&self.call) }
+        Sender {
+            clients: Arc::clone(&self.clients),
+            authorization: self.authorization.clone(),
+            call: Arc::clone(&self.call),
+        }
     }
 }
 
@@ -198,7 +240,8 @@ impl Sender {
     fn may_authorize(&self, url: &Url) -> bool {
         let home = &self.clients.home;
         home.host_str() == url.host_str()
-            && (home.port_or_known_default() == url.port_or_known_default() && home.scheme() == url.scheme()
+            && (home.port_or_known_default() == url.port_or_known_default()
+                && home.scheme() == url.scheme()
                 || home.scheme() == "http" && url.scheme() == "https")
     }
 
@@ -207,7 +250,12 @@ impl Sender {
         let client = if url.scheme() == self.clients.home.scheme() {
             self.clients.first.clone()
         } else {
-            build(url.scheme() == "https", url.host_str().is_some_and(is_loopback), &self.clients.options, call)?
+            build(
+                url.scheme() == "https",
+                url.host_str().is_some_and(is_loopback),
+                &self.clients.options,
+                call,
+            )?
         };
         let mut request = match body {
             Some(body) => client.post(url.clone()).body(body.to_vec()),
@@ -230,7 +278,9 @@ impl Sender {
             Ok(())
         })
         .map_err(|_| call.timeout_error())?;
-        outcome.unwrap_or_else(|| unreachable!("set above")).map_err(|error| self.failure(&error))
+        outcome
+            .unwrap_or_else(|| unreachable!("set above"))
+            .map_err(|error| self.failure(&error))
     }
 
     fn failure(&self, error: &reqwest::Error) -> Error {
@@ -239,8 +289,14 @@ impl Sender {
         if error.is_timeout() && !error.is_connect() {
             return self.call.timeout_error();
         }
-        let untrusted = ["certificate", "UnknownIssuer", "invalid peer"].iter().any(|sign| detail.contains(sign));
-        if untrusted { Error::UntrustedHost { remote, detail } } else { Error::Unreachable { remote, detail } }
+        let untrusted = ["certificate", "UnknownIssuer", "invalid peer"]
+            .iter()
+            .any(|sign| detail.contains(sign));
+        if untrusted {
+            Error::UntrustedHost { remote, detail }
+        } else {
+            Error::Unreachable { remote, detail }
+        }
     }
 
     fn check(&self, response: Response) -> Result<Response, Error> {
@@ -249,24 +305,46 @@ impl Sender {
         let detail = format!("HTTP {status}");
         Err(match status {
             StatusCode::UNAUTHORIZED if self.authorization.is_some() => {
-                Error::AuthenticationRequired { remote, detail: "the server refuses the given credentials, HTTP 401".to_owned() }
+                Error::AuthenticationRequired {
+                    remote,
+                    detail: "the server refuses the given credentials, HTTP 401".to_owned(),
+                }
             }
-            StatusCode::UNAUTHORIZED => {
-                Error::AuthenticationRequired { remote, detail: "the server wants credentials and none are configured, HTTP 401".to_owned() }
+            StatusCode::UNAUTHORIZED => Error::AuthenticationRequired {
+                remote,
+                detail: "the server wants credentials and none are configured, HTTP 401".to_owned(),
+            },
+            StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Error::AuthenticationRequired { remote, detail }
             }
-            StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => Error::AuthenticationRequired { remote, detail },
             StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { remote, detail },
-            StatusCode::TOO_MANY_REQUESTS => Error::RateLimited { remote, retry_after: retry_after(response.headers()) },
+            StatusCode::TOO_MANY_REQUESTS => Error::RateLimited {
+                remote,
+                retry_after: retry_after(response.headers()),
+            },
             StatusCode::REQUEST_TIMEOUT => Error::Unreachable { remote, detail },
             status if status.is_success() => return Ok(response),
-            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => Error::Unreachable { remote, detail },
-            _ => Error::Protocol { remote, attempted: self.call.attempted, detail },
+            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
+                Error::Unreachable { remote, detail }
+            }
+            _ => Error::Protocol {
+                remote,
+                attempted: self.call.attempted,
+                detail,
+            },
         })
     }
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    headers
+        .get(RETRY_AFTER)?
+        .to_str()
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {
@@ -283,9 +361,18 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 impl Session {
-    fn follow(&mut self, url: &str, base_url: &str, headers: &HeaderMap) -> Result<Response, Error> {
+    fn follow(
+        &mut self,
+        url: &str,
+        base_url: &str,
+        headers: &HeaderMap,
+    ) -> Result<Response, Error> {
         let remote = self.call.remote.clone();
-        let odd = |detail: String| Error::Protocol { remote: remote.clone(), attempted: self.call.attempted, detail };
+        let odd = |detail: String| Error::Protocol {
+            remote: remote.clone(),
+            attempted: self.call.attempted,
+            detail,
+        };
         let sender = self.sender();
         let tail = url.strip_prefix(base_url).unwrap_or_default().to_owned();
         let mut at = Url::parse(url).map_err(|error| odd(error.to_string()))?;
@@ -294,14 +381,31 @@ impl Session {
             if !response.status().is_redirection() {
                 if at.as_str() != url {
                     let base = at.as_str().strip_suffix(tail.as_str());
-                    self.redirected = Some(base.ok_or_else(|| odd(format!("redirected to `{at}`, which is no repository")))?.to_owned());
+                    self.redirected = Some(
+                        base.ok_or_else(|| {
+                            odd(format!("redirected to `{at}`, which is no repository"))
+                        })?
+                        .to_owned(),
+                    );
                 }
                 return sender.check(response);
             }
-            let target = response.headers().get(LOCATION).and_then(|location| location.to_str().ok()).unwrap_or_default();
-            let next = at.join(target).map_err(|error| odd(format!("redirected to `{target}`: {error}")))?;
-            if !matches!(next.scheme(), "http" | "https") || (at.scheme() == "https" && next.scheme() == "http") {
-                return Err(odd(format!("redirected from {} to {}, which is refused", at.scheme(), next.scheme())));
+            let target = response
+                .headers()
+                .get(LOCATION)
+                .and_then(|location| location.to_str().ok())
+                .unwrap_or_default();
+            let next = at
+                .join(target)
+                .map_err(|error| odd(format!("redirected to `{target}`: {error}")))?;
+            if !matches!(next.scheme(), "http" | "https")
+                || (at.scheme() == "https" && next.scheme() == "http")
+            {
+                return Err(odd(format!(
+                    "redirected from {} to {}, which is refused",
+                    at.scheme(),
+                    next.scheme()
+                )));
             }
             at = next;
         }
@@ -323,8 +427,7 @@ impl Http for Session {
         let headers = self.prepare(headers);
         match self.follow(url, base_url, &headers) {
             Ok(response) => {
-                let headers = Headers::Known(Cursor::new(header_lines(response.headers())));
-                let body = Body { source: Source::Open(open(response, &self.call)) };
+                let (headers, body) = body::answered(response, &self.call);
                 Ok(GetResponse { headers, body })
             }
             Err(error) => Err(gix::error::Error::from_error(into_io(error, &self.call))),
@@ -338,17 +441,13 @@ impl Http for Session {
         headers: impl IntoIterator<Item = impl AsRef<str>>,
         _body: PostBodyDataKind,
     ) -> GixResult<PostResponse<Self::Headers, Self::ResponseBody, Self::PostBody>> {
-        let url = Url::parse(url).map_err(|error| gix::error::Error::from_error(io::Error::other(error)))?;
-        let exchange = Arc::new(Mutex::new(Exchange {
-            state: State::Writing(Vec::new()),
-            url,
-            request_headers: self.prepare(headers),
-            sender: self.sender(),
-        }));
+        let url = Url::parse(url)
+            .map_err(|error| gix::error::Error::from_error(io::Error::other(error)))?;
+        let (post_body, headers, body) = body::pending(self.sender(), url, self.prepare(headers));
         Ok(PostResponse {
-            post_body: PostBuffer(Arc::clone(&exchange)),
-            headers: Headers::Pending(Arc::clone(&exchange)),
-            body: Body { source: Source::Pending(exchange) },
+            post_body,
+            headers,
+            body,
         })
     }
 
@@ -365,152 +464,4 @@ fn into_io(error: Error, call: &Call) -> io::Error {
     let shown = io::Error::other(error.to_string());
     call.fail(error);
     shown
-}
-
-fn header_lines(headers: &HeaderMap) -> Vec<u8> {
-    let mut lines = Vec::new();
-    for (name, value) in headers {
-        lines.extend_from_slice(name.as_str().as_bytes());
-        lines.push(b':');
-        lines.extend_from_slice(value.as_bytes());
-        lines.push(b'\n');
-    }
-    lines
-}
-
-type OpenBody = BufReader<Watched<Response>>;
-
-fn open(response: Response, call: &Arc<Call>) -> OpenBody {
-    BufReader::with_capacity(64 << 10, Watched::new(response, Arc::clone(call)))
-}
-
-/// A POST that is sent when its answer is first read: by then gix has written the whole body.
-pub(super) struct Exchange {
-    state: State,
-    url: Url,
-    request_headers: HeaderMap,
-    sender: Sender,
-}
-
-enum State {
-    Writing(Vec<u8>),
-    Answered { headers: Option<Vec<u8>>, body: Option<OpenBody> },
-}
-
-impl Exchange {
-    fn answer(&mut self) -> io::Result<(&mut Option<Vec<u8>>, &mut Option<OpenBody>)> {
-        if let State::Writing(body) = &mut self.state {
-            let body = std::mem::take(body);
-            let sent = self.sender.send(&self.url, &self.request_headers, Some(&body)).and_then(|response| self.sender.check(response));
-            let response = sent.map_err(|error| into_io(error, &self.sender.call))?;
-            self.state = State::Answered {
-                headers: Some(header_lines(response.headers())),
-                body: Some(open(response, &self.sender.call)),
-            };
-        }
-        match &mut self.state {
-            State::Answered { headers, body } => Ok((headers, body)),
-            State::Writing(_) => Err(io::Error::other("the request was not answered")),
-        }
-    }
-}
-
-/// Collects the body of a POST.
-pub(super) struct PostBuffer(Arc<Mutex<Exchange>>);
-
-impl Write for PostBuffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut lock(&self.0).state {
-            State::Writing(body) if body.len() + bytes.len() > MAX_REQUEST_BYTES => {
-                Err(io::Error::new(io::ErrorKind::QuotaExceeded, "the negotiation is too long"))
-            }
-            State::Writing(body) => {
-                body.extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            State::Answered { .. } => Err(io::ErrorKind::BrokenPipe.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The headers of an answer, one a line.
-pub(super) enum Headers {
-    Pending(Arc<Mutex<Exchange>>),
-    Known(Cursor<Vec<u8>>),
-}
-
-impl Headers {
-    fn lines(&mut self) -> io::Result<&mut Cursor<Vec<u8>>> {
-        if let Self::Pending(exchange) = self {
-            let lines = lock(exchange).answer()?.0.take().unwrap_or_default();
-            *self = Self::Known(Cursor::new(lines));
-        }
-        match self {
-            Self::Known(lines) => Ok(lines),
-            Self::Pending(_) => Err(io::Error::other("the headers were not read")),
-        }
-    }
-}
-
-impl Read for Headers {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.lines()?.read(buffer)
-    }
-}
-
-impl BufRead for Headers {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.lines()?.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        if let Self::Known(lines) = self {
-            lines.consume(amount);
-        }
-    }
-}
-
-enum Source {
-    Pending(Arc<Mutex<Exchange>>),
-    Open(OpenBody),
-}
-
-/// The body of an answer.
-pub(super) struct Body {
-    source: Source,
-}
-
-impl Body {
-    fn open(&mut self) -> io::Result<&mut OpenBody> {
-        if let Source::Pending(exchange) = &self.source {
-            let body = lock(exchange).answer()?.1.take();
-            self.source = Source::Open(body.ok_or_else(|| io::Error::other("the body was read twice"))?);
-        }
-        match &mut self.source {
-            Source::Open(body) => Ok(body),
-            Source::Pending(_) => Err(io::Error::other("the body was not opened")),
-        }
-    }
-}
-
-impl Read for Body {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.open()?.read(buffer)
-    }
-}
-
-impl BufRead for Body {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.open()?.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        if let Source::Open(body) = &mut self.source {
-            body.consume(amount);
-        }
-    }
 }

@@ -107,7 +107,10 @@ struct Owned {
 fn kill(child: &Mutex<Option<Child>>) {
     if let Some(mut child) = lock(child).take() {
         #[cfg(unix)]
-        if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(group) = i32::try_from(child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+        {
             // An error means that the group is gone already.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
@@ -130,11 +133,17 @@ struct Input {
 
 impl Write for Input {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.write(buffer)
+        self.stdin
+            .as_mut()
+            .ok_or(io::ErrorKind::BrokenPipe)?
+            .write(buffer)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.stdin.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.flush()
+        self.stdin
+            .as_mut()
+            .ok_or(io::ErrorKind::BrokenPipe)?
+            .flush()
     }
 }
 
@@ -161,46 +170,100 @@ fn spawn(
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Error::Unsupported {
             remote: call.remote.clone(),
-            reason: format!("the program `{}` is needed for {needed_for} and was not found; install it", program.display()),
+            reason: format!(
+                "the program `{}` is needed for {needed_for} and was not found; install it",
+                program.display()
+            ),
         },
-        _ => Error::Io { attempted: format!("starting `{}`", program.display()), source: error },
+        _ => Error::Io {
+            attempted: format!("starting `{}`", program.display()),
+            source: error,
+        },
     })?;
-    let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
-        return Err(Error::io(format!("starting `{}`", program.display()))(io::ErrorKind::BrokenPipe.into()));
+    let (Some(stdin), Some(stdout), Some(stderr)) =
+        (child.stdin.take(), child.stdout.take(), child.stderr.take())
+    else {
+        return Err(Error::io(format!("starting `{}`", program.display()))(
+            io::ErrorKind::BrokenPipe.into(),
+        ));
     };
     let complaints = Complaints::listen(stderr);
     let child = Arc::new(Mutex::new(Some(child)));
     let for_kill = Arc::clone(&child);
     call.on_cancel(move || kill(&for_kill));
     let reader = Watched::new(stdout, Arc::clone(call));
-    let writer = Input { stdin: Some(stdin), _owned: Owned { child, _files: files } };
-    let transport =
-        GitConnection::new(reader, writer, Protocol::V2, path, None::<(&str, _)>, ConnectMode::Process, false);
-    Ok(Connection { transport: Box::new(transport), complaints: Some(complaints) })
+    let writer = Input {
+        stdin: Some(stdin),
+        _owned: Owned {
+            child,
+            _files: files,
+        },
+    };
+    let transport = GitConnection::new(
+        reader,
+        writer,
+        Protocol::V2,
+        path,
+        None::<(&str, _)>,
+        ConnectMode::Process,
+        false,
+    );
+    Ok(Connection {
+        transport: Box::new(transport),
+        complaints: Some(complaints),
+    })
 }
 
 /// `git upload-pack` on a directory of this machine.
 pub(super) fn local(access: &Access, path: &Path, call: &Arc<Call>) -> Result<Connection, Error> {
-    let bare = path.with_file_name(format!("{}.git", path.file_name().unwrap_or_default().display()));
+    let bare = path.with_file_name(format!(
+        "{}.git",
+        path.file_name().unwrap_or_default().display()
+    ));
     if !path.exists() && !bare.exists() {
-        return Err(Error::NotFound { remote: call.remote.clone(), detail: "no such directory".to_owned() });
+        return Err(Error::NotFound {
+            remote: call.remote.clone(),
+            detail: "no such directory".to_owned(),
+        });
     }
     let shown = path.display().to_string();
     let program = &access.options.git_program;
     let mut command = Command::new(program);
     command
         // Somebody has named this directory as a remote, so its owner does not matter: upload-pack runs nothing from its configuration.
-        .args(["-c", &format!("safe.directory={shown}"), "-c", &format!("safe.directory={shown}/.git")])
-        .args(["-c", "uploadpack.allowAnySHA1InWant=true", "-c", "protocol.version=2"])
+        .args([
+            "-c",
+            &format!("safe.directory={shown}"),
+            "-c",
+            &format!("safe.directory={shown}/.git"),
+        ])
+        .args([
+            "-c",
+            "uploadpack.allowAnySHA1InWant=true",
+            "-c",
+            "protocol.version=2",
+        ])
         .arg("upload-pack")
         .arg(path)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", null_device());
-    spawn(command, program, "file remotes and paths", &shown, Vec::new(), call)
+    spawn(
+        command,
+        program,
+        "file remotes and paths",
+        &shown,
+        Vec::new(),
+        call,
+    )
 }
 
 /// `ssh host git-upload-pack 'path'`.
-pub(super) fn ssh(access: &Access, target: &SshTarget<'_>, mode: SshMode, call: &Arc<Call>) -> Result<Connection, Error> {
+pub(super) fn ssh(
+    access: &Access,
+    target: &SshTarget<'_>,
+    mode: SshMode,
+    call: &Arc<Call>,
+) -> Result<Connection, Error> {
     let options = &access.options;
     let program = &options.ssh_program;
     let mut command = Command::new(program);
@@ -210,7 +273,10 @@ pub(super) fn ssh(access: &Access, target: &SshTarget<'_>, mode: SshMode, call: 
     };
     option("BatchMode", "yes");
     option("SendEnv", "GIT_PROTOCOL");
-    option("ConnectTimeout", &options.connect_timeout.as_secs().max(1).to_string());
+    option(
+        "ConnectTimeout",
+        &options.connect_timeout.as_secs().max(1).to_string(),
+    );
     option("ServerAliveInterval", "15");
     option("ServerAliveCountMax", "3");
     if options.insecure_skip_verify {
