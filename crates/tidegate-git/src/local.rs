@@ -33,6 +33,7 @@ pub struct LocalRepository {
     name: String,
     source: Arc<Source>,
     directory: PathBuf,
+    work_tree: Option<PathBuf>,
 }
 
 impl LocalRepository {
@@ -43,8 +44,8 @@ impl LocalRepository {
     pub fn open(directory: impl AsRef<Path>) -> Result<Option<Self>, Error> {
         let directory = directory.as_ref();
         let name = directory.display().to_string();
-        let found = match gix::discover::upwards(directory) {
-            Ok((found, _trust)) => found.into_repository_and_work_tree_directories().0,
+        let (found, work_tree) = match gix::discover::upwards(directory) {
+            Ok((found, _trust)) => found.into_repository_and_work_tree_directories(),
             Err(error) if no_repository(&error) => return Ok(None),
             Err(error) => {
                 return Err(Error::Corrupt {
@@ -63,7 +64,20 @@ impl LocalRepository {
             name,
             source,
             directory: directory.to_owned(),
+            work_tree,
         }))
+    }
+
+    /// Where the directory stands in its repository, with `/` between names; empty for the root.
+    ///
+    /// None for a bare repository and for a path that leaves it.
+    pub fn prefix(&self) -> Option<String> {
+        let work_tree = self.work_tree.as_ref()?.canonicalize().ok()?;
+        let directory = self.directory.canonicalize().ok()?;
+        let below = directory.strip_prefix(work_tree).ok()?;
+        let names: Option<Vec<&str>> =
+            below.components().map(|name| name.as_os_str().to_str()).collect();
+        Some(names?.join("/"))
     }
 
     /// What the directory is at now.
