@@ -649,11 +649,10 @@ fn read_duration(reader: &mut Reader<'_>, of: &Fields<'_>, key: &str) -> Option<
     if let Ok(seconds) = text.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }
-    match tidegate_gocompat::duration::parse(&text) {
-        Ok(nanoseconds) if nanoseconds >= 0 => {
-            Some(Duration::from_nanos(nanoseconds.unsigned_abs()))
-        }
-        Ok(_) | Err(_) => {
+    let parsed = tidegate_gocompat::duration::Duration::parse(&text).ok();
+    match parsed.and_then(tidegate_gocompat::duration::Duration::to_std) {
+        Some(duration) => Some(duration),
+        None => {
             reader.error(
                 node,
                 &path,
