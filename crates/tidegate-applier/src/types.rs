@@ -87,6 +87,8 @@ impl Default for FieldOwner {
 pub struct ReadOptions {
     /// The answer may come from a cache that is at most as old as the last watch event.
     pub from_cache: bool,
+    /// The body may be cut to kind and metadata: version, uid and health are what is asked for.
+    pub metadata_only: bool,
 }
 
 /// A live object.
