@@ -1,128 +1,131 @@
-//! The built-in resources of Kubernetes 1.36 that the sandbox serves (names, scopes, short names, categories, subresources).
+//! The built-in resources that the sandbox serves: discovery's facts plus what discovery does not say.
 //! Data only.
+
+use std::sync::{Arc, OnceLock};
+
+use tidegate_diff::schema::Schema;
+use tidegate_diff::schema::resources::{self, ResourceFacts};
 
 use crate::resource::{DeleteReply, Generation, Resource, ResourceName, ScalePaths, Version};
 
-/// One row: `group versions plural Kind shortnames categories flags`, `-` for nothing.
-/// Flags: `n` namespaced, `s` status, `c` scale, `g` generation tracked, `1` generation constant,
-/// `o` DELETE answers the object, `r` create only.
-const ROWS: &str = "
-- v1 bindings Binding - - nr
-- v1 configmaps ConfigMap cm - n
-- v1 endpoints Endpoints ep - n
-- v1 events Event ev - n
-- v1 limitranges LimitRange limits - n
-- v1 namespaces Namespace ns - s
-- v1 nodes Node no - s
-- v1 persistentvolumeclaims PersistentVolumeClaim pvc - nso
-- v1 persistentvolumes PersistentVolume pv - so
-- v1 pods Pod po all nsgo
-- v1 podtemplates PodTemplate - - n1o
-- v1 replicationcontrollers ReplicationController rc all nscg
-- v1 resourcequotas ResourceQuota quota - nso
-- v1 secrets Secret - - n
-- v1 serviceaccounts ServiceAccount sa - no
-- v1 services Service svc all nso
-admissionregistration.k8s.io v1 mutatingadmissionpolicies MutatingAdmissionPolicy - api-extensions g
-admissionregistration.k8s.io v1 mutatingadmissionpolicybindings MutatingAdmissionPolicyBinding - api-extensions g
-admissionregistration.k8s.io v1 mutatingwebhookconfigurations MutatingWebhookConfiguration - api-extensions g
-admissionregistration.k8s.io v1 validatingadmissionpolicies ValidatingAdmissionPolicy - api-extensions sg
-admissionregistration.k8s.io v1 validatingadmissionpolicybindings ValidatingAdmissionPolicyBinding - api-extensions g
-admissionregistration.k8s.io v1 validatingwebhookconfigurations ValidatingWebhookConfiguration - api-extensions g
-apiextensions.k8s.io v1 customresourcedefinitions CustomResourceDefinition crd,crds api-extensions sg
-apiregistration.k8s.io v1 apiservices APIService - api-extensions s
-apps v1 controllerrevisions ControllerRevision - - n
-apps v1 daemonsets DaemonSet ds all nsg
-apps v1 deployments Deployment deploy all nscg
-apps v1 replicasets ReplicaSet rs all nscg
-apps v1 statefulsets StatefulSet sts all nscg
-authentication.k8s.io v1 selfsubjectreviews SelfSubjectReview - - r
-authentication.k8s.io v1 tokenreviews TokenReview - - r
-authorization.k8s.io v1 localsubjectaccessreviews LocalSubjectAccessReview - - nr
-authorization.k8s.io v1 selfsubjectaccessreviews SelfSubjectAccessReview - - r
-authorization.k8s.io v1 selfsubjectrulesreviews SelfSubjectRulesReview - - r
-authorization.k8s.io v1 subjectaccessreviews SubjectAccessReview - - r
-autoscaling v2,v1 horizontalpodautoscalers HorizontalPodAutoscaler hpa all ns
-batch v1 cronjobs CronJob cj all nsg
-batch v1 jobs Job - all nsg
-certificates.k8s.io v1 certificatesigningrequests CertificateSigningRequest csr - s
-coordination.k8s.io v1 leases Lease - - n
-discovery.k8s.io v1 endpointslices EndpointSlice - - n1
-events.k8s.io v1 events Event ev - n
-flowcontrol.apiserver.k8s.io v1 flowschemas FlowSchema - - sg
-flowcontrol.apiserver.k8s.io v1 prioritylevelconfigurations PriorityLevelConfiguration - - sg
-networking.k8s.io v1 ingressclasses IngressClass - - g
-networking.k8s.io v1 ingresses Ingress ing - nsg
-networking.k8s.io v1 ipaddresses IPAddress ip - -
-networking.k8s.io v1 networkpolicies NetworkPolicy netpol - ng
-networking.k8s.io v1 servicecidrs ServiceCIDR - - s
-node.k8s.io v1 runtimeclasses RuntimeClass - - -
-policy v1 poddisruptionbudgets PodDisruptionBudget pdb - nsg
-rbac.authorization.k8s.io v1 clusterrolebindings ClusterRoleBinding - - -
-rbac.authorization.k8s.io v1 clusterroles ClusterRole - - -
-rbac.authorization.k8s.io v1 rolebindings RoleBinding - - n
-rbac.authorization.k8s.io v1 roles Role - - n
-resource.k8s.io v1 deviceclasses DeviceClass - - g
-resource.k8s.io v1 resourceclaims ResourceClaim - - ns
-resource.k8s.io v1 resourceclaimtemplates ResourceClaimTemplate - - n
-resource.k8s.io v1 resourceslices ResourceSlice - - g
-scheduling.k8s.io v1 priorityclasses PriorityClass pc - 1
-storage.k8s.io v1 csidrivers CSIDriver - - -
-storage.k8s.io v1 csinodes CSINode - - -
-storage.k8s.io v1 csistoragecapacities CSIStorageCapacity - - n
-storage.k8s.io v1 storageclasses StorageClass sc - -
-storage.k8s.io v1 volumeattachments VolumeAttachment - - s
-storage.k8s.io v1 volumeattributesclasses VolumeAttributesClass vac - -
-";
+/// Resources whose `metadata.generation` follows their content (Kubernetes' registry strategies, 1.36).
+const TRACKED: &[(&str, &str)] = &[
+    ("", "pods"),
+    ("", "replicationcontrollers"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    ("apiextensions.k8s.io", "customresourcedefinitions"),
+    ("apps", "daemonsets"),
+    ("apps", "deployments"),
+    ("apps", "replicasets"),
+    ("apps", "statefulsets"),
+    ("batch", "cronjobs"),
+    ("batch", "jobs"),
+    ("flowcontrol.apiserver.k8s.io", "flowschemas"),
+    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
+    ("networking.k8s.io", "ingressclasses"),
+    ("networking.k8s.io", "ingresses"),
+    ("networking.k8s.io", "networkpolicies"),
+    ("policy", "poddisruptionbudgets"),
+    ("resource.k8s.io", "deviceclasses"),
+    ("resource.k8s.io", "resourceslices"),
+];
 
-/// Every built-in resource.
-pub(crate) fn resources() -> Vec<Resource> {
-    ROWS.lines().filter(|line| !line.is_empty()).filter_map(parse).collect()
+/// Resources whose generation is 1 for ever.
+const CONSTANT: &[(&str, &str)] = &[
+    ("", "podtemplates"),
+    ("discovery.k8s.io", "endpointslices"),
+    ("scheduling.k8s.io", "priorityclasses"),
+];
+
+/// Resources whose `DELETE` answers the object instead of a Status.
+const ANSWERS_OBJECT: &[(&str, &str)] = &[
+    ("", "persistentvolumeclaims"),
+    ("", "persistentvolumes"),
+    ("", "pods"),
+    ("", "podtemplates"),
+    ("", "resourcequotas"),
+    ("", "serviceaccounts"),
+    ("", "services"),
+];
+
+/// Resources that make no sense without machines behind them.
+const LEFT_OUT: &[(&str, &str)] = &[("", "componentstatuses"), ("", "bindings")];
+
+/// Every built-in resource, read once.
+pub(crate) fn resources() -> &'static [Arc<Resource>] {
+    static ALL: OnceLock<Vec<Arc<Resource>>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut list: Vec<Resource> = Vec::new();
+        for facts in resources::builtin().iter().filter(|facts| facts.on_by_default()) {
+            let id = (facts.group.as_str(), facts.resource.as_str());
+            if LEFT_OUT.contains(&id) {
+                continue;
+            }
+            match list.iter_mut().find(|known| known.is(id.0, id.1)) {
+                Some(known) => known.versions.push(version(facts)),
+                None => list.push(resource(facts)),
+            }
+        }
+        list.iter_mut().for_each(choose_storage);
+        list.into_iter().map(Arc::new).collect()
+    })
 }
 
-fn parse(row: &'static str) -> Option<Resource> {
-    let [group, versions, plural, kind, short, categories, flags] =
-        row.split(' ').collect::<Vec<_>>().try_into().ok()?;
-    let group: &'static str = if group == "-" { "" } else { group };
-    let has = |flag: char| flags.contains(flag);
-    let scale = has('c').then(|| ScalePaths {
+fn resource(facts: &'static ResourceFacts) -> Resource {
+    let id = (facts.group.as_str(), facts.resource.as_str());
+    let generation = if TRACKED.contains(&id) {
+        Generation::Tracked
+    } else if CONSTANT.contains(&id) {
+        Generation::Constant
+    } else {
+        Generation::Untracked
+    };
+    let answers_object = ANSWERS_OBJECT.contains(&id);
+    Resource {
+        name: ResourceName::new(&facts.group, &facts.resource),
+        kind: facts.kind.clone(),
+        list_kind: format!("{}List", facts.kind),
+        singular: facts.singular.clone(),
+        short_names: facts.short_names.clone(),
+        categories: facts.categories.clone(),
+        namespaced: facts.namespaced,
+        versions: vec![version(facts)],
+        generation,
+        delete_reply: if answers_object { DeleteReply::Object } else { DeleteReply::Status },
+        create_only: facts.verbs == ["create"],
+        terminating: false,
+        facts: Some(facts),
+    }
+}
+
+fn version(facts: &'static ResourceFacts) -> Version {
+    let scale = facts.subresource("scale").map(|_| ScalePaths {
         spec: ".spec.replicas".to_owned(),
         status: ".status.replicas".to_owned(),
         selector: None,
     });
-    let versions = versions
-        .split(',')
-        .enumerate()
-        .map(|(index, name)| Version {
-            name: name.to_owned(),
-            served: true,
-            storage: index == 0,
-            status: has('s'),
-            scale: scale.clone(),
-            custom: None,
-        })
-        .collect();
-    Some(Resource {
-        name: ResourceName::new(group, plural),
-        kind: kind.to_owned(),
-        list_kind: format!("{kind}List"),
-        singular: kind.to_lowercase(),
-        short_names: words(short),
-        categories: words(categories),
-        namespaced: has('n'),
-        versions,
-        generation: match (has('g'), has('1')) {
-            (true, _) => Generation::Tracked,
-            (_, true) => Generation::Constant,
-            _ => Generation::Untracked,
-        },
-        delete_reply: if has('o') { DeleteReply::Object } else { DeleteReply::Status },
-        create_only: has('r'),
-    })
+    Version {
+        name: facts.version.clone(),
+        served: true,
+        storage: false,
+        status: facts.subresource("status").is_some(),
+        scale,
+        smd: Schema::builtin(&facts.group, &facts.version, &facts.kind),
+        custom: None,
+    }
 }
 
-fn words(column: &str) -> Vec<String> {
-    if column == "-" { Vec::new() } else { column.split(',').map(str::to_owned).collect() }
+/// Objects are kept at the version that loses nothing: the newest.
+fn choose_storage(resource: &mut Resource) {
+    resource.versions.sort_by_key(|version| crate::registry::priority(&version.name));
+    if let Some(first) = resource.versions.first_mut() {
+        first.storage = true;
+    }
 }
 
 #[cfg(test)]
@@ -130,8 +133,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_is_read() {
-        let rows = ROWS.lines().filter(|line| !line.is_empty()).count();
-        assert_eq!(resources().len(), rows);
+    fn every_name_in_the_tables_is_served() {
+        for (group, name) in TRACKED.iter().chain(CONSTANT).chain(ANSWERS_OBJECT) {
+            let found = resources().iter().any(|resource| resource.is(group, name));
+            assert!(found, "{group}/{name}");
+        }
+    }
+
+    #[test]
+    fn every_stored_kind_has_a_schema() {
+        for resource in resources().iter().filter(|resource| !resource.create_only) {
+            for version in &resource.versions {
+                assert!(version.smd.is_some(), "{} {}", resource.name, version.name);
+            }
+        }
     }
 }

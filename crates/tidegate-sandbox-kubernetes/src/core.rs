@@ -11,6 +11,7 @@ use crate::lock::RwLock;
 use crate::registry::Registry;
 use crate::resource::{Resource, ResourceName};
 use crate::store::Store;
+use crate::write::{Part, Target};
 
 pub(crate) const NAMESPACES: ResourceName = ResourceName::new("", "namespaces");
 pub(crate) const CRDS: ResourceName =
@@ -48,6 +49,18 @@ impl Core {
     /// Whether the namespace exists, and whether it is going away.
     pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Value>> {
         self.store.get(&NAMESPACES, name).map(|stored| stored.object)
+    }
+
+    /// The main part of an object at the storage version, for writes of the server's own.
+    pub(crate) fn target(&self, name: &ResourceName, namespace: &str, object: &str) -> Option<Target> {
+        let resource = self.registry().get(name)?;
+        Some(Target {
+            version: resource.storage().name.clone(),
+            namespace: namespace.to_owned(),
+            name: object.to_owned(),
+            part: Part::Main,
+            resource,
+        })
     }
 
     /// Reads the definitions again and serves what they say.

@@ -14,3 +14,6 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
         labels.insert("kubernetes.io/metadata.name".to_owned(), json!(name));
     }
 }
+
+/// What the server's strategies set at creation, after field ownership: the first status and the like.
+pub(crate) fn prepare(_resource: &Resource, _object: &mut Value) {}

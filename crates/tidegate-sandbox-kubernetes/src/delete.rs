@@ -64,7 +64,12 @@ pub(crate) fn delete(
             return Ok(Deleted::Marked(Arc::new(marked)));
         }
         match core.store.commit(name, &key, expect, Some(marked)) {
-            Ok(object) => return Ok(Deleted::Marked(object)),
+            Ok(object) => {
+                if *name == CRDS {
+                    core.refresh_definitions();
+                }
+                return Ok(Deleted::Marked(object));
+            }
             Err(CommitError::Raced | CommitError::Full) => {}
         }
     }
@@ -117,6 +122,12 @@ fn marked(core: &Core, target: &Target, object: &Value, options: &DeleteOptions)
         status.insert("phase".to_owned(), json!("Terminating"));
     }
     let was_deleting = object::is_deleting(object);
+    if target.resource.name == CRDS && !was_deleting {
+        let why = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+        let stamp = object::stamp(core.now());
+        let pending = ("True", "InstanceDeletionPending", why);
+        crate::crd::set_condition(&mut next, "Terminating", pending, &stamp);
+    }
     let tracked = target.resource.generation == Generation::Tracked || target.resource.is_custom();
     let generation = object::generation(object).filter(|_| tracked && !was_deleting);
     let metadata = object::metadata_mut(&mut next);
@@ -147,6 +158,10 @@ fn finalizers(target: &Target, object: &Value, options: &DeleteOptions) -> Vec<S
         None if orphans_by_default => Some(Propagation::Orphan),
         None => Some(Propagation::Background),
     };
+    if target.resource.name == CRDS && !object::is_deleting(object) {
+        list.push(CRD_CLEANUP.to_owned());
+        list.dedup();
+    }
     let Some(policy) = policy else { return list };
     list.retain(|name| name != ORPHAN && name != FOREGROUND);
     match policy {

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use tidegate_diff::schema::resources::SubresourceFacts;
+
 use crate::registry::{Group, Registry};
 use crate::resource::{Resource, Version, api_version};
 
@@ -28,52 +30,41 @@ struct Sub {
     group: String,
     version: String,
     kind: String,
-    verbs: Vec<&'static str>,
+    verbs: Vec<String>,
 }
 
 fn subresources(resource: &Resource, version: &Version) -> Vec<Sub> {
-    let own = |name: &str, verbs: &[&'static str]| Sub {
-        name: name.to_owned(),
-        group: resource.name.group().to_owned(),
-        version: version.name.clone(),
-        kind: resource.kind.clone(),
-        verbs: verbs.to_vec(),
-    };
-    let foreign = |name: &str, group: &str, version: &str, kind: &str, verbs: &[&'static str]| Sub {
-        name: name.to_owned(),
-        group: group.to_owned(),
-        version: version.to_owned(),
-        kind: kind.to_owned(),
-        verbs: verbs.to_vec(),
-    };
-    const EDIT: &[&str] = &["get", "patch", "update"];
+    if let Some(facts) = resource.facts {
+        let own = |sub: &SubresourceFacts| Sub {
+            name: sub.name.clone(),
+            group: sub.group.clone(),
+            // A foreign kind keeps its version, an own one follows the resource's.
+            version: if sub.group == facts.group { version.name.clone() } else { sub.version.clone() },
+            kind: sub.kind.clone(),
+            verbs: sub.verbs.clone(),
+        };
+        return facts.subresources.iter().map(own).collect();
+    }
+    let verbs = ["get", "patch", "update"].map(str::to_owned).to_vec();
     let mut subs = Vec::new();
-    match (resource.name.group(), resource.name.resource()) {
-        ("", "namespaces") => subs.push(own("finalize", &["update"])),
-        ("", "pods") => {
-            subs.push(foreign("binding", "", "v1", "Binding", &["create"]));
-            subs.push(own("ephemeralcontainers", EDIT));
-            subs.push(foreign("eviction", "policy", "v1", "Eviction", &["create"]));
-            subs.push(own("log", &["get"]));
-            subs.push(own("resize", EDIT));
-        }
-        ("", "serviceaccounts") => subs.push(foreign(
-            "token",
-            "authentication.k8s.io",
-            "v1",
-            "TokenRequest",
-            &["create"],
-        )),
-        ("certificates.k8s.io", "certificatesigningrequests") => subs.push(own("approval", EDIT)),
-        _ => {}
+    if version.status {
+        subs.push(Sub {
+            name: "status".to_owned(),
+            group: resource.name.group().to_owned(),
+            version: version.name.clone(),
+            kind: resource.kind.clone(),
+            verbs: verbs.clone(),
+        });
     }
     if version.scale.is_some() {
-        subs.push(foreign("scale", "autoscaling", "v1", "Scale", EDIT));
+        subs.push(Sub {
+            name: "scale".to_owned(),
+            group: "autoscaling".to_owned(),
+            version: "v1".to_owned(),
+            kind: "Scale".to_owned(),
+            verbs,
+        });
     }
-    if version.status {
-        subs.push(own("status", EDIT));
-    }
-    subs.sort_by(|a, b| a.name.cmp(&b.name));
     subs
 }
 

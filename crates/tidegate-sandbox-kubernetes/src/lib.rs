@@ -3,6 +3,7 @@
 //! It speaks HTTP (`http/`), keeps objects in a bounded memory (`store`), and lets controllers in through a door without HTTP
 //! ([`Objects`]). It must not know the engine, nor any simulated controller.
 
+mod allocate;
 mod bootstrap;
 mod builtin;
 mod clock;

@@ -2,62 +2,128 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tidegate_diff::managed::{self, ApplyError, FieldFilter, OnConflict, Request, Versions};
+use tidegate_diff::schema::TypeRef;
 
+use crate::convert;
 use crate::object;
-use crate::status::Status;
+use crate::resource::Resource;
+use crate::status::{Cause, Details, Status};
 use crate::write::{Target, WriteOptions};
 
-/// Who writes, how and when.
+/// Who writes, what, and when.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
     pub(crate) manager: String,
     pub(crate) api_version: String,
     pub(crate) subresource: &'static str,
-    pub(crate) now: Timestamp,
+    now: String,
+    versions: KindVersions,
+}
+
+/// The versions of one resource as ownership needs them.
+#[derive(Clone, Debug)]
+struct KindVersions {
+    kind: String,
+    types: Vec<(String, TypeRef)>,
+    filter: Option<FieldFilter>,
+}
+
+impl KindVersions {
+    fn of(resource: &Resource, subresource: &str) -> Self {
+        let types = resource
+            .versions
+            .iter()
+            .filter_map(|version| Some((resource.api_version(&version.name), version.smd.clone()?)))
+            .collect();
+        let has_status = resource.versions.iter().any(|version| version.status);
+        let group = resource.name.group();
+        let filter = managed::reset_fields(group, &resource.kind, subresource, has_status);
+        Self { kind: resource.kind.clone(), types, filter }
+    }
+}
+
+impl Versions for KindVersions {
+    fn type_at(&self, api_version: &str) -> Option<TypeRef> {
+        self.types.iter().find(|(version, _)| version == api_version).map(|(_, ty)| ty.clone())
+    }
+
+    fn filter_at(&self, _api_version: &str) -> Option<&FieldFilter> {
+        self.filter.as_ref()
+    }
+
+    fn convert(&self, object: &Value, api_version: &str) -> Result<Value, String> {
+        let mut object = object.clone();
+        convert::to_version(&mut object, api_version);
+        Ok(object)
+    }
 }
 
 impl Writer {
-    pub(crate) fn update(target: &Target, options: &WriteOptions, now: Timestamp) -> Self {
+    /// A writer through the endpoint of the target.
+    pub(crate) fn new(target: &Target, options: &WriteOptions, now: Timestamp) -> Self {
+        Self::through(target, target.part.name(), options, now)
+    }
+
+    /// A writer through a subresource that is not the target's own.
+    pub(crate) fn through(
+        target: &Target,
+        subresource: &'static str,
+        options: &WriteOptions,
+        now: Timestamp,
+    ) -> Self {
         Self {
             manager: options.manager.clone(),
             api_version: target.api_version(),
-            subresource: target.part.name(),
-            now,
+            subresource,
+            now: object::stamp(now),
+            versions: KindVersions::of(&target.resource, subresource),
         }
     }
 
-    pub(crate) fn apply(target: &Target, options: &WriteOptions, now: Timestamp) -> Self {
-        Self::update(target, options, now)
+    fn request(&self) -> Request<'_> {
+        Request {
+            versions: &self.versions,
+            api_version: &self.api_version,
+            kind: &self.versions.kind,
+            subresource: self.subresource,
+            manager: &self.manager,
+            now: &self.now,
+        }
     }
 }
 
 /// Attributes what `new` changes against `live` to the writer.
-pub(crate) fn track_update(_writer: &Writer, live: &Value, new: &mut Value) -> Result<(), Status> {
-    let kept = object::metadata(live).and_then(|meta| meta.get("managedFields")).cloned();
-    let metadata = object::metadata_mut(new);
-    match kept {
-        Some(kept) => metadata.insert("managedFields".to_owned(), kept),
-        None => metadata.remove("managedFields"),
-    };
-    Ok(())
+pub(crate) fn track_update(writer: &Writer, live: Option<&Value>, new: &mut Value) {
+    *new = managed::update(&writer.request(), live, new);
 }
 
 /// Merges an applied configuration into the live object.
 pub(crate) fn apply(
-    _writer: &Writer,
+    writer: &Writer,
     live: Option<&Value>,
     config: &Value,
-    _force: bool,
+    force: bool,
 ) -> Result<Value, Status> {
-    let mut merged = live.cloned().unwrap_or(Value::Null);
-    json_patch::merge(&mut merged, config);
-    Ok(merged)
+    let on_conflict = if force { OnConflict::Force } else { OnConflict::Fail };
+    let merged = managed::apply(&writer.request(), live, config, on_conflict);
+    merged.map(|merged| merged.object).map_err(|error| match error {
+        ApplyError::Conflicts(conflicts) => {
+            let causes = conflicts
+                .iter()
+                .map(|one| Cause::new("FieldManagerConflict", one.path.to_string(), one.cause()))
+                .collect();
+            let mut status = Status::new(409, "Conflict", conflicts.to_string());
+            status.details = Some(Box::new(Details { causes, ..Details::default() }));
+            status
+        }
+        ApplyError::BadRequest(message) => Status::bad_request(message),
+        ApplyError::Typed(message) => Status::new(500, "", message),
+    })
 }
 
-/// After an apply and all defaulting: stamps that differ only in time are put back.
-pub(crate) fn settle_apply(_writer: &Writer, _live: &Value, _new: &mut Value) {}
-
-/// Whether nothing but the times of field ownership differs.
-pub(crate) fn unchanged(live: &Value, new: &Value) -> bool {
-    live == new
+/// New times of owners are taken back when nothing else changed.
+pub(crate) fn settle_times(live: &Value, new: &mut Value) {
+    managed::settle_times(live, new);
 }
+

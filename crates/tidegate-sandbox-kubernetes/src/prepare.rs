@@ -9,7 +9,7 @@ use crate::object;
 use crate::resource::Generation;
 use crate::status::{Cause, Status};
 use crate::write::{FieldValidation, Part, Target, WriteOptions};
-use crate::{crd, defaults, fields, metadata, structural, validate};
+use crate::{allocate, crd, defaults, fields, metadata, structural, validate};
 
 /// Metadata that only the server writes.
 const SYSTEM: [&str; 5] =
@@ -227,14 +227,15 @@ pub(crate) fn new_object(core: &Core, target: &Target, object: &mut Value) {
         object::child(map, "spec").insert("finalizers".to_owned(), json!(["kubernetes"]));
         object::child(map, "status").insert("phase".to_owned(), json!("Active"));
     }
-    complete(target, object);
     if resource.name == CRDS {
         crd::fresh_status(object);
     }
+    defaults::prepare(resource, object);
+    allocate::assign(core, resource, object);
 }
 
 /// Defaults: from the schema for custom resources, from the tables for built-ins.
-fn complete(target: &Target, object: &mut Value) {
+pub(crate) fn complete(target: &Target, object: &mut Value) {
     match target.resource.version(&target.version).and_then(|version| version.custom.as_ref()) {
         Some(custom) => structural::default_object(&custom.schema, object),
         None => defaults::apply(&target.resource, object),
@@ -285,7 +286,6 @@ pub(crate) fn changed_object(target: &Target, live: &Value, next: &mut Value) {
     if target.resource.name == NAMESPACES && target.part == Part::Main {
         keep(live, next, "spec", "finalizers");
     }
-    complete(target, next);
     bump_generation(target, live, next);
 }
 
@@ -409,7 +409,15 @@ fn check_content(target: &Target, object: &Value, old: Option<&Value>) -> Vec<Ca
         return crd::check(object, old);
     }
     match resource.version(&target.version).and_then(|version| version.custom.as_ref()) {
-        Some(custom) => structural::check_object(&custom.schema, object),
+        Some(custom) => {
+            let mut causes = structural::check_object(&custom.schema, object);
+            if let Some(old) = old.filter(|_| !causes.is_empty()) {
+                // What was wrong already and did not change may stay (the server's ratcheting).
+                let before = structural::check_object(&custom.schema, old);
+                causes.retain(|cause| !before.contains(cause));
+            }
+            causes
+        }
         None => match old {
             None => validate::create(resource, object),
             Some(old) => validate::update(resource, object, old),

@@ -18,13 +18,14 @@ impl Registry {
     pub(crate) fn new(custom: Vec<Resource>) -> Self {
         let mut resources = BTreeMap::new();
         let mut kinds = HashMap::new();
-        for resource in crate::builtin::resources().into_iter().chain(custom) {
+        let builtin = crate::builtin::resources().iter().cloned();
+        for resource in builtin.chain(custom.into_iter().map(Arc::new)) {
             let kind = (resource.name.group().to_owned(), resource.kind.clone());
             if resources.contains_key(&resource.name) {
                 continue;
             }
             kinds.entry(kind).or_insert_with(|| resource.name.clone());
-            resources.insert(resource.name.clone(), Arc::new(resource));
+            resources.insert(resource.name.clone(), resource);
         }
         Self { resources, kinds }
     }

@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use tidegate_diff::schema::TypeRef;
+use tidegate_diff::schema::resources::ResourceFacts;
+
 use crate::crd::CustomVersion;
 
 /// A group and a plural resource: `("apps", "deployments")`, `("", "pods")`. Prints as `deployments.apps`.
@@ -88,6 +91,8 @@ pub(crate) struct Version {
     /// There is a `/status`; the main endpoint then leaves status alone.
     pub(crate) status: bool,
     pub(crate) scale: Option<ScalePaths>,
+    /// How its fields merge; without it nobody owns anything.
+    pub(crate) smd: Option<TypeRef>,
     /// Schema and columns, for custom resources.
     pub(crate) custom: Option<Arc<CustomVersion>>,
 }
@@ -107,6 +112,10 @@ pub(crate) struct Resource {
     pub(crate) delete_reply: DeleteReply,
     /// Only `create` is served (reviews).
     pub(crate) create_only: bool,
+    /// The definition is going away: nothing new is created.
+    pub(crate) terminating: bool,
+    /// Discovery's view of a built-in.
+    pub(crate) facts: Option<&'static ResourceFacts>,
 }
 
 impl Resource {
@@ -132,14 +141,19 @@ impl Resource {
     }
 
     /// The verbs, in discovery's order.
-    pub(crate) fn verbs(&self) -> &'static [&'static str] {
-        if self.create_only {
-            return &["create"];
+    pub(crate) fn verbs(&self) -> Vec<&str> {
+        match self.facts {
+            Some(facts) => facts.verbs.iter().map(String::as_str).collect(),
+            None => vec![
+                "delete",
+                "deletecollection",
+                "get",
+                "list",
+                "patch",
+                "create",
+                "update",
+                "watch",
+            ],
         }
-        if self.is("", "namespaces") {
-            // The real server serves no deletecollection here.
-            return &["create", "delete", "get", "list", "patch", "update", "watch"];
-        }
-        &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
     }
 }

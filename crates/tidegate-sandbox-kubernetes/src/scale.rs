@@ -122,8 +122,7 @@ fn change(
 ) -> Result<Outcome, Status> {
     let paths = paths(target)?;
     let main = Target { part: Part::Main, ..target.clone() };
-    let mut writer = Writer::update(&main, options, core.now());
-    writer.subresource = Part::Scale.name();
+    let writer = Writer::through(&main, Part::Scale.name(), options, core.now());
     let done = write::modify(core, &main, options, &mut |live| {
         let scale = edit(&of(target, live)?)?;
         let mut next = live.clone();

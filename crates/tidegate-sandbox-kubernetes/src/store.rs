@@ -388,7 +388,7 @@ mod tests {
         store.compact();
         store.commit(&MAPS, "a/x", Expect::Absent, Some(object("x"))).unwrap();
         store.commit(&PODS, "a/q", Expect::Absent, Some(object("q"))).unwrap();
-        let seen = |resource, after| match store.events(resource, after) {
+        let seen = |resource: &ResourceName, after| match store.events(resource, after) {
             Events::Known { events, .. } => {
                 Some(events.iter().map(|e| e.revision).collect::<Vec<_>>())
             }

@@ -165,9 +165,9 @@ pub(crate) fn create(
         if generated {
             prepare::generate_name(&mut candidate);
         }
-        let writer = Writer::update(target, options, core.now());
-        let made = finish_create(core, target, candidate, options, |live, new| {
-            managed::track_update(&writer, live, new)
+        let writer = Writer::new(target, options, core.now());
+        let made = finish_create(core, target, candidate, options, |new| {
+            managed::track_update(&writer, None, new);
         });
         match made {
             Err(status) if generated && status.reason == "AlreadyExists" && attempt + 1 < MAX_NAMES => {}
@@ -184,16 +184,17 @@ fn finish_create(
     target: &Target,
     mut object: Value,
     options: &WriteOptions,
-    track: impl FnOnce(&Value, &mut Value) -> Result<(), Status>,
+    track: impl FnOnce(&mut Value),
 ) -> Result<Arc<Value>, Status> {
     let resource = &target.resource;
     prepare::admit_namespace(core, target, object::name(&object))?;
+    prepare::complete(target, &mut object);
+    track(&mut object);
     prepare::new_object(core, target, &mut object);
     let causes = prepare::check_new(target, &object);
     if !causes.is_empty() {
         return Err(target.invalid(object::name(&object), causes));
     }
-    track(&json!({"apiVersion": target.api_version(), "kind": resource.kind}), &mut object)?;
     prepare::to_version(&mut object, &target.storage_version());
     let name = object::name(&object).to_owned();
     let key = key(&target.namespace, &name);
@@ -240,7 +241,7 @@ pub(crate) fn update(
             name => prepare::name_mismatch(name, &target.name),
         });
     }
-    let writer = Writer::update(target, options, core.now());
+    let writer = Writer::new(target, options, core.now());
     let done = modify(core, target, options, &mut |live| {
         prepare::precondition_uid(target, live, &new)?;
         if target.resource.is_custom() && object::meta(&new, "resourceVersion").is_empty() {
@@ -268,7 +269,7 @@ pub(crate) fn patch(
     if target.part == Part::Scale {
         return crate::scale::patch(core, target, patch, options);
     }
-    let writer = Writer::update(target, options, core.now());
+    let writer = Writer::new(target, options, core.now());
     let mut warnings = Vec::new();
     let object = modify(core, target, options, &mut |live| {
         let patched = patch::apply(target, live, patch)?;
@@ -301,7 +302,7 @@ fn apply(
         }
         _ => {}
     }
-    let writer = Writer::apply(target, options, core.now());
+    let writer = Writer::new(target, options, core.now());
     if target.part == Part::Scale {
         return crate::scale::apply(core, target, &config, options);
     }
@@ -309,7 +310,7 @@ fn apply(
         if core.store.get(&target.resource.name, &target.key()).is_some() {
             let changed = modify(core, target, options, &mut |live| {
                 let merged = managed::apply(&writer, Some(live), &config, options.force)?;
-                Ok((merged, Tracking::Done(writer.clone())))
+                Ok((merged, Tracking::Done))
             });
             match changed {
                 Err(status) if status.code == 404 && status.reason == "NotFound" => continue,
@@ -329,7 +330,7 @@ fn apply(
             return Err(Status::conflict(&target.resource.name, &target.name, &why));
         }
         let merged = managed::apply(&writer, None, &config, options.force)?;
-        match finish_create(core, target, merged, options, |_, _| Ok(())) {
+        match finish_create(core, target, merged, options, |_| {}) {
             Err(status) if status.reason == "AlreadyExists" => {}
             other => return other.map(|object| Outcome { object, created: true, warnings }),
         }
@@ -342,11 +343,25 @@ pub(crate) enum Tracking {
     /// Compare and attribute after everything else.
     Update(Writer),
     /// The apply has done it already.
-    Done(Writer),
+    Done,
 }
 
 /// A read-change-commit loop: `change` sees the object at the URL's version and says what it shall be.
 pub(crate) fn modify(
+    core: &Core,
+    target: &Target,
+    options: &WriteOptions,
+    change: &mut dyn FnMut(&Value) -> Result<(Value, Tracking), Status>,
+) -> Result<Arc<Value>, Status> {
+    let done = modify_quietly(core, target, options, change)?;
+    if target.resource.name == CRDS && !options.dry_run {
+        crate::crd::establish(core, object::name(&done));
+    }
+    Ok(done)
+}
+
+/// The same without what a commit sets off.
+pub(crate) fn modify_quietly(
     core: &Core,
     target: &Target,
     options: &WriteOptions,
@@ -377,12 +392,7 @@ pub(crate) fn modify(
             core.store.commit(name, &object_key, expect, Some(next))
         };
         match committed {
-            Ok(object) => {
-                if target.resource.name == CRDS {
-                    crate::crd::establish(core, object::name(&object));
-                }
-                return Ok(object);
-            }
+            Ok(object) => return Ok(object),
             Err(CommitError::Raced) => {}
             Err(CommitError::Full) => return Err(full()),
         }
@@ -405,16 +415,17 @@ fn prepared(
         }
         return Err(Status::modified(&target.resource.name, &target.name));
     }
+    prepare::complete(target, &mut next);
+    if let Tracking::Update(writer) = tracking {
+        managed::track_update(&writer, Some(live), &mut next);
+    }
     prepare::changed_object(target, live, &mut next);
     let causes = prepare::check_changed(target, live, &next);
     if !causes.is_empty() {
         return Err(target.invalid(&target.name, causes));
     }
-    match tracking {
-        Tracking::Update(writer) => managed::track_update(&writer, live, &mut next)?,
-        Tracking::Done(writer) => managed::settle_apply(&writer, live, &mut next),
-    }
-    if managed::unchanged(live, &next) {
+    managed::settle_times(live, &mut next);
+    if *live == next {
         return Ok(None);
     }
     prepare::to_version(&mut next, &target.storage_version());

@@ -59,6 +59,12 @@ pub(crate) fn create(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, St
     if !call.path.subresource.is_empty() {
         return special::create(call, body);
     }
+    if call.resource.terminating {
+        let mut status = Status::method_not_allowed();
+        "create not allowed while custom resource definition is terminating"
+            .clone_into(&mut status.message);
+        return Err(status);
+    }
     let mut options = options::write_options(call, "CreateOptions")?;
     let (value, duplicates) = options::decode(call, body)?;
     options.duplicates = duplicates;
