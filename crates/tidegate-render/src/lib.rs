@@ -6,11 +6,13 @@
 mod detect;
 mod directory_tree;
 mod read_set;
+mod registry;
 mod render;
 mod tree;
 
 pub use detect::{detect, detect_files};
 pub use directory_tree::DirectoryTree;
 pub use read_set::ReadSet;
+pub use registry::Renderers;
 pub use render::{RenderInput, Rendered, Renderer, SourceType};
 pub use tree::{EntryKind, FileTree, TreeEntry, TreeError};

@@ -1,1 +1,50 @@
 //! Tidegate for embedders: render, plan, approve, apply from a program of your own.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), tidegate::Error> {
+//! let tidegate = tidegate::Tidegate::open("./gitops").kubeconfig("./kubeconfig").build().await?;
+//! let plan = tidegate.plan("clickstream").await?;
+//! if plan.has_changes() {
+//!     tidegate.apply(&plan).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate is where rooms that must not know each other meet: the repository (`tidegate-git`), rendering
+//! (`tidegate-render`), the targets (`tidegate-cluster`, `tidegate-sandbox`) and the engine (`tidegate-engine`).
+
+mod discover;
+mod duration;
+mod error;
+mod location;
+mod order;
+mod places;
+mod repository;
+mod session;
+mod source;
+mod state;
+mod tree;
+
+pub use discover::{Declared, discover};
+pub use duration::parse_duration;
+pub use error::Error;
+pub use location::Location;
+pub use order::{Prerequisite, Supply, prerequisites};
+pub use places::{Place, Places, SANDBOX};
+pub use repository::{Repository, RepositoryOptions, Snapshot};
+pub use session::{Builder, Tidegate};
+pub use source::{GitSource, ReadFrom};
+pub use state::StateDir;
+
+pub use tidegate_applier as applier;
+pub use tidegate_diff as diff;
+pub use tidegate_engine as engine;
+pub use tidegate_git as git;
+pub use tidegate_graph as graph;
+pub use tidegate_health as health;
+pub use tidegate_manifest as manifest;
+pub use tidegate_render as render;
+pub use tidegate_sandbox as sandbox;
+pub use tidegate_store as store;
+pub use tidegate_yaml as yaml;
