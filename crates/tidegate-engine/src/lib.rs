@@ -25,10 +25,16 @@ mod destination;
 mod engine;
 mod error;
 mod event;
+mod live;
+mod normalise;
+mod observe;
 mod operation;
 mod plan;
+mod project;
 mod reconcile;
+mod request;
 mod step;
+mod tasks;
 mod wait;
 
 pub use clock::{Clock, CountedIds, IdSource, RandomIds, RuntimeClock, SystemClock};

@@ -10,6 +10,7 @@ use tidegate_manifest::{
     Retry,
 };
 
+use crate::tasks::Task;
 use crate::{Digest, Wait};
 
 /// How objects are brought to the target.
@@ -316,9 +317,29 @@ pub struct ResourceResult {
     /// The very object that the task made or found.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub uid: String,
+    /// When the task was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
 }
 
 impl ResourceResult {
+    /// A task that has done nothing yet.
+    pub(crate) fn new(task: &Task) -> Self {
+        let body = task.body.as_deref();
+        Self {
+            key: task.key.clone(),
+            version: task.gvk.version.clone(),
+            sync_phase: task.phase,
+            status: None,
+            hook_phase: OperationPhase::Running,
+            message: String::new(),
+            hook_type: task.hook,
+            images: body.map(crate::request::images).unwrap_or_default(),
+            uid: String::new(),
+            started_at: None,
+        }
+    }
+
     /// What tells one task from all others of an operation.
     pub fn task(&self) -> (&ResourceKey, Phase) {
         (&self.key, self.sync_phase)
