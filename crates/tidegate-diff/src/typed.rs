@@ -6,6 +6,7 @@
 mod compare;
 mod extract;
 mod field_set;
+mod lookup;
 mod merge;
 mod reconcile;
 mod unknown;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 pub use compare::{Comparison, compare};
 pub use extract::{KeyFields, extract_items, remove_items};
 pub use field_set::to_field_set;
+pub use lookup::lookup;
 pub use merge::merge;
 pub use reconcile::reconcile;
 pub use unknown::{drop_unknown, unknown_fields};
