@@ -1,0 +1,3 @@
+//! What must hold whatever happens.
+
+use crate::lab::Lab;

@@ -1,0 +1,3 @@
+//! Operators.
+
+use crate::lab::Lab;

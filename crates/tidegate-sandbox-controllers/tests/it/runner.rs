@@ -1,0 +1,3 @@
+//! The task: starts, follows, comes to rest, ends.
+
+use crate::lab::Lab;
