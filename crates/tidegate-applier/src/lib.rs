@@ -6,6 +6,7 @@
 //! one bad object never fails a batch. See [`Applier`].
 
 mod applier;
+pub mod conformance;
 mod error;
 mod types;
 
