@@ -228,11 +228,12 @@ impl Reason {
             Some(through) => text.push_str(&format!("{through}, which {dependency} brings")),
             None => text.push_str(dependency),
         }
-        match (self.field.is_empty(), self.strength) {
-            (true, Strength::Soft) => text.push_str(" (optional)"),
-            (true, _) => {}
-            (false, Strength::Soft) => text.push_str(&format!(" ({}, optional)", self.field)),
-            (false, _) => text.push_str(&format!(" ({})", self.field)),
+        let is_optional = self.strength == Strength::Soft && self.relation != Relation::Topic;
+        match (self.field.is_empty(), is_optional) {
+            (true, true) => text.push_str(" (optional)"),
+            (true, false) => {}
+            (false, true) => text.push_str(&format!(" ({}, optional)", self.field)),
+            (false, false) => text.push_str(&format!(" ({})", self.field)),
         }
         text
     }

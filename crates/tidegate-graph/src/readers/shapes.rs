@@ -33,6 +33,7 @@ impl ReferenceReader for Shapes {
                     | "stringData"
                     | "binaryData"
             ) {
+                walk.entry(body, key, value, &Path::ROOT);
                 walk.value(value, &Path::ROOT.key(key));
             }
         }
@@ -59,8 +60,8 @@ impl<'a> Walk<'_, 'a> {
         }
         match value {
             Value::Object(map) => {
-                self.mapping(map, path);
                 for (key, value) in map {
+                    self.entry(map, key, value, path);
                     // A template's own metadata refers to nothing.
                     if key != "metadata" {
                         self.value(value, &path.key(key));
@@ -76,38 +77,30 @@ impl<'a> Walk<'_, 'a> {
         }
     }
 
-    fn mapping(&mut self, map: &'a Map<String, Value>, path: &Path<'_>) {
-        for (key, value) in map {
-            match value {
-                Value::String(name) if !name.is_empty() => self.named(map, key, name, path),
-                Value::Object(inner) => self.keyed(key, inner, &path.key(key)),
-                Value::Array(items) => {
-                    for (index, item) in items.iter().enumerate() {
-                        match item {
-                            Value::Object(inner) => {
-                                self.keyed(key, inner, &path.key(key).item(index))
-                            }
-                            Value::String(name) if key == "imagePullSecrets" => {
-                                let place = self.own();
-                                self.need(
-                                    ("", "Secret"),
-                                    place,
-                                    name,
-                                    Relation::ImagePullSecret,
-                                    Strength::Firm,
-                                    &path.key(key).item(index),
-                                );
-                            }
-                            Value::Null
-                            | Value::Bool(_)
-                            | Value::Number(_)
-                            | Value::String(_)
-                            | Value::Array(_) => {}
-                        }
+    fn entry(&mut self, map: &'a Map<String, Value>, key: &str, value: &'a Value, path: &Path<'_>) {
+        let here = path.key(key);
+        match value {
+            Value::String(name) if !name.is_empty() => self.named(map, key, name, path),
+            Value::Object(inner) => self.keyed(key, inner, &here),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let here = here.item(index);
+                    if let Value::Object(inner) = item {
+                        self.keyed(key, inner, &here);
+                    } else if let (Value::String(name), "imagePullSecrets") = (item, key) {
+                        let relation = Relation::ImagePullSecret;
+                        self.need(
+                            ("", "Secret"),
+                            self.own(),
+                            name,
+                            relation,
+                            Strength::Firm,
+                            &here,
+                        );
                     }
                 }
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
             }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
 

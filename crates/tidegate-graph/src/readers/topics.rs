@@ -95,7 +95,7 @@ impl<'a> Walk<'_, 'a> {
                 }
             }
             Value::Object(map) => {
-                for (name, item) in map.iter().filter(|(name, _)| *name != "metadata") {
+                for (name, item) in map {
                     self.value(
                         name,
                         item,
