@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 pub use defaults::fill_defaults;
 pub use quantity::same_quantity;
 
-use crate::schema::{JsonType, MapRelation, Schema, TypeId, TypeRef};
+use crate::schema::{JsonType, Schema, TypeId, TypeRef};
 use crate::value::equal;
 
 /// The aggregated rules of a ClusterRole are written by a controller.
@@ -192,12 +192,4 @@ fn same_bytes(a: &Value, b: &Value) -> bool {
         LENIENT.decode(text).ok()
     };
     matches!((bytes(a), bytes(b)), (Some(a), Some(b)) if a == b)
-}
-
-/// Whether the type's values are owned and compared as a whole.
-pub(crate) fn is_atomic(ty: &TypeRef) -> bool {
-    let node = ty.node();
-    let list = node.list.as_ref().is_some_and(|l| l.relation == crate::schema::ListRelation::Atomic);
-    let map = node.map.as_ref().is_some_and(|m| m.relation == MapRelation::Atomic);
-    list || map
 }

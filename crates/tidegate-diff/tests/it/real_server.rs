@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tidegate_diff::managed::{self, ApplyError, KindVersions, OnConflict, Request};
 use tidegate_diff::schema::Schema;
+use tidegate_diff::strategic::{create_three_way_merge_patch, create_two_way_merge_patch, strategic_merge_patch};
 use tidegate_diff::typed::compare;
 
 use crate::generate::{Dice, config_map, deployment, service, widget, widget_crd};
@@ -205,7 +206,8 @@ impl Run<'_> {
         let manager = MANAGERS[usize::try_from(self.dice.roll(4)).unwrap()];
         match self.dice.roll(10) {
             0..=6 => self.apply(manager),
-            7 | 8 if self.live.is_some() => self.merge(manager),
+            7 if self.live.is_some() => self.merge(manager),
+            8 if self.live.is_some() && self.kind.typed => self.strategic(manager),
             9 if self.live.is_none() => self.create(manager),
             _ => self.apply(manager),
         }
@@ -306,6 +308,37 @@ impl Run<'_> {
         }
         let path = format!("{}?fieldManager={manager}", self.path());
         let (status, theirs) = self.server.call("PATCH", &path, "application/merge-patch+json", &patch);
+        self.check_update(manager, status, theirs, &patch);
+    }
+
+    /// A strategic merge patch, as it is or from one random object to another, must give what the server makes of it.
+    fn strategic(&mut self, manager: &str) {
+        let Some(live) = self.live.clone() else { return };
+        let ty = managed::Versions::type_at(&self.kind.versions, self.kind.api_version).unwrap();
+        let (mut old, new) = (self.object(), self.object());
+        if self.dice.often() {
+            old = live.clone();
+        }
+        let patch = match self.dice.roll(3) {
+            0 => new,
+            1 => create_two_way_merge_patch(&ty, &old, &new).unwrap_or_else(|_| json!({})),
+            _ => create_three_way_merge_patch(&ty, &old, &new, &live).unwrap_or_else(|_| json!({})),
+        };
+        let mut patch = patch;
+        if let Some(map) = patch.as_object_mut() {
+            for key in ["status", "apiVersion", "kind"] {
+                map.remove(key);
+            }
+            if let Some(meta) = map.get_mut("metadata").and_then(Value::as_object_mut) {
+                meta.retain(|key, _| key == "labels" || key.ends_with("finalizers") || key == "annotations");
+            }
+        }
+        let path = format!("{}?fieldManager={manager}", self.path());
+        let (status, theirs) = self.server.call("PATCH", &path, "application/strategic-merge-patch+json", &patch);
+        if status < 300 {
+            let ours = strategic_merge_patch(&ty, &live, &patch).unwrap_or_else(|e| describe("patch refused by us", &live, &patch, &json!(e.to_string()), &theirs));
+            self.check_object(&live, &patch, &ours, &theirs);
+        }
         self.check_update(manager, status, theirs, &patch);
     }
 

@@ -71,7 +71,7 @@ fn merged_lists_keep_their_order() {
     };
     check(&["a", "b", "c"], &["b"], &["a", "b", "c"]);
     check(&["a", "b", "c"], &["d"], &["a", "b", "c", "d"]);
-    check(&["a", "b", "c"], &["c", "a"], &["c", "a", "b"]);
+    check(&["a", "b", "c"], &["c", "a"], &["b", "c", "a"]);
     check(&["a", "b"], &["x", "b", "y"], &["a", "x", "b", "y"]);
     check(&["a", "b", "c", "d"], &["d", "x", "b"], &["a", "c", "d", "x", "b"]);
     check(&[], &["a"], &["a"]);

@@ -24,12 +24,14 @@ struct Located<'v> {
     trail: Option<Trail>,
 }
 
+/// Results go out as they are found: what was found before an error counts where the error is forgiven.
+type Done = Result<(), String>;
 type Results<'v> = Result<Vec<Located<'v>>, String>;
 
 pub(super) fn paths(expression: &Expr, value: &Value) -> Result<Vec<Vec<PathStep>>, String> {
     let mut run = Run { steps: 0 };
     let root = Located { value: Cow::Borrowed(value), trail: Some(Trail(None)) };
-    let found = run.eval(expression, &root)?;
+    let found = run.all(expression, &root)?;
     found.into_iter().map(|l| l.trail.map(|t| t.steps()).ok_or_else(|| "the expression names no path".into())).collect()
 }
 
@@ -78,67 +80,104 @@ impl Run {
         if self.steps > MAX_STEPS { Err("the expression takes too many steps".into()) } else { Ok(()) }
     }
 
-    fn eval<'v>(&mut self, expression: &Expr, input: &Located<'v>) -> Results<'v> {
-        self.step()?;
-        match expression {
-            Expr::Identity => Ok(vec![input.clone()]),
-            Expr::Literal(value) => Ok(vec![Located::computed(value.clone())]),
-            Expr::Recurse => {
-                let mut out = Vec::new();
-                self.recurse(input, &mut out)?;
-                Ok(out)
-            }
-            Expr::Index(term, key) => self.index(term, key, input),
-            Expr::Slice(term, start, end) => {
-                let terms = self.eval(term, input)?;
-                self.each(terms, |_, at| slice(&at, *start, *end))
-            }
-            Expr::Iterate(term) => {
-                let terms = self.eval(term, input)?;
-                self.each(terms, Self::iterate)
-            }
-            Expr::Pipe(left, right) => {
-                let terms = self.eval(left, input)?;
-                self.each(terms, |run, at| run.eval(right, &at))
-            }
-            Expr::Comma(left, right) => {
-                let mut out = self.eval(left, input)?;
-                out.extend(self.eval(right, input)?);
-                Ok(out)
-            }
-            Expr::Alternative(left, right) => {
-                let mut out = self.eval(left, input).unwrap_or_default();
-                out.retain(|l| truthy(&l.value));
-                if out.is_empty() { self.eval(right, input) } else { Ok(out) }
-            }
-            Expr::Optional(inner) => match self.eval(inner, input) {
-                Err(reason) if self.steps > MAX_STEPS => Err(reason),
-                result => Ok(result.unwrap_or_default()),
-            },
-            Expr::Compare(operator, left, right) => {
-                self.both(left, right, input, |a, b| json!(holds(*operator, a, b)))
-            }
-            Expr::And(left, right) => self.both(left, right, input, |a, b| json!(truthy(a) && truthy(b))),
-            Expr::Or(left, right) => self.both(left, right, input, |a, b| json!(truthy(a) || truthy(b))),
-            Expr::Test(pattern) => match input.value.as_str() {
-                Some(text) => Ok(vec![Located::computed(json!(pattern.is_match(text)))]),
-                None => Err(format!("{} cannot be matched, as it is not a string", kind(&input.value))),
-            },
-            Expr::Call(function, arguments) => self.call(*function, arguments, input),
-        }
+    fn all<'v>(&mut self, expression: &Expr, input: &Located<'v>) -> Results<'v> {
+        let mut out = Vec::new();
+        self.eval(expression, input, &mut out)?;
+        Ok(out)
     }
 
+    fn eval<'v>(&mut self, expression: &Expr, input: &Located<'v>, out: &mut Vec<Located<'v>>) -> Done {
+        self.step()?;
+        match expression {
+            Expr::Identity => out.push(input.clone()),
+            Expr::Literal(value) => out.push(Located::computed(value.clone())),
+            Expr::Recurse => self.recurse(input, out)?,
+            Expr::Index(term, key) => {
+                let keys = self.all(key, input)?;
+                self.each(term, input, out, |_, at, out| {
+                    keys.iter().try_for_each(|key| index_one(at, &key.value).map(|found| out.push(found)))
+                })?;
+            }
+            Expr::Slice(term, start, end) => {
+                self.each(term, input, out, |_, at, out| slice(at, *start, *end).map(|found| out.extend(found)))?;
+            }
+            Expr::Iterate(term) => {
+                self.each(term, input, out, |run, at, out| run.iterate(at).map(|found| out.extend(found)))?;
+            }
+            Expr::Pipe(left, right) => self.each(left, input, out, |run, at, out| run.eval(right, at, out))?,
+            Expr::Comma(left, right) => {
+                self.eval(left, input, out)?;
+                self.eval(right, input, out)?;
+            }
+            Expr::Alternative(left, right) => {
+                let mut found = Vec::new();
+                let done = self.eval(left, input, &mut found);
+                self.forgive(done)?;
+                found.retain(|l| truthy(&l.value));
+                if found.is_empty() {
+                    self.eval(right, input, out)?;
+                } else {
+                    out.extend(found);
+                }
+            }
+            Expr::Optional(inner) => {
+                let done = self.eval(inner, input, out);
+                self.forgive(done)?;
+            }
+            Expr::Compare(operator, left, right) => {
+                self.both(left, right, input, out, |a, b| json!(holds(*operator, a, b)))?;
+            }
+            Expr::And(left, right) => self.connect(left, right, input, out, false)?,
+            Expr::Or(left, right) => self.connect(left, right, input, out, true)?,
+            Expr::Test(pattern) => match input.value.as_str() {
+                Some(text) => out.push(Located::computed(json!(pattern.is_match(text)))),
+                None => return Err(format!("{} cannot be matched, as it is not a string", kind(&input.value))),
+            },
+            Expr::Call(function, arguments) => self.call(*function, arguments, input, out)?,
+        }
+        Ok(())
+    }
+
+    /// Any error but that of the step bound.
+    fn forgive(&self, done: Done) -> Done {
+        if self.steps > MAX_STEPS { done } else { Ok(()) }
+    }
+
+    /// Runs `then` on every result of `term`, on those before an error too.
     fn each<'v>(
         &mut self,
-        terms: Vec<Located<'v>>,
-        mut run: impl FnMut(&mut Self, Located<'v>) -> Results<'v>,
-    ) -> Results<'v> {
-        let mut out = Vec::new();
-        for term in terms {
-            out.extend(run(self, term)?);
+        term: &Expr,
+        input: &Located<'v>,
+        out: &mut Vec<Located<'v>>,
+        mut then: impl FnMut(&mut Self, &Located<'v>, &mut Vec<Located<'v>>) -> Done,
+    ) -> Done {
+        let mut terms = Vec::new();
+        let done = self.eval(term, input, &mut terms);
+        for at in &terms {
             self.step()?;
+            then(self, at, out)?;
         }
-        Ok(out)
+        done
+    }
+
+    /// `and` and `or`: a left side equal to `decided` is the answer, and the right side is not looked at.
+    fn connect<'v>(
+        &mut self,
+        left: &Expr,
+        right: &Expr,
+        input: &Located<'v>,
+        out: &mut Vec<Located<'v>>,
+        decided: bool,
+    ) -> Done {
+        for l in self.all(left, input)? {
+            if truthy(&l.value) == decided {
+                out.push(Located::computed(json!(decided)));
+                continue;
+            }
+            let rights = self.all(right, input)?;
+            out.extend(rights.iter().map(|r| Located::computed(json!(truthy(&r.value)))));
+        }
+        Ok(())
     }
 
     /// All pairs of results.
@@ -147,34 +186,21 @@ impl Run {
         left: &Expr,
         right: &Expr,
         input: &Located<'v>,
+        out: &mut Vec<Located<'v>>,
         combine: impl Fn(&Value, &Value) -> Value,
-    ) -> Results<'v> {
-        let rights = self.eval(right, input)?;
-        let lefts = self.eval(left, input)?;
-        let mut out = Vec::new();
+    ) -> Done {
+        let rights = self.all(right, input)?;
+        let lefts = self.all(left, input)?;
         for r in &rights {
             for l in &lefts {
                 self.step()?;
                 out.push(Located::computed(combine(&l.value, &r.value)));
             }
         }
-        Ok(out)
+        Ok(())
     }
 
-    fn index<'v>(&mut self, term: &Expr, key: &Expr, input: &Located<'v>) -> Results<'v> {
-        let terms = self.eval(term, input)?;
-        let keys = self.eval(key, input)?;
-        let mut out = Vec::new();
-        for at in &terms {
-            for key in &keys {
-                self.step()?;
-                out.push(index_one(at, &key.value)?);
-            }
-        }
-        Ok(out)
-    }
-
-    fn iterate<'v>(&mut self, at: Located<'v>) -> Results<'v> {
+    fn iterate<'v>(&mut self, at: &Located<'v>) -> Results<'v> {
         let steps: Vec<PathStep> = match at.value.as_ref() {
             Value::Object(map) => map.keys().cloned().map(PathStep::Key).collect(),
             Value::Array(items) => (0..items.len()).map(PathStep::Index).collect(),
@@ -185,44 +211,53 @@ impl Run {
         Ok(steps.into_iter().map(|step| at.member(step)).collect())
     }
 
-    fn recurse<'v>(&mut self, at: &Located<'v>, out: &mut Vec<Located<'v>>) -> Result<(), String> {
+    fn recurse<'v>(&mut self, at: &Located<'v>, out: &mut Vec<Located<'v>>) -> Done {
         out.push(at.clone());
         if at.value.is_object() || at.value.is_array() {
-            for below in self.iterate(at.clone())? {
+            for below in self.iterate(at)? {
                 self.recurse(&below, out)?;
             }
         }
         Ok(())
     }
 
-    fn call<'v>(&mut self, function: Function, arguments: &[Expr], input: &Located<'v>) -> Results<'v> {
-        let first = arguments.first();
-        match (function, first) {
-            (Function::Empty, _) => Ok(Vec::new()),
+    fn call<'v>(
+        &mut self,
+        function: Function,
+        arguments: &[Expr],
+        input: &Located<'v>,
+        out: &mut Vec<Located<'v>>,
+    ) -> Done {
+        match (function, arguments.first()) {
+            (Function::Empty, _) => {}
             (Function::Select, Some(condition)) => {
-                let hits = self.eval(condition, input)?.iter().filter(|l| truthy(&l.value)).count();
-                Ok(vec![input.clone(); hits])
+                let hits = self.all(condition, input)?.iter().filter(|l| truthy(&l.value)).count();
+                out.extend(std::iter::repeat_n(input.clone(), hits));
             }
-            (Function::First, Some(inner)) => Ok(self.eval(inner, input)?.into_iter().take(1).collect()),
-            (Function::Last, Some(inner)) => Ok(self.eval(inner, input)?.pop().into_iter().collect()),
-            (Function::First, None) => Ok(vec![index_one(input, &json!(0))?]),
-            (Function::Last, None) => Ok(vec![index_one(input, &json!(-1))?]),
-            (Function::Any | Function::All, _) => {
-                let items = self.iterate(input.clone())?;
-                let found = match first {
-                    Some(condition) => self.each(items, |run, at| run.eval(condition, &at))?,
-                    None => items,
-                };
-                let mut verdicts = found.iter().map(|l| truthy(&l.value));
+            (Function::First, Some(inner)) => out.extend(self.all(inner, input)?.into_iter().take(1)),
+            (Function::Last, Some(inner)) => out.extend(self.all(inner, input)?.pop()),
+            (Function::First, None) => out.push(index_one(input, &json!(0))?),
+            (Function::Last, None) => out.push(index_one(input, &json!(-1))?),
+            (Function::Any | Function::All, condition) => {
+                let mut verdicts = Vec::new();
+                for item in self.iterate(input)? {
+                    match condition {
+                        Some(condition) => verdicts.extend(self.all(condition, &item)?.iter().map(|l| truthy(&l.value))),
+                        None => verdicts.push(truthy(&item.value)),
+                    }
+                }
+                let mut verdicts = verdicts.into_iter();
                 let verdict = if function == Function::Any { verdicts.any(|v| v) } else { verdicts.all(|v| v) };
-                Ok(vec![Located::computed(json!(verdict))])
+                out.push(Located::computed(json!(verdict)));
             }
             (_, Some(argument)) => {
-                let arguments = self.eval(argument, input)?;
-                arguments.iter().map(|a| with_argument(function, &input.value, &a.value).map(Located::computed)).collect()
+                for argument in self.all(argument, input)? {
+                    out.push(Located::computed(with_argument(function, &input.value, &argument.value)?));
+                }
             }
-            (_, None) => Ok(vec![Located::computed(alone(function, &input.value)?)]),
+            (_, None) => out.push(Located::computed(alone(function, &input.value)?)),
         }
+        Ok(())
     }
 }
 

@@ -229,7 +229,7 @@ impl Parser {
         let mut term = self.term()?;
         loop {
             if self.eat("?") {
-                term = Expr::Optional(Box::new(term));
+                term = optional(term);
             } else if self.eat("[") {
                 term = self.brackets(term)?;
             } else if let Some(Token::Field(field)) = self.peek().cloned() {
@@ -296,6 +296,8 @@ impl Parser {
                 inner
             }
             Token::Word(word) => self.call(&word)?,
+            Token::Punct("[") if self.eat("]") => Expr::Literal(json!([])),
+            Token::Punct("{") if self.eat("}") => Expr::Literal(json!({})),
             Token::Punct(p) => return Err(format!("`{p}` is not supported here")),
         })
     }
@@ -330,6 +332,25 @@ impl Parser {
             return Err(format!("{word} does not take {} arguments", arguments.len()));
         }
         Ok(Expr::Call(*function, arguments))
+    }
+}
+
+/// `x.a?` and `x[]?` forgive per value of `x`; anything else as a whole.
+fn optional(term: Expr) -> Expr {
+    let apart = |inner: Box<Expr>, last: fn(Box<Expr>) -> Expr| {
+        Expr::Pipe(inner, Box::new(Expr::Optional(Box::new(last(Box::new(Expr::Identity))))))
+    };
+    match term {
+        Expr::Iterate(inner) => apart(inner, Expr::Iterate),
+        Expr::Index(inner, key) if matches!(*key, Expr::Literal(_)) => {
+            let last = Expr::Index(Box::new(Expr::Identity), key);
+            Expr::Pipe(inner, Box::new(Expr::Optional(Box::new(last))))
+        }
+        Expr::Slice(inner, start, end) => {
+            let last = Expr::Slice(Box::new(Expr::Identity), start, end);
+            Expr::Pipe(inner, Box::new(Expr::Optional(Box::new(last))))
+        }
+        other => Expr::Optional(Box::new(other)),
     }
 }
 
