@@ -7,10 +7,10 @@ use tidegate_applier::{
     ApplierError, ApplyMode, ApplyRequest, ApplyResult, ChangeOutcome, ChangePreview, ErrorKind,
     FieldChange,
 };
+use tidegate_diff::changes::changes;
 use tidegate_manifest::ResourceKey;
 use tokio::time::{Instant, sleep};
 
-use crate::changes::changes;
 use crate::cluster::Inner;
 use crate::content::{check_precondition, comparable, desired, digest, live_object, metadata};
 use crate::discovery::{Endpoint, Missing};
@@ -137,13 +137,7 @@ impl Inner {
             }
             Err(Missing::Failed(failure)) => return Err(failure.into_error()),
         };
-        let fields = match &change.before {
-            Some(before) => changes(
-                &comparable(before, change.has_status),
-                &comparable(&change.after, change.has_status),
-            ),
-            None => Vec::new(),
-        };
+        let fields = self.fields(&request, &change, deadline).await;
         let mut after = change.after;
         if let Some(metadata) = after.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("managedFields");
@@ -159,6 +153,32 @@ impl Inner {
             assumed: false,
             warnings: change.warnings,
         })
+    }
+
+    /// The fields that a change touches; a creation is told by its object alone.
+    async fn fields(
+        &self,
+        request: &ApplyRequest,
+        change: &Change,
+        deadline: Instant,
+    ) -> Vec<FieldChange> {
+        let (Some(before), true) = (&change.before, change.outcome != ChangeOutcome::Unchanged)
+        else {
+            return Vec::new();
+        };
+        let ty = self.schema_type(&request.gvk, deadline).await;
+        let before = comparable(before, change.has_status);
+        let after = comparable(&change.after, change.has_status);
+        let mut fields: Vec<FieldChange> = changes(&ty, Some(&before), Some(&after))
+            .into_iter()
+            .map(|change| FieldChange {
+                path: change.path,
+                before: change.before,
+                after: change.after,
+            })
+            .collect();
+        fields.sort_by(|a, b| a.path.cmp(&b.path));
+        fields
     }
 
     /// The preview of an object that the cluster cannot be asked about: its namespace, its kind or
@@ -382,7 +402,7 @@ impl Inner {
         };
         let mut after: Value = reply.json()?;
         if let (Some(migration), true) = (&migration, item.dry_run) {
-            let ty = self.schema_type(item).await;
+            let ty = self.schema_type(&request.gvk, item.deadline).await;
             after = migrate::emulate(&after, migration, &request.field_owner.0, &ty);
         }
         Ok(item.change(live, after, &reply))

@@ -20,6 +20,7 @@ use crate::inventory::Inventory;
 use crate::limiter;
 use crate::memo::Memo;
 use crate::transport::{Call, Transport};
+use crate::types::Types;
 
 /// Lists under way at one time to one cluster.
 pub(crate) const LISTS: usize = 4;
@@ -57,6 +58,7 @@ pub(crate) struct Inner {
     /// Objects that an operation deleted and created, so that the same operation does not do it again.
     recreated: Mutex<HashMap<(String, ResourceKey), String>>,
     pub(crate) memo: Memo,
+    pub(crate) types: Types,
 }
 
 /// What the tasks of the watch cache use too; it must not hold the cache.
@@ -91,7 +93,7 @@ impl Cluster {
         let shared = Shared {
             transport,
             discovery: Discovery::default(),
-            assess: Assess::default(),
+            assess: Assess::new(config.compatible_health),
             lists: Semaphore::new(LISTS),
         };
         Self {
@@ -104,6 +106,7 @@ impl Cluster {
                 cache: tokio::sync::Mutex::new(None),
                 recreated: Mutex::new(HashMap::new()),
                 memo: Memo::default(),
+                types: Types::default(),
             }),
         }
     }

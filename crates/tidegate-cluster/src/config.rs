@@ -35,6 +35,7 @@ pub struct ClusterConfig {
     pub(crate) attempt_timeout: Duration,
     pub(crate) retry: RetryPolicy,
     pub(crate) inventory_kinds: Option<Vec<GroupKind>>,
+    pub(crate) compatible_health: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,6 +88,7 @@ impl ClusterConfig {
             attempt_timeout: ATTEMPT_TIMEOUT,
             retry: RetryPolicy::default(),
             inventory_kinds: None,
+            compatible_health: false,
         }
     }
 
@@ -157,6 +159,13 @@ impl ClusterConfig {
     #[must_use]
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = retry;
+        self
+    }
+
+    /// Assesses health exactly as Argo CD does, its traps included (default: the best that can be said).
+    #[must_use]
+    pub fn compatible_health(mut self, compatible: bool) -> Self {
+        self.compatible_health = compatible;
         self
     }
 

@@ -7,7 +7,6 @@ mod applier;
 mod apply;
 mod breaker;
 mod cache;
-mod changes;
 mod cluster;
 mod clusters;
 mod config;
@@ -25,6 +24,7 @@ mod read;
 mod recreate;
 mod retry;
 mod transport;
+mod types;
 
 pub use cache::{CacheKinds, CacheStats};
 pub use cluster::Cluster;

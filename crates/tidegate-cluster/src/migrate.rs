@@ -5,9 +5,8 @@ use http::Method;
 use serde_json::{Value, json};
 use tidegate_diff::fieldset::FieldSet;
 use tidegate_diff::managed::{ManagerKey, Managers, MigrateOptions, Operation, migrate};
-use tidegate_diff::schema::{Schema, TypeRef};
+use tidegate_diff::schema::TypeRef;
 use tidegate_diff::typed::remove_items;
-use tokio::time::Instant;
 
 use crate::apply::Item;
 use crate::cluster::Inner;
@@ -74,26 +73,6 @@ impl Inner {
         let reply = self.transport().call(&call, item.deadline).await?;
         reply.json()
     }
-
-    /// The type of the object, for what the server would remove; unknown kinds are deduced.
-    pub(crate) async fn schema_type(&self, item: Item<'_>) -> TypeRef {
-        let endpoint = item.endpoint;
-        let builtin = Schema::builtin(&endpoint.kind.group, &endpoint.version, &endpoint.kind.kind);
-        if let Some(ty) = builtin {
-            return ty;
-        }
-        let crd = self
-            .crd(&endpoint.plural, &endpoint.kind.group, item.deadline)
-            .await;
-        crd.and_then(|crd| Schema::from_crd(&crd, &endpoint.version).ok())
-            .unwrap_or_else(Schema::deduced)
-    }
-
-    async fn crd(&self, plural: &str, group: &str, deadline: Instant) -> Option<Value> {
-        let path =
-            format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.{group}");
-        self.get(&path, deadline).await.ok().flatten()
-    }
 }
 
 /// What a dry run without the migration would have answered with it: the fields that move to us,
@@ -151,6 +130,8 @@ fn drop_emptied(left: &mut Value, before: &Value) {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_diff::schema::Schema;
+
     use super::*;
 
     #[test]

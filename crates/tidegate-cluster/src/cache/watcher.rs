@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::lines::{Lines, Next};
 use super::store::Seen;
-use super::{Watched, full};
+use super::{Watched, fingerprint, full};
 use crate::cluster::Shared;
 use crate::decode::{Head, Line};
 use crate::discovery::Endpoint;
@@ -272,12 +272,18 @@ impl Watcher {
         let head: Head<'_> = serde_json::from_str(text)?;
         let metadata = head.metadata;
         let is_root = metadata.is_root();
-        if metadata.mark().is_some() && !self.metadata_only {
+        if metadata.mark().is_some() {
+            let version = metadata.resource_version.clone().into_owned();
             let mut body: Value = serde_json::from_str(text)?;
-            // Items of a list do not say what they are.
+            // Items of a list, and objects cut to their metadata, do not say what they are.
             body["apiVersion"] = self.endpoint.api_version().into();
             body["kind"] = self.endpoint.kind.kind.as_str().into();
-            return Ok(full(&self.shared, &body, metadata.annotations, is_root));
+            let mut seen = full(&self.shared, &body, metadata.annotations, is_root);
+            if self.metadata_only {
+                // Without its content every new version may be another.
+                seen.digest = fingerprint::of_version(&version);
+            }
+            return Ok(seen);
         }
         Ok(Seen {
             namespace: metadata.namespace.clone().into_owned(),
@@ -286,9 +292,8 @@ impl Watcher {
             version: metadata.resource_version.clone().into_owned(),
             is_root,
             is_deleting: metadata.deletion_timestamp.is_some(),
-            mark: metadata.mark(),
-            // Without a body every new version may be a change of content.
-            digest: crate::cache::fingerprint::of_version(&metadata.resource_version),
+            mark: None,
+            digest: 0,
             health: None,
             annotations: metadata.annotations,
         })
