@@ -23,7 +23,10 @@ impl DirectoryTree {
     pub fn open(root: &Path) -> std::io::Result<Self> {
         let root = root.canonicalize()?;
         if !root.is_dir() {
-            return Err(std::io::Error::new(std::io::ErrorKind::NotADirectory, "it is no directory"));
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::NotADirectory,
+                "it is no directory",
+            ));
         }
         Ok(Self { root })
     }
@@ -35,13 +38,19 @@ impl DirectoryTree {
         for (index, part) in parts.iter().enumerate() {
             if matches!(*part, "." | "..") || part.contains('\\') || part.contains('\0') {
                 let reason = format!("{part:?} is no name of a file");
-                return Err(TreeError::Escapes { path: path.to_owned(), reason });
+                return Err(TreeError::Escapes {
+                    path: path.to_owned(),
+                    reason,
+                });
             }
             place.push(part);
             let is_last = index + 1 == parts.len();
             if !is_last && fs::symlink_metadata(&place).is_ok_and(|found| found.is_symlink()) {
                 let reason = format!("{part:?} is a symbolic link");
-                return Err(TreeError::Escapes { path: path.to_owned(), reason });
+                return Err(TreeError::Escapes {
+                    path: path.to_owned(),
+                    reason,
+                });
             }
         }
         Ok(place)
@@ -51,7 +60,10 @@ impl DirectoryTree {
 fn failed(path: &str) -> impl FnOnce(std::io::Error) -> TreeError {
     move |error| match error.kind() {
         std::io::ErrorKind::NotFound => TreeError::NotFound(path.to_owned()),
-        _ => TreeError::Unreadable { path: path.to_owned(), reason: error.to_string() },
+        _ => TreeError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        },
     }
 }
 
@@ -72,32 +84,56 @@ impl FileTree for DirectoryTree {
     fn entry(&self, path: &str) -> Result<Option<EntryKind>, TreeError> {
         match fs::symlink_metadata(self.place(path)?) {
             Ok(found) => Ok(kind_of(&found)),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(failed(path)(error)),
         }
     }
 
     fn list(&self, directory: &str) -> Result<Vec<TreeEntry>, TreeError> {
         let place = self.place(directory)?;
-        if fs::symlink_metadata(&place).map_err(failed(directory))?.is_symlink() {
+        if fs::symlink_metadata(&place)
+            .map_err(failed(directory))?
+            .is_symlink()
+        {
             let reason = "it is a symbolic link".to_owned();
-            return Err(TreeError::Escapes { path: directory.to_owned(), reason });
+            return Err(TreeError::Escapes {
+                path: directory.to_owned(),
+                reason,
+            });
         }
         let mut entries = Vec::new();
         for entry in fs::read_dir(&place).map_err(failed(directory))? {
             let entry = entry.map_err(failed(directory))?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
             // The repository's own administration is no part of its content.
             if name.eq_ignore_ascii_case(".git") {
                 continue;
             }
             if entries.len() >= ENTRIES_MAX {
                 let reason = format!("it has more than {ENTRIES_MAX} entries");
-                return Err(TreeError::Limit { path: directory.to_owned(), reason });
+                return Err(TreeError::Limit {
+                    path: directory.to_owned(),
+                    reason,
+                });
             }
-            let Ok(found) = fs::symlink_metadata(entry.path()) else { continue };
+            let Ok(found) = fs::symlink_metadata(entry.path()) else {
+                continue;
+            };
             if let Some(kind) = kind_of(&found) {
-                entries.push(TreeEntry { name, kind, id: None });
+                entries.push(TreeEntry {
+                    name,
+                    kind,
+                    id: None,
+                });
             }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -109,23 +145,34 @@ impl FileTree for DirectoryTree {
         let found = fs::symlink_metadata(&place).map_err(failed(path))?;
         if !found.is_file() {
             let reason = "it is no regular file".to_owned();
-            return Err(TreeError::Unreadable { path: path.to_owned(), reason });
+            return Err(TreeError::Unreadable {
+                path: path.to_owned(),
+                reason,
+            });
         }
         let file = fs::File::open(&place).map_err(failed(path))?;
         let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed(path))?;
+        file.take(limit.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(failed(path))?;
         if bytes.len() as u64 > limit {
             let reason = format!("it has more than the {limit} bytes that are read");
-            return Err(TreeError::Limit { path: path.to_owned(), reason });
+            return Err(TreeError::Limit {
+                path: path.to_owned(),
+                reason,
+            });
         }
         Ok(bytes)
     }
 
     fn read_link(&self, path: &str) -> Result<String, TreeError> {
         let target = fs::read_link(self.place(path)?).map_err(failed(path))?;
-        target.into_os_string().into_string().map_err(|_| TreeError::Unreadable {
-            path: path.to_owned(),
-            reason: "the target of the symbolic link is not UTF-8".to_owned(),
-        })
+        target
+            .into_os_string()
+            .into_string()
+            .map_err(|_| TreeError::Unreadable {
+                path: path.to_owned(),
+                reason: "the target of the symbolic link is not UTF-8".to_owned(),
+            })
     }
 }

@@ -4,15 +4,22 @@
 //! directory, memory), and never reads anything but the tree it is given.
 
 mod detect;
+mod digest;
+pub mod directory;
 mod directory_tree;
+mod memory_tree;
+mod overrides;
 mod read_set;
 mod registry;
 mod render;
 mod tree;
+pub mod walk;
 
-pub use detect::{detect, detect_files};
+pub use detect::{KUSTOMIZATION_FILES, detect, detect_files, explicit_types};
+pub use directory::DirectoryRenderer;
 pub use directory_tree::DirectoryTree;
-pub use read_set::ReadSet;
+pub use memory_tree::MemoryTree;
+pub use read_set::{ReadSet, RecordedTree};
 pub use registry::Renderers;
 pub use render::{RenderInput, Rendered, Renderer, SourceType};
 pub use tree::{EntryKind, FileTree, TreeEntry, TreeError};
