@@ -1,9 +1,11 @@
 //! What the user sees: data to standard output, words for people to standard error.
 
+mod progress;
 mod refusal;
 mod style;
 mod table;
 
+pub(crate) use progress::events;
 pub(crate) use refusal::{refuse, refuse_all, warn_all};
 pub(crate) use style::{Tone, tone};
 pub(crate) use table::Table;

@@ -25,6 +25,7 @@ mod session;
 mod source;
 mod state;
 mod tree;
+mod up;
 
 pub use discover::{Declared, discover};
 pub use duration::parse_duration;
@@ -36,6 +37,14 @@ pub use repository::{Repository, RepositoryOptions, Snapshot};
 pub use session::{Builder, Tidegate};
 pub use source::{GitSource, ReadFrom};
 pub use state::StateDir;
+pub use up::{UpEnd, UpOptions, UpOutcome, up};
+
+/// Whether a built-in kind lives in no namespace; unknown kinds are taken as namespaced, as Argo CD does.
+pub fn is_cluster_scoped(object: &manifest::Object) -> bool {
+    tidegate_diff::schema::resources::builtin()
+        .iter()
+        .any(|facts| facts.group == object.gvk.group && facts.kind == object.gvk.kind && !facts.namespaced)
+}
 
 pub use tidegate_applier as applier;
 pub use tidegate_diff as diff;

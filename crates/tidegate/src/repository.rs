@@ -141,6 +141,14 @@ impl Repository {
         }
     }
 
+    /// The directory that a source is read from, when it is one.
+    pub(crate) fn directory_of(&self, source: &ApplicationSource) -> Option<PathBuf> {
+        match self.place(source).ok()? {
+            Place::Directory(path) => Some(path),
+            Place::Mirror(_) => None,
+        }
+    }
+
     fn commit(&self, mirror: &Mirror, source: &ApplicationSource, exactly: Option<&str>) -> Result<ObjectId, Error> {
         let wanted = exactly.unwrap_or_else(|| match (&self.revision, source.target_revision.as_str()) {
             // A source of the repository at hand that names no revision goes with the one that was given.

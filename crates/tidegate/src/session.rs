@@ -173,7 +173,7 @@ fn sources(
     declared: &Declared,
     repository: &Arc<Repository>,
     renderers: &Arc<Renderers>,
-) -> BTreeMap<String, Arc<GitSource>> {
+) -> BTreeMap<String, GitSource> {
     let make = |application: &Application| {
         let own = format!("Application {}", application.name);
         let mut findings: Vec<Diagnostic> = declared
@@ -193,7 +193,7 @@ fn sources(
             Arc::clone(renderers),
             findings,
         );
-        (application.name.clone(), Arc::new(source))
+        (application.name.clone(), source)
     };
     declared.applications.iter().map(make).collect()
 }
@@ -242,7 +242,7 @@ pub struct Tidegate {
     engine: Engine,
     events: Arc<dyn EventSink>,
     declared: Declared,
-    sources: BTreeMap<String, Arc<GitSource>>,
+    sources: BTreeMap<String, GitSource>,
 }
 
 impl Tidegate {
@@ -303,7 +303,7 @@ impl Tidegate {
     ///
     /// # Errors
     /// [`Error::UnknownApplication`].
-    pub fn source(&self, name: &str) -> Result<&Arc<GitSource>, Error> {
+    pub fn source(&self, name: &str) -> Result<&GitSource, Error> {
         let name = self.find(Some(name))?;
         Ok(&self.sources[name])
     }
@@ -329,7 +329,7 @@ impl Tidegate {
     /// # Errors
     /// A revision cannot be read. What is wrong in documents is in the result's diagnostics.
     pub async fn render(&self, name: &str, wanted: Wanted) -> Result<Desired, Error> {
-        let source = Arc::clone(self.source(name)?);
+        let source = self.source(name)?.clone();
         blocking(move || source.desired_blocking(&wanted)).await
     }
 
@@ -362,16 +362,7 @@ impl Tidegate {
     pub async fn apply(&self, plan: &Plan) -> Result<OperationState, Error> {
         let wanted = Wanted::Revisions(plan.revisions.clone());
         let desired = self.render(&plan.application, wanted).await?;
-        let mut request = Self::request(&desired.application);
-        request.prune = plan.request.prune;
-        request.strategy = plan.request.strategy;
-        request.resources.clone_from(&plan.request.resources);
-        for option in &plan.request.options {
-            if !request.option_list.contains(option) {
-                request = request.option(option).map_err(Error::Refused)?;
-            }
-        }
-        request.is_pinned = true;
+        let request = Self::request_of(plan, &desired.application)?;
         self.sync(&desired, request, Some(plan), &Control::none()).await
     }
 
@@ -410,6 +401,24 @@ impl Tidegate {
     pub async fn diff(&self, desired: &Desired) -> Result<Vec<ResourceDiff>, Error> {
         let destination = self.destination(&desired.application.name).await?;
         Ok(self.engine.diff(&destination, desired).await?)
+    }
+
+    /// The sync that a plan was made for.
+    ///
+    /// # Errors
+    /// The plan names a sync option that is not known.
+    pub fn request_of(plan: &Plan, application: &Application) -> Result<SyncRequest, Error> {
+        let mut request = Self::request(application);
+        request.prune = plan.request.prune;
+        request.strategy = plan.request.strategy;
+        request.resources.clone_from(&plan.request.resources);
+        for option in &plan.request.options {
+            if !request.option_list.contains(option) {
+                request = request.option(option).map_err(Error::Refused)?;
+            }
+        }
+        request.is_pinned = true;
+        Ok(request)
     }
 
     /// A sync that a person asks for; it prunes where the Application's automation does.

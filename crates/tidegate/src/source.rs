@@ -29,9 +29,14 @@ struct Kept {
     source_type: &'static str,
 }
 
-/// Brings one Application's desired state out of Git.
-#[derive(Debug)]
+/// Brings one Application's desired state out of Git; clones share what they know.
+#[derive(Clone, Debug)]
 pub struct GitSource {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     application: Arc<Application>,
     project: Arc<AppProject>,
     repository: Arc<Repository>,
@@ -51,18 +56,18 @@ impl GitSource {
         findings: Vec<Diagnostic>,
     ) -> Self {
         let kept = Mutex::new(vec![None; application.sources.len()]);
-        Self { application, project, repository, renderers, findings, kept }
+        Self { inner: Arc::new(Inner { application, project, repository, renderers, findings, kept }) }
     }
 
     /// The Application.
     pub fn application(&self) -> &Arc<Application> {
-        &self.application
+        &self.inner.application
     }
 
     /// Which sources are read from a directory although their URL says otherwise.
     pub fn read_from(&self) -> Vec<ReadFrom> {
-        let places = self.application.sources.iter().filter_map(|source| {
-            let snapshot = self.repository.source(source, None).ok()?;
+        let places = self.inner.application.sources.iter().filter_map(|source| {
+            let snapshot = self.inner.repository.source(source, None).ok()?;
             let directory = snapshot.read_from?;
             Some(ReadFrom { repo_url: source.repo_url.clone(), directory })
         });
@@ -76,7 +81,23 @@ impl GitSource {
     /// # Errors
     /// A remote does not answer, or has no such revision.
     pub fn newest_blocking(&self) -> Result<Vec<String>, Error> {
-        self.application.sources.iter().map(|source| self.repository.newest(source)).collect()
+        self.inner.application.sources.iter().map(|source| self.inner.repository.newest(source)).collect()
+    }
+
+    /// What the files of sources that are directories look like now, by name, size and time; None when there are none.
+    pub fn fingerprint_blocking(&self) -> Option<u64> {
+        use std::hash::{Hash as _, Hasher as _};
+        let mut hasher = std::hash::DefaultHasher::new();
+        let mut is_any = false;
+        for source in &self.inner.application.sources {
+            if let Some(root) = self.inner.repository.directory_of(source) {
+                is_any = true;
+                let path = source.path.as_deref().unwrap_or_default().trim_matches('/');
+                stat(&root.join(path), 0, &mut hasher);
+            }
+        }
+        is_any.hash(&mut hasher);
+        is_any.then(|| hasher.finish())
     }
 
     /// The desired state. Blocks.
@@ -85,13 +106,13 @@ impl GitSource {
     /// A remote does not answer, or has no such revision.
     pub fn desired_blocking(&self, wanted: &Wanted) -> Result<Desired, Error> {
         let mut sources = Vec::new();
-        let mut diagnostics = self.findings.clone();
-        for (index, source) in self.application.sources.iter().enumerate() {
+        let mut diagnostics = self.inner.findings.clone();
+        for (index, source) in self.inner.application.sources.iter().enumerate() {
             let exactly = match wanted {
                 Wanted::Newest => None,
                 Wanted::Revisions(revisions) => revisions.get(index).map(String::as_str),
             };
-            let snapshot = self.repository.source(source, exactly)?;
+            let snapshot = self.inner.repository.source(source, exactly)?;
             let revision = snapshot.revision.clone();
             let (rendered, source_type) = self.render(index, source, &snapshot);
             diagnostics.extend(rendered.diagnostics);
@@ -102,8 +123,8 @@ impl GitSource {
             });
         }
         Ok(Desired {
-            application: Arc::clone(&self.application),
-            project: Arc::clone(&self.project),
+            application: Arc::clone(&self.inner.application),
+            project: Arc::clone(&self.inner.project),
             sources,
             diagnostics,
         })
@@ -122,11 +143,11 @@ impl GitSource {
         let input = RenderInput {
             tree: Arc::clone(&snapshot.tree),
             source: source.clone(),
-            application: self.application.name.clone(),
-            namespace: self.application.destination.namespace.clone(),
+            application: self.inner.application.name.clone(),
+            namespace: self.inner.application.destination.namespace.clone(),
             origin,
         };
-        let (source_type, rendered) = self.renderers.render(&input);
+        let (source_type, rendered) = self.inner.renderers.render(&input);
         let source_type = source_type.as_str();
         let keep = Kept { source: source.clone(), rendered: rendered.clone(), source_type };
         self.lock()[index] = Some(keep);
@@ -143,7 +164,27 @@ impl GitSource {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Option<Kept>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Deepest folder that a fingerprint covers.
+const FINGERPRINT_DEPTH_MAX: usize = 32;
+
+/// Adds what a file or folder looks like; what cannot be looked at counts as absent.
+fn stat(path: &std::path::Path, depth: usize, hasher: &mut std::hash::DefaultHasher) {
+    use std::hash::Hash as _;
+    let Ok(found) = std::fs::symlink_metadata(path) else { return };
+    path.hash(hasher);
+    if found.is_dir() && depth < FINGERPRINT_DEPTH_MAX {
+        let Ok(entries) = std::fs::read_dir(path) else { return };
+        let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.file_name().is_none_or(|name| name != ".git"));
+        paths.sort();
+        paths.iter().for_each(|path| stat(path, depth + 1, hasher));
+    } else {
+        found.len().hash(hasher);
+        found.modified().ok().hash(hasher);
     }
 }
 
@@ -161,14 +202,14 @@ fn at_commit(mut rendered: Rendered, origin: &Origin) -> Rendered {
 }
 
 #[async_trait]
-impl Source for Arc<GitSource> {
+impl Source for GitSource {
     async fn newest(&self) -> Result<Vec<String>, String> {
-        let source = Arc::clone(self);
+        let source = self.clone();
         blocking(move || source.newest_blocking()).await.map_err(|error| error.to_string())
     }
 
     async fn desired(&self, wanted: Wanted) -> Result<Desired, String> {
-        let source = Arc::clone(self);
+        let source = self.clone();
         blocking(move || source.desired_blocking(&wanted)).await.map_err(|error| error.to_string())
     }
 }

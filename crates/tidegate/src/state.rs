@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidegate_store::{RedbStore, Store};
+use sha2::{Digest as _, Sha256};
+use tidegate_store::{RedbStore, Store, StoreError};
 
-use crate::Error;
+use crate::{Error, Place, SANDBOX};
 
 /// The state's directory.
 #[derive(Clone, Debug)]
@@ -48,16 +49,48 @@ impl StateDir {
         self.path.join("control.sock")
     }
 
-    /// The journal of everything, owned by one process at a time.
+    /// The journal of everything done at a place, owned by one process at a time.
     ///
     /// # Errors
     /// Another process owns it, or it is damaged.
-    pub fn store(&self) -> Result<Arc<dyn Store>, Error> {
-        let path = self.path.join("state.redb");
+    pub fn store(&self, place: &Place) -> Result<Arc<dyn Store>, Error> {
+        let path = self.path.join(format!("{}.redb", name_of(place)));
         let store = RedbStore::open(&path)
             .map_err(|source| Error::Store { dir: self.path.clone(), source })?;
         Ok(Arc::new(store))
     }
+
+    /// Makes ready for a new sandbox: it begins empty, so what was known of an earlier one is forgotten.
+    ///
+    /// # Errors
+    /// The sandbox of this directory runs already, or its journal cannot be removed.
+    pub fn claim_sandbox(&self) -> Result<(), Error> {
+        let path = self.path.join(format!("{SANDBOX}.redb"));
+        if !path.exists() {
+            return Ok(());
+        }
+        match RedbStore::open(&path) {
+            Err(source @ StoreError::Locked { .. }) => {
+                return Err(Error::Store { dir: self.path.clone(), source });
+            }
+            // A damaged journal of a sandbox that is gone is of no use to anybody.
+            Ok(_) | Err(_) => {}
+        }
+        std::fs::remove_file(&path).map_err(Error::io("removing", &path))
+    }
+}
+
+/// One journal per place: two clusters may have Applications of the same name.
+fn name_of(place: &Place) -> String {
+    let (kind, what) = match place {
+        Place::Sandbox(_) => return SANDBOX.to_owned(),
+        Place::Appliers(_) => return "appliers".to_owned(),
+        Place::Kubeconfig { file, context } => ("kubeconfig", format!("{file:?} {context:?}")),
+        Place::Settings(settings) => ("settings", format!("{:?}", settings.destinations)),
+    };
+    let digest = Sha256::digest(what.as_bytes());
+    let short: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    format!("{kind}-{short}")
 }
 
 fn default_dir() -> Result<PathBuf, Error> {

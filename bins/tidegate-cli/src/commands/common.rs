@@ -1,0 +1,241 @@
+//! What commands share: where things come from, where they go, how a sync's end becomes an exit code.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use tidegate::engine::{
+    Control, Controller, Desired, EngineError, EventSink, NoEvents, OperationState, Wanted,
+};
+use tidegate::git::Credentials;
+use tidegate::manifest::{Application, OperationPhase, Settings};
+use tidegate::{Builder, Error, Place, StateDir, Tidegate};
+
+use crate::arguments::{ApplicationArguments, WhereArguments};
+use crate::exit::Exit;
+use crate::output;
+
+/// What commands on one Application work with.
+pub(crate) struct Session {
+    pub(crate) tidegate: Tidegate,
+    pub(crate) name: String,
+}
+
+/// Whether a command keeps a journal or only looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// It changes the world or reads what was done: the journal of the state directory.
+    Journal,
+    /// It only looks: no other process is in its way.
+    Nothing,
+}
+
+impl Session {
+    /// Opens the repository and finds the Application.
+    pub(crate) async fn open(
+        arguments: &ApplicationArguments,
+        keeps: Keeps,
+        events: Option<Arc<dyn EventSink>>,
+    ) -> Result<Self> {
+        let state = StateDir::open(arguments.dir.dir.as_deref())?;
+        let place = place(&arguments.place, &state)?;
+        let mut builder = builder(&arguments.repository.repo, None, &arguments.repository.map)?
+            .applications_from(arguments.file.clone())
+            .events(events.unwrap_or_else(|| Arc::new(NoEvents)))
+            .dir(arguments.dir.dir.clone());
+        if keeps == Keeps::Journal {
+            builder = builder.store(state.store(&place)?);
+        }
+        let tidegate = builder.place(place).build().await?;
+        let name = match tidegate.find(arguments.app.as_deref()) {
+            Ok(name) => name.to_owned(),
+            Err(error) => {
+                output::refuse_all(&tidegate.declared().diagnostics);
+                return Err(error.into());
+            }
+        };
+        Ok(Self { tidegate, name })
+    }
+
+    /// The Application.
+    pub(crate) fn application(&self) -> Result<&Arc<Application>> {
+        Ok(self.tidegate.application(&self.name)?)
+    }
+
+    /// What it renders to, at the revision it names or at another one.
+    pub(crate) async fn desired(&self, revision: Option<&str>) -> Result<Desired> {
+        let wanted = match revision {
+            None => Wanted::Newest,
+            Some(revision) => {
+                let sources = self.application()?.sources.len();
+                Wanted::Revisions(vec![revision.to_owned(); sources])
+            }
+        };
+        Ok(self.tidegate.render(&self.name, wanted).await?)
+    }
+}
+
+/// Begins a session with a repository.
+pub(crate) fn builder(repo: &str, revision: Option<String>, maps: &[String]) -> Result<Builder> {
+    let mut builder = Tidegate::open(repo).revision(revision).credentials(credentials());
+    for map in maps {
+        let (url, dir) = map
+            .rsplit_once('=')
+            .ok_or_else(|| anyhow!("--map {map:?} is not URL=DIR, for example https://host/team/x.git=../x"))?;
+        builder = builder.map(url, PathBuf::from(dir));
+    }
+    Ok(builder)
+}
+
+/// Credentials for the repository's own host.
+fn credentials() -> Credentials {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable("TIDEGATE_GIT_USERNAME"), variable("TIDEGATE_GIT_PASSWORD"), variable("TIDEGATE_GIT_TOKEN")) {
+        (Some(username), Some(password), _) => Credentials::Basic { username, password },
+        (_, _, Some(token)) => Credentials::Bearer { token },
+        (_, _, None) => Credentials::None,
+    }
+}
+
+/// What the user named as the place to apply to; with nothing, the sandbox of the state directory.
+pub(crate) fn place(arguments: &WhereArguments, state: &StateDir) -> Result<Place> {
+    if let Some(place) = named(arguments)? {
+        return Ok(place);
+    }
+    let kubeconfig = state.kubeconfig();
+    if !kubeconfig.is_file() {
+        return Err(Error::Refused(format!(
+            "no sandbox runs in {}\nhelp: start one with `tidegate up DIR --keep` or `tidegate sandbox`, or say where to apply with --kubeconfig or --settings",
+            state.path().display()
+        ))
+        .into());
+    }
+    Ok(Place::Sandbox(kubeconfig))
+}
+
+/// What the user named, if anything.
+pub(crate) fn named(arguments: &WhereArguments) -> Result<Option<Place>> {
+    if arguments.aws {
+        return Err(Error::Refused("--aws: this build has no AWS target yet".to_owned()).into());
+    }
+    if arguments.kafka.is_some() {
+        return Err(Error::Refused("--kafka: this build has no Kafka target yet".to_owned()).into());
+    }
+    if let Some(file) = &arguments.settings {
+        return Ok(Some(Place::Settings(read_settings(file)?)));
+    }
+    if arguments.kubeconfig.is_some() || arguments.context.is_some() {
+        if let Some(file) = arguments.kubeconfig.as_ref().filter(|file| !file.is_file()) {
+            return Err(Error::Refused(format!("--kubeconfig {} is not there", file.display())).into());
+        }
+        return Ok(Some(Place::Kubeconfig {
+            file: arguments.kubeconfig.clone(),
+            context: arguments.context.clone(),
+        }));
+    }
+    Ok(None)
+}
+
+fn read_settings(file: &std::path::Path) -> Result<Settings> {
+    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let origin = tidegate::manifest::Origin { path: file.display().to_string(), ..<_>::default() };
+    let stream = tidegate::yaml::parse_stream(&bytes, &<_>::default());
+    if let Some(error) = stream.errors.first() {
+        return Err(anyhow!("{}: {error}", file.display()));
+    }
+    let mut settings = Settings::default();
+    for document in &stream.documents {
+        let (read, findings) = Settings::from_node(&document.root, &origin);
+        output::warn_all(&findings);
+        match read {
+            Some(read) => settings.destinations.extend(read.destinations),
+            None => return Err(Error::Documents(findings).into()),
+        }
+    }
+    if settings.destinations.is_empty() {
+        return Err(anyhow!("{} has no destinations", file.display()));
+    }
+    Ok(settings)
+}
+
+/// A control that a first interrupt cancels: begun effects are finished and journalled.
+pub(crate) fn interruptible() -> (Control, Interrupts) {
+    let (controller, control) = Controller::new();
+    let task = tokio::spawn(async move {
+        signalled().await;
+        output::note("interrupted: finishing what was begun (again: at once)");
+        controller.cancel();
+        signalled().await;
+        std::process::exit(i32::from(Exit::Interrupted.number()));
+    });
+    (control, Interrupts(task))
+}
+
+/// Listens for interrupts while it lives.
+#[derive(Debug)]
+pub(crate) struct Interrupts(tokio::task::JoinHandle<()>);
+
+impl Drop for Interrupts {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Returns when SIGINT or SIGTERM arrives.
+pub(crate) async fn signalled() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// The exit code of an operation, and the words for it.
+pub(crate) fn end_of(operation: &OperationState) -> Exit {
+    match operation.phase {
+        OperationPhase::Succeeded => Exit::Ok,
+        OperationPhase::Failed | OperationPhase::Error => Exit::Failed,
+        OperationPhase::Running | OperationPhase::Terminating => Exit::Interrupted,
+    }
+}
+
+/// The exit code of an error.
+pub(crate) fn exit(error: &Error) -> Exit {
+    match error {
+        Error::Interrupted | Error::Engine(EngineError::Cancelled { .. }) => Exit::Interrupted,
+        Error::Engine(EngineError::TimedOut { .. }) => Exit::TimedOut,
+        Error::Documents(_)
+        | Error::UnknownApplication { .. }
+        | Error::Git(_)
+        | Error::Location(_)
+        | Error::Destination(_)
+        | Error::Target { .. }
+        | Error::Engine(_)
+        | Error::Store { .. }
+        | Error::Io { .. }
+        | Error::Refused(_) => Exit::Failed,
+    }
+}
+
+/// The code of an error, for searching the docs.
+pub(crate) fn code(error: &Error) -> &'static str {
+    match error {
+        Error::Documents(_) => "TG0001",
+        Error::UnknownApplication { .. } => "TG0601",
+        Error::Git(_) => "TG0501",
+        Error::Location(_) => "TG0602",
+        Error::Destination(_) => "TG0301",
+        Error::Target { .. } => "TG0303",
+        Error::Engine(EngineError::StalePlan { .. }) => "TG0701",
+        Error::Engine(EngineError::InProgress { .. }) => "TG0702",
+        Error::Engine(EngineError::TimedOut { .. }) => "TG0703",
+        Error::Engine(EngineError::Cancelled { .. }) | Error::Interrupted => "TG0704",
+        Error::Engine(_) => "TG0700",
+        Error::Store { .. } => "TG0801",
+        Error::Io { .. } => "TG0802",
+        Error::Refused(_) => "TG0603",
+    }
+}

@@ -1,0 +1,119 @@
+//! `tidegate sync`: one operation on one Application, to its end.
+
+use anyhow::{Context as _, Result, anyhow};
+use tidegate::engine::{Desired, OperationState, Plan, Strategy, SyncRequest, Wanted};
+use tidegate::{Error, Tidegate};
+
+use super::common::{self, Keeps, Session, end_of};
+use crate::arguments::{Strategy as StrategyName, StreamOutput, SyncArguments};
+use crate::exit::Exit;
+use crate::output::{self, Tone, tone};
+
+pub(crate) async fn run(arguments: SyncArguments) -> Result<Exit> {
+    let is_json = arguments.output == StreamOutput::Json;
+    let plan = arguments.plan.as_deref().map(read_plan).transpose()?;
+    let mut application = arguments.application.clone();
+    if let Some(plan) = &plan
+        && application.app.is_none()
+    {
+        application.app = Some(plan.application.clone());
+    }
+    let session = Session::open(&application, Keeps::Journal, Some(output::events(is_json))).await?;
+    let (desired, request) = match &plan {
+        Some(plan) => of_plan(&session, plan).await?,
+        None => {
+            let desired = session.desired(arguments.revision.as_deref()).await?;
+            let request = request(&desired, &arguments)?;
+            refuse_other_revision(&desired, &arguments)?;
+            (desired, request)
+        }
+    };
+    if arguments.dry_run {
+        let plan = session.tidegate.plan_of(&desired, &request).await?;
+        output::refuse_all(&plan.diagnostics);
+        if is_json {
+            output::json(&serde_json::to_value(&plan)?)?;
+        } else {
+            super::plan::show_table(&plan)?;
+        }
+        return Ok(if plan.is_invalid() { Exit::Failed } else { Exit::Ok });
+    }
+    let (control, _interrupts) = common::interruptible();
+    let run = session.tidegate.sync(&desired, request, plan.as_ref(), &control);
+    let done = match arguments.timeout {
+        None => run.await,
+        Some(limit) => match tokio::time::timeout(limit, run).await {
+            Ok(done) => done,
+            Err(_) => {
+                output::note(&format!("error[TG0703]: the sync of {} did not end within {limit:?}\nhelp: call it again to go on with it", session.name));
+                return Ok(Exit::TimedOut);
+            }
+        },
+    };
+    conclude(&done?, is_json, &session)
+}
+
+/// The last words; for programs the summary line.
+fn conclude(operation: &OperationState, is_json: bool, session: &Session) -> Result<Exit> {
+    let end = end_of(operation);
+    if is_json {
+        return Ok(end);
+    }
+    let colour = if end == Exit::Ok { Tone::Good } else { Tone::Bad };
+    output::line(&format!(
+        "{} {}: {}",
+        tone(Tone::Strong, &session.name),
+        tone(colour, operation.phase.as_str()),
+        operation.message
+    ))?;
+    for result in operation.results.iter().filter(|result| result.hook_phase.is_unsuccessful()) {
+        output::line(&format!("  {} {}", result.key.short(), result.message))?;
+    }
+    Ok(end)
+}
+
+fn request(desired: &Desired, arguments: &SyncArguments) -> Result<SyncRequest> {
+    let mut request = SyncRequest { prune: arguments.prune, ..Tidegate::request(&desired.application) };
+    request.strategy = match arguments.strategy {
+        StrategyName::Hook => Strategy::Hook { force: arguments.force },
+        StrategyName::Apply => Strategy::Apply { force: arguments.force },
+    };
+    request.dry_run = arguments.dry_run;
+    request.is_pinned = arguments.revision.is_some();
+    request.resources =
+        arguments.resource.iter().map(|text| text.parse()).collect::<Result<_, String>>().map_err(|why| anyhow!("--resource {why}"))?;
+    for option in &arguments.sync_option {
+        request = request.option(option).map_err(|why| anyhow!("--sync-option: {why}"))?;
+    }
+    Ok(request)
+}
+
+/// Argo CD refuses this too: automation would take it back at once.
+fn refuse_other_revision(desired: &Desired, arguments: &SyncArguments) -> Result<()> {
+    let application = &desired.application;
+    let Some(revision) = arguments.revision.as_deref().filter(|_| !arguments.dry_run) else { return Ok(()) };
+    let is_own = application.sources.iter().all(|source| source.target_revision == revision);
+    if application.sync_policy.automated.is_some() && !is_own {
+        return Err(Error::Refused(format!(
+            "{} syncs automatically and would go back to its own revision at once\nhelp: change targetRevision in Git, or switch spec.syncPolicy.automated off",
+            application.name
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+fn read_plan(file: &std::path::Path) -> Result<Plan> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no plan of `tidegate plan --out`", file.display()))
+}
+
+async fn of_plan(session: &Session, plan: &Plan) -> Result<(Desired, SyncRequest)> {
+    if plan.application != session.name {
+        return Err(anyhow!("the plan is for {}, not for {}", plan.application, session.name));
+    }
+    let wanted = Wanted::Revisions(plan.revisions.clone());
+    let desired = session.tidegate.render(&session.name, wanted).await?;
+    let request = Tidegate::request_of(plan, &desired.application)?;
+    Ok((desired, request))
+}
