@@ -48,8 +48,10 @@ pub(crate) fn resource(definition: &Value) -> Option<Resource> {
     if versions.is_empty() {
         return None;
     }
+    let name = ResourceName::of(object::text(spec, &["group"]), object::text(names, &["plural"]));
     Some(Resource {
-        name: ResourceName::of(object::text(spec, &["group"]), object::text(names, &["plural"])),
+        table: name.clone(),
+        name,
         singular: if singular.is_empty() { kind.to_lowercase() } else { singular.to_owned() },
         list_kind: if list_kind.is_empty() { format!("{kind}List") } else { list_kind.to_owned() },
         kind,
@@ -146,7 +148,7 @@ pub(crate) fn complete(object: &mut Value) {
     let blank = |names: &Map<String, Value>, key: &str| {
         names.get(key).and_then(Value::as_str).is_none_or(str::is_empty)
     };
-    if blank(names, "singular") {
+    if blank(names, "singular") && !kind.is_empty() {
         names.insert("singular".to_owned(), json!(kind.to_lowercase()));
     }
     if blank(names, "listKind") && !kind.is_empty() {
@@ -180,9 +182,7 @@ pub(crate) fn establish(core: &Core, name: &str) {
     let established = write::modify_quietly(core, &target, &options, &mut |live| {
         let mut next = live.clone();
         if !object::is_deleting(live) {
-            let conflict = conflict(core, live);
-            let stamp = object::stamp(now);
-            judge(&mut next, conflict.as_deref(), &stamp);
+            judge(&mut next, &taken(core, live), &object::stamp(now));
         }
         Ok((next, Tracking::Update(writer.clone())))
     });
@@ -192,32 +192,30 @@ pub(crate) fn establish(core: &Core, name: &str) {
     core.refresh_definitions();
 }
 
-/// Why the names cannot be accepted: another definition of the group has one of them.
-fn conflict(core: &Core, definition: &Value) -> Option<String> {
+/// The names that other definitions of the group have.
+#[derive(Debug, Default)]
+struct Taken {
+    kinds: Vec<String>,
+    resources: Vec<String>,
+}
+
+fn taken(core: &Core, definition: &Value) -> Taken {
     let group = object::text(definition, &["spec", "group"]);
     let (_, table) = core.store.table(&CRDS);
-    let names = definition.pointer("/spec/names")?;
-    let own = [object::text(names, &["kind"]), object::text(names, &["listKind"])];
-    let own_resources = resource_names(names);
+    let mut taken = Taken::default();
     for stored in table.values() {
         let other = &stored.object;
         let same_object = object::name(other) == object::name(definition);
         if same_object || object::text(other, &["spec", "group"]) != group {
             continue;
         }
-        let taken = other.pointer("/status/acceptedNames")?;
-        let kinds = [object::text(taken, &["kind"]), object::text(taken, &["listKind"])];
-        for kind in own {
-            if !kind.is_empty() && kinds.contains(&kind) {
-                return Some(format!("{kind:?} is already in use"));
-            }
+        let Some(names) = other.pointer("/status/acceptedNames") else { continue };
+        for field in ["kind", "listKind"] {
+            taken.kinds.push(object::text(names, &[field]).to_owned());
         }
-        let resources = resource_names(taken);
-        if let Some(name) = own_resources.iter().find(|name| resources.contains(name)) {
-            return Some(format!("{name:?} is already in use"));
-        }
+        taken.resources.extend(resource_names(names));
     }
-    None
+    taken
 }
 
 fn resource_names(names: &Value) -> Vec<String> {
@@ -229,19 +227,40 @@ fn resource_names(names: &Value) -> Vec<String> {
     all
 }
 
-fn judge(definition: &mut Value, conflict: Option<&str>, stamp: &str) {
-    if conflict.is_none()
-        && let Some(names) = definition.pointer("/spec/names").cloned()
-    {
-        let status = object::child(object::ensure(definition), "status");
-        status.insert("acceptedNames".to_owned(), names);
+/// Accepts every name that nobody else has; the last refused one is the condition's reason.
+fn judge(definition: &mut Value, taken: &Taken, stamp: &str) {
+    let names = definition.pointer("/spec/names").cloned().unwrap_or_else(|| json!({}));
+    let mut refused: Option<(&str, String)> = None;
+    let mut accepted: Map<String, Value> = Map::new();
+    for (field, reason) in [
+        ("plural", "PluralConflict"),
+        ("singular", "SingularConflict"),
+        ("shortNames", "ShortNamesConflict"),
+        ("kind", "KindConflict"),
+        ("listKind", "ListKindConflict"),
+    ] {
+        let others = if field.ends_with("ind") { &taken.kinds } else { &taken.resources };
+        let wanted = match field {
+            "shortNames" => strings(&names, field),
+            _ => vec![object::text(&names, &[field]).to_owned()],
+        };
+        match wanted.iter().find(|name| !name.is_empty() && others.contains(name)) {
+            Some(name) => refused = Some((reason, format!("{name:?} is already in use"))),
+            None => accepted.extend(names.get(field).map(|name| (field.to_owned(), name.clone()))),
+        }
     }
-    let (status, reason, message) = match conflict {
+    accepted.extend(names.get("categories").map(|list| ("categories".to_owned(), list.clone())));
+    for field in ["plural", "kind"] {
+        accepted.entry(field.to_owned()).or_insert_with(|| json!(""));
+    }
+    let status = object::child(object::ensure(definition), "status");
+    status.insert("acceptedNames".to_owned(), Value::Object(accepted));
+    let verdict = match &refused {
         None => ("True", "NoConflicts", "no conflicts found"),
-        Some(why) => ("False", "NamesConflict", why),
+        Some((reason, message)) => ("False", *reason, message.as_str()),
     };
-    set_condition(definition, "NamesAccepted", (status, reason, message), stamp);
-    if conflict.is_none() {
+    set_condition(definition, "NamesAccepted", verdict, stamp);
+    if refused.is_none() {
         let established = ("True", "InitialNamesAccepted", "the initial names have been accepted");
         set_condition(definition, "Established", established, stamp);
     } else if !is_true(definition, "Established") {

@@ -9,7 +9,7 @@ use crate::core::{CRDS, Core, NAMESPACES};
 use crate::object;
 use crate::objects::{DeleteOptions, Propagation};
 use crate::prepare;
-use crate::resource::Generation;
+use crate::resource::{Generation, ResourceName};
 use crate::status::Status;
 use crate::store::{CommitError, Expect};
 use crate::write::Target;
@@ -37,7 +37,7 @@ pub(crate) fn delete(
     target: &Target,
     options: &DeleteOptions,
 ) -> Result<Deleted, Status> {
-    let name = &target.resource.name;
+    let name = &target.resource.table;
     let key = target.key();
     for _ in 0..MAX_RACES {
         let Some(stored) = core.store.get(name, &key) else {
@@ -55,7 +55,7 @@ pub(crate) fn delete(
                     if *name == CRDS {
                         core.refresh_definitions();
                     }
-                    return Ok(Deleted::Gone(last));
+                    return Ok(Deleted::Gone(last_words(core, target, last)));
                 }
                 Err(_) => continue,
             }
@@ -76,24 +76,46 @@ pub(crate) fn delete(
     Err(Status::modified(name, &target.name))
 }
 
+/// The answer about a pod says when it ended.
+fn last_words(core: &Core, target: &Target, last: Arc<Value>) -> Arc<Value> {
+    if !target.resource.is("", "pods") || object::is_deleting(&last) {
+        return last;
+    }
+    let mut last = (*last).clone();
+    let generation = object::generation(&last);
+    let metadata = object::metadata_mut(&mut last);
+    metadata.insert("deletionTimestamp".to_owned(), json!(object::stamp(core.now())));
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
+    if let Some(generation) = generation {
+        metadata.insert("generation".to_owned(), json!(generation + 1));
+    }
+    Arc::new(last)
+}
+
 fn check_preconditions(
     target: &Target,
     object: &Value,
     options: &DeleteOptions,
 ) -> Result<(), Status> {
+    let conflict = |why: String| {
+        let kind = ResourceName::of(target.resource.name.group(), &target.resource.kind);
+        Status::conflict(&kind, &target.name, &why)
+    };
     if let Some(asked) = &options.uid
         && asked != object::uid(object)
     {
-        return Err(prepare::uid_conflict(target, asked, object::uid(object)));
+        let have = object::uid(object);
+        return Err(conflict(format!(
+            "the UID in the precondition ({asked}) does not match the UID in record ({have}). The object might have been deleted and then recreated"
+        )));
     }
     if let Some(asked) = &options.resource_version
         && asked != object::meta(object, "resourceVersion")
     {
         let have = object::meta(object, "resourceVersion");
-        let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {asked}, ResourceVersion in object meta: {have}"
-        );
-        return Err(Status::conflict(&target.resource.name, &target.name, &why));
+        return Err(conflict(format!(
+            "the ResourceVersion in the precondition ({asked}) does not match the ResourceVersion in record ({have}). The object might have been modified"
+        )));
     }
     Ok(())
 }
@@ -128,7 +150,10 @@ fn marked(core: &Core, target: &Target, object: &Value, options: &DeleteOptions)
         let pending = ("True", "InstanceDeletionPending", why);
         crate::crd::set_condition(&mut next, "Terminating", pending, &stamp);
     }
-    let tracked = target.resource.generation == Generation::Tracked || target.resource.is_custom();
+    // Namespaces and definitions are marked by handlers of their own.
+    let own_way = [&NAMESPACES, &CRDS].contains(&&target.resource.name);
+    let tracked = !own_way
+        && (target.resource.generation == Generation::Tracked || target.resource.is_custom());
     let generation = object::generation(object).filter(|_| tracked && !was_deleting);
     let metadata = object::metadata_mut(&mut next);
     let old_grace = metadata.get("deletionGracePeriodSeconds").and_then(Value::as_i64);
@@ -137,7 +162,7 @@ fn marked(core: &Core, target: &Target, object: &Value, options: &DeleteOptions)
         let end = end.unwrap_or(jiff::Timestamp::MAX);
         metadata.insert("deletionTimestamp".to_owned(), json!(object::stamp(end)));
         metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(grace));
-        if target.resource.name == NAMESPACES {
+        if own_way {
             metadata.remove("deletionGracePeriodSeconds");
         }
     }
@@ -151,7 +176,8 @@ fn marked(core: &Core, target: &Target, object: &Value, options: &DeleteOptions)
 fn finalizers(target: &Target, object: &Value, options: &DeleteOptions) -> Vec<String> {
     let mut list: Vec<String> =
         object::finalizers(object).into_iter().map(str::to_owned).collect();
-    let orphans_by_default = target.resource.is("", "replicationcontrollers");
+    let orphans_by_default =
+        target.resource.is("", "replicationcontrollers") || target.resource.is("batch", "jobs");
     let policy = match options.propagation {
         Some(policy) => Some(policy),
         None if list.iter().any(|name| name == ORPHAN || name == FOREGROUND) => None,

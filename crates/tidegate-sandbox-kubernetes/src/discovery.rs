@@ -106,7 +106,7 @@ fn aggregated_group(registry: &Registry, group: &Group) -> Value {
             json!({"version": version, "resources": resources, "freshness": "Current"})
         })
         .collect();
-    let mut metadata = json!({"creationTimestamp": null});
+    let mut metadata = json!({});
     if !group.name.is_empty() {
         metadata["name"] = json!(group.name);
     }
@@ -114,7 +114,14 @@ fn aggregated_group(registry: &Registry, group: &Group) -> Value {
 }
 
 fn aggregated_resource(resource: &Resource, version: &Version) -> Value {
-    let kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    // Built-in groups leave out what is the same as around them.
+    let kind = |group: &str, named: &str, kind: &str| {
+        let same = group == resource.name.group() && named == version.name;
+        if same && resource.facts.is_some() {
+            return json!({"group": "", "version": "", "kind": kind});
+        }
+        json!({"group": group, "version": named, "kind": kind})
+    };
     let subs: Vec<Value> = subresources(resource, version)
         .iter()
         .map(|sub| {

@@ -62,8 +62,20 @@ impl Walk<'_> {
         let own = struct_name(node).unwrap_or_else(|| owner.to_owned());
         // A null member of a struct is an absent one; a null entry of a map of strings is the empty string.
         map.retain(|key, value| !value.is_null() || shape.field(key).is_none());
+        // What Go leaves out when it is empty: optional lists and maps. A required empty list is stored as null.
+        map.retain(|key, value| {
+            let Some(field) = shape.field(key) else { return true };
+            let hollow = hollow(self.schema.node(field.ty), value);
+            if hollow && field.required && value.is_array() {
+                *value = Value::Null;
+            }
+            !hollow || field.required
+        });
         for (key, value) in map.iter_mut() {
             let Some(ty) = shape.member(key) else { continue };
+            if value.is_null() && shape.field(key).is_some() {
+                continue;
+            }
             if value.is_null() {
                 if matches!(self.schema.node(ty).json, JsonType::String { .. }) {
                     *value = Value::String(String::new());
@@ -126,6 +138,18 @@ impl Walk<'_> {
             return format!("json: cannot unmarshal {have} into Go value of type {wanted}");
         }
         format!("json: cannot unmarshal {have} into Go struct field {owner}.{field} of type {wanted}")
+    }
+}
+
+/// Whether the value is an empty list or an empty map (not an empty struct).
+fn hollow(node: &TypeNode, value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty() && node.as_list().is_some() && !opaque(node),
+        Value::Object(map) => {
+            let plain = node.as_map().is_some_and(|shape| shape.fields.is_empty());
+            map.is_empty() && plain && !opaque(node)
+        }
+        _ => false,
     }
 }
 

@@ -23,6 +23,7 @@ use crate::core::Core;
 use crate::discovery::{self, Aggregated};
 use crate::faults::{Asked, Fault, FaultRule, MAX_LATENCY};
 use crate::openapi;
+use crate::registry::Registry;
 use crate::resource::{Resource, ResourceName};
 use crate::status::Status;
 use respond::{Body, json_reply, refuse, text};
@@ -184,9 +185,16 @@ impl Api {
         let name = ResourceName::of(&path.group, &path.resource);
         let found = registry.get(&name).filter(|resource| resource.version(&path.version).is_some());
         let Some(resource) = found else {
-            return Ok(respond::page_not_found());
+            return Ok(if is_builtin_group(&registry, &path.group) {
+                refuse(&Status::unknown_resource())
+            } else {
+                respond::page_not_found()
+            });
         };
-        let Some(verb) = verb(method, path, query) else {
+        let asked = verb(method, path, query);
+        let Some(verb) = asked.filter(|verb| {
+            !path.subresource.is_empty() || resource.verbs().contains(verb)
+        }) else {
             return Ok(refuse(&Status::method_not_allowed()));
         };
         let faults = match self.suffer(verb, path).await? {
@@ -251,6 +259,11 @@ impl Api {
         }
         Ok(Ok(left))
     }
+}
+
+/// Paths below the groups of the server itself are known to its router, whatever follows.
+fn is_builtin_group(registry: &Registry, group: &str) -> bool {
+    registry.all().any(|resource| resource.name.group() == group && resource.facts.is_some())
 }
 
 fn fault_status(fault: &Fault, asked: Asked<'_>) -> Status {

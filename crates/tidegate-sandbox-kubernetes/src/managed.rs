@@ -3,20 +3,22 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate_diff::managed::{self, ApplyError, FieldFilter, OnConflict, Request, Versions};
-use tidegate_diff::schema::TypeRef;
+use tidegate_diff::schema::{Schema, TypeRef};
 
 use crate::convert;
 use crate::object;
-use crate::resource::Resource;
+use crate::resource::{Resource, ResourceName};
 use crate::status::{Cause, Details, Status};
 use crate::write::{Target, WriteOptions};
+
+const SCALE_VERSION: &str = "autoscaling/v1";
 
 /// Who writes, what, and when.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
-    pub(crate) manager: String,
-    pub(crate) api_version: String,
-    pub(crate) subresource: &'static str,
+    manager: String,
+    api_version: String,
+    subresource: &'static str,
     now: String,
     versions: KindVersions,
 }
@@ -31,11 +33,21 @@ struct KindVersions {
 
 impl KindVersions {
     fn of(resource: &Resource, subresource: &str) -> Self {
-        let types = resource
+        let mut types: Vec<(String, TypeRef)> = resource
             .versions
             .iter()
             .filter_map(|version| Some((resource.api_version(&version.name), version.smd.clone()?)))
             .collect();
+        if resource.table == ResourceName::new("", "events") {
+            // The same objects are written through both groups.
+            for (group, version) in [("", "v1"), ("events.k8s.io", "v1")] {
+                let name = crate::resource::api_version(group, version);
+                let ty = Schema::builtin(group, version, "Event");
+                if let Some(ty) = ty.filter(|_| types.iter().all(|(known, _)| *known != name)) {
+                    types.push((name, ty));
+                }
+            }
+        }
         let has_status = resource.versions.iter().any(|version| version.status);
         let group = resource.name.group();
         let filter = managed::reset_fields(group, &resource.kind, subresource, has_status);
@@ -62,22 +74,26 @@ impl Versions for KindVersions {
 impl Writer {
     /// A writer through the endpoint of the target.
     pub(crate) fn new(target: &Target, options: &WriteOptions, now: Timestamp) -> Self {
-        Self::through(target, target.part.name(), options, now)
-    }
-
-    /// A writer through a subresource that is not the target's own.
-    pub(crate) fn through(
-        target: &Target,
-        subresource: &'static str,
-        options: &WriteOptions,
-        now: Timestamp,
-    ) -> Self {
+        let subresource = target.part.name();
         Self {
             manager: options.manager.clone(),
             api_version: target.api_version(),
             subresource,
             now: object::stamp(now),
             versions: KindVersions::of(&target.resource, subresource),
+        }
+    }
+
+    /// A writer of the scale of an object.
+    pub(crate) fn of_scale(options: &WriteOptions, now: Timestamp) -> Self {
+        let ty = Schema::builtin("autoscaling", "v1", "Scale");
+        let types = ty.map(|ty| (SCALE_VERSION.to_owned(), ty)).into_iter().collect();
+        Self {
+            manager: options.manager.clone(),
+            api_version: SCALE_VERSION.to_owned(),
+            subresource: "scale",
+            now: object::stamp(now),
+            versions: KindVersions { kind: "Scale".to_owned(), types, filter: None },
         }
     }
 

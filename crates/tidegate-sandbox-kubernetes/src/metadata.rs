@@ -23,16 +23,19 @@ pub(crate) fn check_shape(body: &Value) -> Result<(), String> {
         return Ok(());
     };
     let Some(map) = metadata.as_object() else {
-        return Err(unmarshal(metadata, "metadata", "v1.ObjectMeta"));
+        return Err(format!(
+            "json: cannot unmarshal {} into Go value of type v1.ObjectMeta",
+            kind_of(metadata)
+        ));
     };
     for field in ["name", "namespace", "generateName", "uid", "resourceVersion"] {
         if let Some(value) = map.get(field).filter(|value| !value.is_string() && !value.is_null()) {
-            return Err(unmarshal(value, &format!("ObjectMeta.metadata.{field}"), "string"));
+            return Err(unmarshal(value, &format!("ObjectMeta.{field}"), "string"));
         }
     }
     for field in ["labels", "annotations"] {
         let Some(value) = map.get(field).filter(|value| !value.is_null()) else { continue };
-        let path = format!("ObjectMeta.metadata.{field}");
+        let path = format!("ObjectMeta.{field}");
         let Some(entries) = value.as_object() else {
             return Err(unmarshal(value, &path, "map[string]string"));
         };
@@ -42,21 +45,25 @@ pub(crate) fn check_shape(body: &Value) -> Result<(), String> {
     }
     for (field, what) in [("finalizers", "[]string"), ("ownerReferences", "[]v1.OwnerReference")] {
         if let Some(value) = map.get(field).filter(|value| !value.is_array() && !value.is_null()) {
-            return Err(unmarshal(value, &format!("ObjectMeta.metadata.{field}"), what));
+            return Err(unmarshal(value, &format!("ObjectMeta.{field}"), what));
         }
     }
     Ok(())
 }
 
-fn unmarshal(value: &Value, field: &str, wanted: &str) -> String {
-    let have = match value {
+fn kind_of(value: &Value) -> &'static str {
+    match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",
         Value::Number(_) => "number",
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
-    };
+    }
+}
+
+fn unmarshal(value: &Value, field: &str, wanted: &str) -> String {
+    let have = kind_of(value);
     format!("json: cannot unmarshal {have} into Go struct field {field} of type {wanted}")
 }
 
@@ -78,7 +85,7 @@ pub(crate) fn check(resource: &Resource, object: &Value) -> Vec<Cause> {
     if let Some(owners) = metadata.get("ownerReferences").and_then(Value::as_array) {
         check_owners(owners, &mut causes);
     }
-    check_finalizers(object, &mut causes);
+    check_finalizers(resource, object, &mut causes);
     causes
 }
 
@@ -144,8 +151,8 @@ fn check_annotations(annotations: &Map<String, Value>, causes: &mut Vec<Cause>) 
 
 fn check_owners(owners: &[Value], causes: &mut Vec<Cause>) {
     let mut controllers = Vec::new();
-    for (index, owner) in owners.iter().enumerate() {
-        let path = format!("metadata.ownerReferences[{index}]");
+    for owner in owners {
+        let path = "metadata.ownerReferences";
         let required = [
             ("apiVersion", "version must not be empty"),
             ("kind", "must not be empty"),
@@ -172,11 +179,21 @@ fn check_owners(owners: &[Value], causes: &mut Vec<Cause>) {
     }
 }
 
-fn check_finalizers(object: &Value, causes: &mut Vec<Cause>) {
+/// Finalizers without a domain that Kubernetes knows.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "foregroundDeletion", "orphan"];
+
+fn check_finalizers(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let finalizers = object::finalizers(object);
     for finalizer in &finalizers {
         if let Some(why) = qualified(finalizer) {
             causes.push(Cause::invalid("metadata.finalizers", &json!(finalizer), &why));
+        }
+    }
+    for (index, finalizer) in finalizers.iter().enumerate().filter(|_| !resource.is_custom()) {
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            let path = format!("metadata.finalizers[{index}]");
+            causes.push(Cause::invalid(path, &json!(finalizer), why));
         }
     }
     let both = ["orphan", "foregroundDeletion"].iter().all(|name| finalizers.contains(name));

@@ -74,7 +74,7 @@ impl Objects {
     /// One object.
     pub fn get(&self, resource: &ResourceName, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let key = store::key(namespace, name);
-        self.core.store.get(resource, &key).map(|stored| stored.object)
+        self.core.store.get(&self.table(resource), &key).map(|stored| stored.object)
     }
 
     /// All objects of a resource (in one namespace), sorted by namespace and name, and the revision of the list.
@@ -83,7 +83,7 @@ impl Objects {
         resource: &ResourceName,
         namespace: Option<&str>,
     ) -> (u64, Vec<Arc<Value>>) {
-        let (revision, table) = self.core.store.table(resource);
+        let (revision, table) = self.core.store.table(&self.table(resource));
         let objects = store::range(&table, namespace.unwrap_or(""))
             .map(|(_, stored)| stored.object.clone())
             .collect();
@@ -199,6 +199,11 @@ impl Objects {
     /// The resource that serves a kind, built-in or custom.
     pub fn serves(&self, group: &str, kind: &str) -> Option<ResourceName> {
         self.core.registry().by_kind(group, kind).map(|resource| resource.name.clone())
+    }
+
+    /// Where the objects of a resource are kept.
+    fn table(&self, name: &ResourceName) -> ResourceName {
+        self.core.registry().get(name).map_or_else(|| name.clone(), |found| found.table.clone())
     }
 
     fn replace(

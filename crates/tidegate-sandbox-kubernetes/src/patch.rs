@@ -1,30 +1,82 @@
 //! The patch kinds on a live object: JSON patch (RFC 6902), merge (RFC 7396), strategic merge. Apply is in `managed.rs`.
 
 use serde_json::Value;
+use tidegate_diff::merge_patch::merge_patch;
+use tidegate_diff::schema::TypeRef;
+use tidegate_diff::strategic::{StrategicError, strategic_merge_patch};
 
-use crate::status::Status;
-use crate::write::{PatchKind, Target};
+use crate::status::{Cause, Status};
+use crate::write::PatchKind;
 
-/// The result of a patch on the object as it is at the URL's version.
-pub(crate) fn apply(target: &Target, live: &Value, patch: &PatchKind) -> Result<Value, Status> {
-    let mut object = live.clone();
+/// The result of a patch on an object of the given type.
+pub(crate) fn apply(
+    ty: Option<&TypeRef>,
+    live: &Value,
+    patch: &PatchKind,
+) -> Result<Value, Status> {
     match patch {
         PatchKind::Json(operations) => {
-            json_patch::patch(&mut object, operations).map_err(|error| {
-                let mut status = Status::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {error}"));
-                status.details = Some(Box::default());
-                status
-            })?;
+            let mut object = live.clone();
+            json_patch::patch(&mut object, operations).map_err(|_| rejected())?;
+            if object.is_object() { Ok(object) } else { Err(rejected()) }
         }
-        PatchKind::Merge(patch) | PatchKind::Apply(patch) => json_patch::merge(&mut object, patch),
+        PatchKind::Merge(patch) | PatchKind::Apply(patch) => {
+            if !patch.is_object() {
+                return Err(not_a_map(patch));
+            }
+            Ok(merge_patch(live, patch))
+        }
         PatchKind::Strategic(patch) => {
-            let _ = target;
-            json_patch::merge(&mut object, patch);
+            if !patch.is_object() {
+                return Err(not_a_map(patch));
+            }
+            match ty {
+                Some(ty) => {
+                    strategic_merge_patch(ty, live, patch).map_err(|error| strategic(&error, patch))
+                }
+                None => Ok(merge_patch(live, patch)),
+            }
         }
     }
-    if object.is_object() {
-        Ok(object)
-    } else {
-        Err(Status::bad_request("the patched object is not an object"))
+}
+
+/// The one answer to every patch that cannot be carried out.
+pub(crate) fn rejected() -> Status {
+    let message = "the server rejected our request due to an error in our request";
+    let mut status = Status::new(422, "Invalid", message);
+    status.details = Some(Box::default());
+    status
+}
+
+fn not_a_map(patch: &Value) -> Status {
+    let have = match patch {
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        _ => "number",
+    };
+    Status::bad_request(format!(
+        "error decoding patch: json: cannot unmarshal {have} into Go value of type map[string]interface {{}}"
+    ))
+}
+
+fn strategic(error: &StrategicError, patch: &Value) -> Status {
+    let message = error.to_string();
+    match error {
+        StrategicError::UnknownField(_) => {
+            let cause = Cause::invalid("patch", &Value::String(patch.to_string()), &message);
+            Status::invalid("", "", "", vec![cause])
+        }
+        StrategicError::NoMergeKey(_) => Status::new(500, "", message),
+        StrategicError::Directive(_)
+        | StrategicError::SetOrder
+        | StrategicError::PrimitiveList
+        | StrategicError::RetainKeys
+        | StrategicError::Order(_)
+        | StrategicError::ListOfLists
+        | StrategicError::MixedList
+        | StrategicError::Type { .. }
+        | StrategicError::MergeDirective
+        | StrategicError::TooDeep => Status::bad_request(message),
     }
 }

@@ -22,9 +22,11 @@ pub(crate) fn incoming(
     options: &WriteOptions,
 ) -> Result<(Value, Vec<String>), Status> {
     check_type(target, &mut body)?;
-    metadata::check_shape(&body).map_err(|why| undecodable(target, &why))?;
     let unknown = match &target.resource.version(&target.version).and_then(|v| v.custom.clone()) {
-        Some(custom) => structural::prune_object(&custom.schema, &mut body),
+        Some(custom) => {
+            metadata::check_shape(&body).map_err(|why| undecodable(target, &why))?;
+            structural::prune_object(&custom.schema, &mut body)
+        }
         None => fields::prune_builtin(target, &mut body).map_err(|why| undecodable(target, &why))?,
     };
     let mut problems = options.duplicates.clone();
@@ -34,11 +36,33 @@ pub(crate) fn incoming(
 }
 
 fn undecodable(target: &Target, why: &str) -> Status {
-    let kind = &target.resource.kind;
-    let version = &target.version;
+    undecodable_as(target, &target.resource.kind, why)
+}
+
+fn undecodable_as(target: &Target, stated: &str, why: &str) -> Status {
+    let (kind, version) = (&target.resource.kind, &target.version);
     Status::bad_request(format!(
-        "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
+        "{stated} in version \"{version}\" cannot be handled as a {kind}: {why}"
     ))
+}
+
+/// A patch whose result cannot be decoded is not a bad request but an invalid patch.
+pub(crate) fn patched(
+    target: &Target,
+    patched: Value,
+    options: &WriteOptions,
+) -> Result<(Value, Vec<String>), Status> {
+    let shown = patched.to_string();
+    incoming(target, patched, options).map_err(|status| {
+        let prefix = format!("cannot be handled as a {}: ", target.resource.kind);
+        match status.message.split_once(&prefix) {
+            Some((_, why)) if status.code == 400 => {
+                let cause = Cause::invalid("patch", &json!(shown), why);
+                Status::invalid("", "", "", vec![cause])
+            }
+            _ => status,
+        }
+    })
 }
 
 fn judge_fields(
@@ -57,89 +81,84 @@ fn judge_fields(
     }
 }
 
-/// The same for an applied configuration: its unknown fields are the apply's own matter.
+/// The same for an applied configuration: its type and its unknown fields are the apply's own matter.
 pub(crate) fn incoming_apply(
     target: &Target,
-    mut body: Value,
+    config: &Value,
     options: &WriteOptions,
-) -> Result<(Value, Vec<String>), Status> {
-    if !body.is_object() {
-        return Err(Status::bad_request("error decoding YAML: the body is not an object"));
+) -> Result<Vec<String>, Status> {
+    if !config.is_object() {
+        let why = "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal into Go value of type map[string]interface {}";
+        return Err(Status::bad_request(why));
     }
-    let stated = object::text(&body, &["apiVersion"]).to_owned();
-    if stated != target.api_version() {
-        let message = if stated.is_empty() {
-            "error decoding YAML: Object 'apiVersion' is missing".to_owned()
-        } else {
-            format!(
-                "Incorrect version specified in apply patch. Specified patch version: {stated}, expected: {}",
-                target.api_version()
-            )
-        };
-        return Err(Status::bad_request(message));
+    let stated = object::namespace(config);
+    if !stated.is_empty() && stated != target.namespace && !target.namespace.is_empty() {
+        return Err(namespace_mismatch());
     }
-    check_type(target, &mut body)?;
-    metadata::check_shape(&body).map_err(|why| undecodable(target, &why))?;
-    if body.pointer("/metadata/managedFields").is_some_and(|fields| !fields.is_null()) {
-        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    let name = object::name(config);
+    if !name.is_empty() && name != target.name {
+        return Err(name_mismatch(name, &target.name));
     }
-    let warnings = match options.validation {
-        FieldValidation::Ignore => Vec::new(),
-        FieldValidation::Warn => options.duplicates.clone(),
-        FieldValidation::Strict if options.duplicates.is_empty() => Vec::new(),
+    match options.validation {
+        FieldValidation::Ignore => Ok(Vec::new()),
+        _ if options.duplicates.is_empty() => Ok(Vec::new()),
+        FieldValidation::Warn => Ok(options.duplicates.clone()),
         FieldValidation::Strict => {
-            let all = options.duplicates.join(", ");
-            return Err(Status::bad_request(format!("error strict decoding YAML: {all}")));
+            let all = options.duplicates.join("\n  ");
+            Err(Status::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  {all}"
+            )))
         }
-    };
-    Ok((body, warnings))
+    }
 }
 
+/// The kind and apiVersion of a body must be the URL's; built-in kinds may leave them out.
 fn check_type(target: &Target, body: &mut Value) -> Result<(), Status> {
-    let (kind, api_version) = expected_type(target);
+    let (kind, api_version) = (target.resource.kind.as_str(), target.api_version());
     let Some(map) = body.as_object_mut() else {
-        return Err(Status::bad_request("the body of the request is not an object"));
+        return Err(unrecognized(kind, "couldn't get version/kind; json parse error: the body is not an object"));
     };
-    let custom = target.resource.is_custom();
-    let shown = || serde_json::to_string(&*map).unwrap_or_default();
-    for field in ["kind", "apiVersion"] {
-        let stated = map.get(field).and_then(Value::as_str).unwrap_or("");
-        if stated.is_empty() && custom {
-            let message = format!("Object '{}' is missing in '{}'", capital(field), shown());
-            return Err(Status::bad_request(match field {
-                "kind" => message,
-                _ => message.replace("'ApiVersion'", "'apiVersion'"),
-            }));
+    let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+    let (stated_kind, stated_version) = (text("kind"), text("apiVersion"));
+    if target.resource.is_custom() {
+        if stated_kind.is_empty() {
+            let shown = serde_json::to_string(&*map).unwrap_or_default();
+            return Err(unrecognized(kind, &format!("Object 'Kind' is missing in '{shown}'")));
         }
+        if stated_version != api_version {
+            return Err(Status::bad_request(format!(
+                "the API version in the data ({stated_version}) does not match the expected API version ({api_version})"
+            )));
+        }
+        if stated_kind != kind {
+            let why = format!("must be {kind}");
+            let cause = Cause::invalid("kind", &json!(stated_kind), &why);
+            let group = target.resource.name.group();
+            return Err(Status::invalid(group, &stated_kind, object::name(body), vec![cause]));
+        }
+        return Ok(());
     }
-    let stated_kind = map.get("kind").and_then(Value::as_str).unwrap_or(&kind).to_owned();
-    let stated_version =
-        map.get("apiVersion").and_then(Value::as_str).unwrap_or(&api_version).to_owned();
-    if stated_version != api_version && !stated_version.is_empty() {
-        return Err(Status::bad_request(format!(
-            "the API version in the data ({stated_version}) does not match the expected API version ({api_version})"
-        )));
+    if !stated_version.is_empty() && stated_version != api_version {
+        let why = format!(
+            "no kind {stated_kind:?} is registered for version {stated_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+        );
+        return Err(undecodable_as(target, &stated_kind, &why));
     }
-    if stated_kind != kind && !stated_kind.is_empty() {
+    if !stated_kind.is_empty() && stated_kind != kind {
+        let group = target.resource.name.group();
+        let internal = if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) };
         let version = &target.version;
-        return Err(Status::bad_request(format!(
-            "{stated_kind} in version \"{version}\" cannot be handled as a {kind}: converting (v1.{stated_kind}) to (v1.{kind}): unknown conversion"
-        )));
+        let why =
+            format!("converting ({version}.{stated_kind}) to ({internal}.{kind}): unknown conversion");
+        return Err(undecodable_as(target, &stated_kind, &why));
     }
     map.insert("kind".to_owned(), json!(kind));
     map.insert("apiVersion".to_owned(), json!(api_version));
     Ok(())
 }
 
-fn expected_type(target: &Target) -> (String, String) {
-    (target.resource.kind.clone(), target.api_version())
-}
-
-fn capital(word: &str) -> String {
-    let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_ascii_uppercase().to_string() + letters.as_str()
-    })
+fn unrecognized(kind: &str, why: &str) -> Status {
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why}"))
 }
 
 /// The object's namespace must be the URL's; an absent one is filled in, a cluster-scoped one cleared.
@@ -154,11 +173,21 @@ pub(crate) fn check_namespace(target: &Target, body: &mut Value) -> Result<(), S
     } else if stated.is_empty() {
         metadata.insert("namespace".to_owned(), json!(target.namespace));
     } else {
-        return Err(Status::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
+        return Err(namespace_mismatch());
     }
     Ok(())
+}
+
+fn namespace_mismatch() -> Status {
+    Status::bad_request(
+        "the namespace of the provided object does not match the namespace sent on the request",
+    )
+}
+
+pub(crate) fn nameless(url: &str) -> Status {
+    Status::bad_request(format!(
+        "the name of the object ({url} based on URL) was undeterminable: name must be provided"
+    ))
 }
 
 pub(crate) fn name_mismatch(body: &str, url: &str) -> Status {
@@ -264,9 +293,12 @@ pub(crate) fn precondition_uid(target: &Target, live: &Value, body: &Value) -> R
     Err(uid_conflict(target, asked, have))
 }
 
-pub(crate) fn uid_conflict(target: &Target, asked: &str, have: &str) -> Status {
+fn uid_conflict(target: &Target, asked: &str, have: &str) -> Status {
+    // The words of the storage layer.
     let why = format!(
-        "Precondition failed: UID in precondition: {asked}, UID in object meta: {have}"
+        "StorageError: invalid object, Code: 4, Key: /registry/{}/{}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {asked}, UID in object meta: {have}",
+        target.resource.name.resource(),
+        target.key()
     );
     Status::conflict(&target.resource.name, &target.name, &why)
 }
@@ -398,7 +430,9 @@ pub(crate) fn check_new(target: &Target, object: &Value) -> Vec<Cause> {
 /// The refusals of a changed object.
 pub(crate) fn check_changed(target: &Target, live: &Value, next: &Value) -> Vec<Cause> {
     let mut causes = metadata::check(&target.resource, next);
-    causes.extend(metadata::check_change(live, next));
+    // The real server checks this once for all kinds and once more for each.
+    let change = metadata::check_change(live, next);
+    causes.extend(change.iter().cloned().chain(change.clone()));
     causes.extend(check_content(target, next, Some(live)));
     causes
 }

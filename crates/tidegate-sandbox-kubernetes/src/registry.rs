@@ -84,7 +84,7 @@ pub(crate) struct Group {
 
 /// Groups in the order in which the real server lists them; custom groups follow by name.
 fn rank(group: &str) -> (usize, String) {
-    const ORDER: [&str; 20] = [
+    const ORDER: [&str; 21] = [
         "",
         "apiregistration.k8s.io",
         "apps",
@@ -104,6 +104,7 @@ fn rank(group: &str) -> (usize, String) {
         "coordination.k8s.io",
         "node.k8s.io",
         "discovery.k8s.io",
+        "resource.k8s.io",
         "flowcontrol.apiserver.k8s.io",
     ];
     let position = ORDER.iter().position(|known| *known == group).unwrap_or(ORDER.len());

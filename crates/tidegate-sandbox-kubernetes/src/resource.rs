@@ -101,6 +101,8 @@ pub(crate) struct Version {
 #[derive(Clone, Debug)]
 pub(crate) struct Resource {
     pub(crate) name: ResourceName,
+    /// Where its objects are kept: events of both groups are the same objects.
+    pub(crate) table: ResourceName,
     pub(crate) kind: String,
     pub(crate) list_kind: String,
     pub(crate) singular: String,
@@ -126,6 +128,16 @@ impl Resource {
     /// The version that objects are stored at.
     pub(crate) fn storage(&self) -> &Version {
         self.versions.iter().find(|version| version.storage).unwrap_or(&self.versions[0])
+    }
+
+    /// The apiVersion that objects are stored with.
+    pub(crate) fn storage_api_version(&self) -> String {
+        if self.is_alias() { "v1".to_owned() } else { self.api_version(&self.storage().name) }
+    }
+
+    /// Whether another resource keeps the objects.
+    pub(crate) fn is_alias(&self) -> bool {
+        self.name != self.table
     }
 
     pub(crate) fn api_version(&self, version: &str) -> String {

@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use tidegate_diff::fieldset::FieldPath;
+use tidegate_diff::managed::{self as managed_fields, Managers};
+use tidegate_diff::schema::{Schema, TypeRef};
+
 use crate::core::Core;
-use crate::managed::Writer;
+use crate::managed::{self, Writer};
 use crate::object;
 use crate::patch;
+use crate::prepare;
 use crate::resource::ScalePaths;
 use crate::status::{Cause, Status};
 use crate::write::{self, Outcome, Part, PatchKind, Target, Tracking, WriteOptions};
@@ -38,8 +43,14 @@ pub(crate) fn of(target: &Target, object: &Value) -> Result<Value, Status> {
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
         "spec": {}, "status": {"replicas": number(&paths.status).unwrap_or(0)},
     });
-    if let Some(replicas) = number(&paths.spec) {
-        scale["spec"]["replicas"] = json!(replicas);
+    match number(&paths.spec) {
+        Some(0) if !target.resource.is_custom() => {}
+        Some(replicas) => scale["spec"]["replicas"] = json!(replicas),
+        None if target.resource.is_custom() => {
+            let why = format!("the spec replicas field {:?} does not exist", paths.spec);
+            return Err(Status::internal(why));
+        }
+        None => {}
     }
     let selector = match &paths.selector {
         Some(path) => object::text(object, &steps(path)).to_owned(),
@@ -86,10 +97,22 @@ fn selector_text(selector: Option<&Value>) -> String {
 pub(crate) fn update(
     core: &Core,
     target: &Target,
-    body: Value,
+    mut body: Value,
     options: &WriteOptions,
 ) -> Result<Outcome, Status> {
-    change(core, target, options, &mut |_| Ok(body.clone()))
+    let name = object::name(&body);
+    if name.is_empty() {
+        return Err(prepare::nameless(&target.name));
+    }
+    if name != target.name {
+        return Err(prepare::name_mismatch(name, &target.name));
+    }
+    prepare::check_namespace(target, &mut body)?;
+    change(core, target, options, &mut |writer, scale| {
+        let mut new = body.clone();
+        managed::track_update(writer, Some(scale), &mut new);
+        Ok(new)
+    })
 }
 
 /// `PATCH …/scale`.
@@ -99,7 +122,12 @@ pub(crate) fn patch(
     patch: &PatchKind,
     options: &WriteOptions,
 ) -> Result<Outcome, Status> {
-    change(core, target, options, &mut |scale| patch::apply(target, scale, patch))
+    let ty = scale_type();
+    change(core, target, options, &mut |writer, scale| {
+        let mut new = patch::apply(ty.as_ref(), scale, patch)?;
+        managed::track_update(writer, Some(scale), &mut new);
+        Ok(new)
+    })
 }
 
 /// Server-side apply on `/scale`: the applier becomes an owner of the replicas.
@@ -109,42 +137,75 @@ pub(crate) fn apply(
     config: &Value,
     options: &WriteOptions,
 ) -> Result<Outcome, Status> {
-    change(core, target, options, &mut |scale| {
-        patch::apply(target, scale, &PatchKind::Merge(config.clone()))
+    change(core, target, options, &mut |writer, scale| {
+        managed::apply(writer, Some(scale), config, options.force)
     })
 }
 
+fn scale_type() -> Option<TypeRef> {
+    Schema::builtin("autoscaling", "v1", "Scale")
+}
+
+type Edit<'a> = dyn FnMut(&Writer, &Value) -> Result<Value, Status> + 'a;
+
+/// Shows the Scale of the object with the owners of its replicas, lets it be edited, and writes both back.
 fn change(
     core: &Core,
     target: &Target,
     options: &WriteOptions,
-    edit: &mut dyn FnMut(&Value) -> Result<Value, Status>,
+    edit: &mut Edit<'_>,
 ) -> Result<Outcome, Status> {
     let paths = paths(target)?;
     let main = Target { part: Part::Main, ..target.clone() };
-    let writer = Writer::through(&main, Part::Scale.name(), options, core.now());
+    let writer = Writer::of_scale(options, core.now());
     let done = write::modify(core, &main, options, &mut |live| {
-        let scale = edit(&of(target, live)?)?;
-        let mut next = live.clone();
-        let asked = object::meta(&scale, "resourceVersion");
+        let mut scale = of(target, live)?;
+        let owners = Managers::decode(&live["metadata"]["managedFields"]).unwrap_or_default();
+        let path_at = |_: &str| Some(FieldPath::of_fields(&steps(&paths.spec)));
+        let shown = managed_fields::to_scale_managers(&owners, path_at).encode();
+        scale["metadata"]["managedFields"] = Value::Array(shown);
+        let edited = edit(&writer, &scale)?;
+        let asked = object::meta(&edited, "resourceVersion");
         if !asked.is_empty() && asked != object::meta(live, "resourceVersion") {
             return Err(Status::modified(&target.resource.name, &target.name));
         }
-        let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(0);
-        if replicas < 0 {
-            let why = "must be greater than or equal to 0";
-            let cause = Cause::invalid("spec.replicas", &json!(replicas), why);
-            return Err(Status::invalid("autoscaling", "Scale", &target.name, vec![cause]));
-        }
-        let steps = steps(&paths.spec);
-        if let Some((last, parents)) = steps.split_last() {
-            let map = parents.iter().fold(object::ensure(&mut next), |map, step| object::child(map, step));
+        let replicas = replicas(target, &edited)?;
+        let mut next = live.clone();
+        if let Some((last, parents)) = steps(&paths.spec).split_last() {
+            let root = object::ensure(&mut next);
+            let map = parents.iter().fold(root, |map, step| object::child(map, step));
             map.insert((*last).to_owned(), json!(replicas));
         }
-        Ok((next, Tracking::Update(writer.clone())))
+        let of_scale = Managers::decode(&edited["metadata"]["managedFields"]).unwrap_or_default();
+        let api_version = target.api_version();
+        let owners =
+            managed_fields::from_scale_managers(&owners, &of_scale, &api_version, path_at).encode();
+        if !owners.is_empty() {
+            object::metadata_mut(&mut next).insert("managedFields".to_owned(), json!(owners));
+        }
+        Ok((next, Tracking::Done))
     })?;
     let object = Arc::new(of(target, &done)?);
     Ok(Outcome { object, created: false, warnings: Vec::new() })
+}
+
+fn replicas(target: &Target, scale: &Value) -> Result<i64, Status> {
+    let given = scale.pointer("/spec/replicas").cloned().unwrap_or_else(|| json!(0));
+    let Some(replicas) = given.as_i64() else {
+        return Err(Status::bad_request(
+            "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32",
+        ));
+    };
+    if replicas >= 0 {
+        return Ok(replicas);
+    }
+    if target.resource.is_custom() {
+        let why = "should be a non-negative integer";
+        let cause = Cause::invalid(".spec.replicas", &given, why);
+        return Err(target.invalid(&target.name, vec![cause]));
+    }
+    let cause = Cause::invalid("spec.replicas", &given, "must be greater than or equal to 0");
+    Err(Status::invalid("autoscaling", "Scale", &target.name, vec![cause]))
 }
 
 #[cfg(test)]

@@ -284,7 +284,12 @@ fn prune_metadata(metadata: &mut Value, path: &str, gone: &mut Vec<String>) {
         if !known {
             gone.push(join(&join(path, "metadata"), key));
         }
-        known && !value.is_null()
+        let empty = match value {
+            Value::Array(items) => items.is_empty(),
+            Value::Object(entries) => entries.is_empty(),
+            value => value.is_null(),
+        };
+        known && !empty
     });
 }
 
@@ -423,7 +428,7 @@ mod tests {
             "spec": {
                 "free": {"any": {"thing": 1}}, "list": [{"n": "1", "m": 2}],
                 "map": {"k": {"a": "1", "z": 1}},
-                "template": {"kind": "X", "metadata": {"labels": {}}, "spec": {"x": 1}, "other": 1},
+                "template": {"kind": "X", "metadata": {"labels": {"a": "b"}}, "spec": {"x": 1}, "other": 1},
             },
         });
         let gone = prune_object(&schema(), &mut object);

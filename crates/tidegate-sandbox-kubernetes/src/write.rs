@@ -80,7 +80,7 @@ impl Target {
     }
 
     pub(crate) fn storage_version(&self) -> String {
-        self.resource.api_version(&self.resource.storage().name)
+        self.resource.storage_api_version()
     }
 
     pub(crate) fn key(&self) -> Arc<str> {
@@ -153,6 +153,10 @@ pub(crate) fn create(
 ) -> Result<Outcome, Status> {
     let (mut object, warnings) = prepare::incoming(target, body, options)?;
     prepare::check_namespace(target, &mut object)?;
+    if !object::meta(&object, "resourceVersion").is_empty() {
+        let why = "resourceVersion should not be set on objects to be created";
+        return Err(Status::new(500, "", why));
+    }
     if !target.name.is_empty() && object::name(&object) != target.name {
         return Err(prepare::name_mismatch(object::name(&object), &target.name));
     }
@@ -198,13 +202,13 @@ fn finish_create(
     prepare::to_version(&mut object, &target.storage_version());
     let name = object::name(&object).to_owned();
     let key = key(&target.namespace, &name);
-    if core.store.get(&resource.name, &key).is_some() {
+    if core.store.get(&resource.table, &key).is_some() {
         return Err(Status::already_exists(&resource.name, &name));
     }
     if options.dry_run {
         return Ok(Arc::new(object));
     }
-    let made = core.store.commit(&resource.name, &key, Expect::Absent, Some(object));
+    let made = core.store.commit(&resource.table, &key, Expect::Absent, Some(object));
     let made = made.map_err(|error| match error {
         CommitError::Raced => Status::already_exists(&resource.name, &name),
         CommitError::Full => full(),
@@ -237,7 +241,7 @@ pub(crate) fn update(
     prepare::check_namespace(target, &mut new)?;
     if object::name(&new) != target.name {
         return Err(match object::name(&new) {
-            "" => Status::bad_request("name must be provided"),
+            "" => prepare::nameless(&target.name),
             name => prepare::name_mismatch(name, &target.name),
         });
     }
@@ -272,8 +276,9 @@ pub(crate) fn patch(
     let writer = Writer::new(target, options, core.now());
     let mut warnings = Vec::new();
     let object = modify(core, target, options, &mut |live| {
-        let patched = patch::apply(target, live, patch)?;
-        let (mut next, told) = prepare::incoming(target, patched, options)?;
+        let ty = target.resource.version(&target.version).and_then(|version| version.smd.as_ref());
+        let patched = patch::apply(ty, live, patch)?;
+        let (mut next, told) = prepare::patched(target, patched, options)?;
         warnings = told;
         if object::name(&next) != target.name {
             return Err(prepare::name_mismatch(object::name(&next), &target.name));
@@ -290,26 +295,15 @@ fn apply(
     config: &Value,
     options: &WriteOptions,
 ) -> Result<Outcome, Status> {
-    let (mut config, warnings) = prepare::incoming_apply(target, config.clone(), options)?;
-    prepare::check_namespace(target, &mut config)?;
-    match object::name(&config) {
-        "" => {
-            let metadata = object::metadata_mut(&mut config);
-            metadata.insert("name".to_owned(), json!(target.name));
-        }
-        name if name != target.name => {
-            return Err(prepare::name_mismatch(name, &target.name));
-        }
-        _ => {}
-    }
+    let warnings = prepare::incoming_apply(target, config, options)?;
     let writer = Writer::new(target, options, core.now());
     if target.part == Part::Scale {
-        return crate::scale::apply(core, target, &config, options);
+        return crate::scale::apply(core, target, config, options);
     }
     for _ in 0..MAX_RACES {
-        if core.store.get(&target.resource.name, &target.key()).is_some() {
+        if core.store.get(&target.resource.table, &target.key()).is_some() {
             let changed = modify(core, target, options, &mut |live| {
-                let merged = managed::apply(&writer, Some(live), &config, options.force)?;
+                let merged = managed::apply(&writer, Some(live), config, options.force)?;
                 Ok((merged, Tracking::Done))
             });
             match changed {
@@ -322,14 +316,16 @@ fn apply(
         if target.part != Part::Main {
             return Err(target.not_found());
         }
-        if !object::uid(&config).is_empty() {
+        if !object::uid(config).is_empty() {
             let why = format!(
                 "uid mismatch: the provided object specified uid {}, and no existing object was found",
-                object::uid(&config)
+                object::uid(config)
             );
             return Err(Status::conflict(&target.resource.name, &target.name, &why));
         }
-        let merged = managed::apply(&writer, None, &config, options.force)?;
+        let mut merged = managed::apply(&writer, None, config, options.force)?;
+        prepare::check_namespace(target, &mut merged)?;
+        object::metadata_mut(&mut merged).insert("name".to_owned(), json!(target.name));
         match finish_create(core, target, merged, options, |_| {}) {
             Err(status) if status.reason == "AlreadyExists" => {}
             other => return other.map(|object| Outcome { object, created: true, warnings }),
@@ -367,7 +363,7 @@ pub(crate) fn modify_quietly(
     options: &WriteOptions,
     change: &mut dyn FnMut(&Value) -> Result<(Value, Tracking), Status>,
 ) -> Result<Arc<Value>, Status> {
-    let name = &target.resource.name;
+    let name = &target.resource.table;
     let object_key = target.key();
     for _ in 0..MAX_RACES {
         let Some(stored) = core.store.get(name, &object_key) else {
@@ -397,7 +393,7 @@ pub(crate) fn modify_quietly(
             Err(CommitError::Full) => return Err(full()),
         }
     }
-    Err(Status::modified(name, &target.name))
+    Err(Status::modified(&target.resource.name, &target.name))
 }
 
 /// Everything between what the client asked for and the commit; `None` when nothing changes.
@@ -410,8 +406,8 @@ fn prepared(
     let asked = object::meta(&next, "resourceVersion");
     if !asked.is_empty() && asked != "0" && asked != object::meta(live, "resourceVersion") {
         if asked.parse::<u64>().is_err() {
-            let why = Cause::invalid("metadata.resourceVersion", &json!(asked), "must be a number");
-            return Err(target.invalid(&target.name, vec![why]));
+            let why = format!("strconv.ParseUint: parsing {asked:?}: invalid syntax");
+            return Err(Status::new(500, "", why));
         }
         return Err(Status::modified(&target.resource.name, &target.name));
     }

@@ -13,8 +13,8 @@ pub(crate) fn check(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let empty = json!({});
     let spec = object.get("spec").unwrap_or(&empty);
     check_identity(object, spec, &mut causes);
-    check_names(spec, &mut causes);
     check_versions(spec, &mut causes);
+    check_names(spec, &mut causes);
     check_conversion(spec, &mut causes);
     check_stored(object, spec, &mut causes);
     if let Some(old) = old {
@@ -59,7 +59,7 @@ fn check_identity(object: &Value, spec: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn check_names(spec: &Value, causes: &mut Vec<Cause>) {
-    for (field, needed) in [("plural", true), ("singular", false), ("kind", true), ("listKind", true)] {
+    for (field, needed) in [("plural", true), ("singular", true), ("kind", true), ("listKind", true)] {
         let path = format!("spec.names.{field}");
         let name = object::text(spec, &["names", field]);
         if name.is_empty() {
@@ -98,7 +98,7 @@ fn check_versions(spec: &Value, causes: &mut Vec<Cause>) {
     let versions = spec.get("versions").and_then(Value::as_array).unwrap_or(&none);
     if versions.is_empty() {
         let why = "must have exactly one version marked as storage version";
-        causes.push(Cause::invalid("spec.versions", &json!([]), why));
+        causes.push(Cause::invalid("spec.versions", &Value::Null, why));
         return;
     }
     let storage =
@@ -117,7 +117,7 @@ fn check_versions(spec: &Value, causes: &mut Vec<Cause>) {
         }
         if seen.contains(&name) {
             let why = "must contain unique version names";
-            causes.push(Cause::invalid(format!("{path}.name"), &json!(name), why));
+            causes.push(Cause::invalid("spec.versions", &json!(name), why));
         }
         seen.push(name);
         check_version(version, &path, causes);
@@ -127,7 +127,7 @@ fn check_versions(spec: &Value, causes: &mut Vec<Cause>) {
 fn check_version(version: &Value, path: &str, causes: &mut Vec<Cause>) {
     let at = format!("{path}.schema.openAPIV3Schema");
     match version.pointer("/schema/openAPIV3Schema").filter(|schema| !schema.is_null()) {
-        None => causes.push(Cause::required(at, "schemas are required")),
+        None => causes.push(Cause::required(at, "")),
         Some(schema) => causes.extend(structural::check_schema(schema, &at)),
     }
     if let Some(scale) = version.pointer("/subresources/scale") {
@@ -190,6 +190,10 @@ fn check_stored(object: &Value, spec: &Value, causes: &mut Vec<Cause>) {
         .flatten()
         .map(|version| object::text(version, &["name"]))
         .collect();
+    if stored.is_none_or(Vec::is_empty) {
+        let why = "must have at least one stored version";
+        causes.push(Cause::invalid("status.storedVersions", &Value::Null, why));
+    }
     for (index, version) in stored.into_iter().flatten().enumerate() {
         if !version.as_str().is_some_and(|name| known.contains(&name)) {
             let path = format!("status.storedVersions[{index}]");
@@ -223,6 +227,7 @@ mod tests {
     fn good() -> Value {
         json!({
             "metadata": {"name": "widgets.example.com"},
+            "status": {"storedVersions": ["v1"]},
             "spec": {
                 "group": "example.com", "scope": "Namespaced",
                 "names": {"plural": "widgets", "kind": "Widget", "singular": "widget", "listKind": "WidgetList"},

@@ -20,7 +20,7 @@ use crate::store;
 use crate::write::{self, Outcome, Part, PatchKind, Target};
 
 pub(crate) fn target(call: &Call<'_>) -> Result<Target, Status> {
-    let part = Part::named(&call.path.subresource).ok_or_else(Status::unknown_resource)?;
+    let part = Part::named(&call.path.subresource).ok_or_else(|| no_subresource(call))?;
     let resource = &call.resource;
     let version = read::version(call);
     let exists = match part {
@@ -32,7 +32,7 @@ pub(crate) fn target(call: &Call<'_>) -> Result<Target, Status> {
         Part::EphemeralContainers | Part::Resize => resource.is("", "pods"),
     };
     if !exists {
-        return Err(Status::unknown_resource());
+        return Err(no_subresource(call));
     }
     Ok(Target {
         resource: resource.clone(),
@@ -41,6 +41,20 @@ pub(crate) fn target(call: &Call<'_>) -> Result<Target, Status> {
         name: call.path.name.clone().unwrap_or_default(),
         part,
     })
+}
+
+/// What a subresource that does not exist is called.
+fn no_subresource(call: &Call<'_>) -> Status {
+    let name = call.path.name.as_deref().unwrap_or("");
+    if call.resource.is_custom() {
+        return Status::not_found(&call.resource.name, name);
+    }
+    let known = call.resource.facts.is_some_and(|facts| facts.subresource(&call.path.subresource).is_some());
+    if known {
+        let what = &call.path.subresource;
+        return Status::bad_request(format!("the sandbox runs no machines: {what} is not served"));
+    }
+    Status::unknown_resource()
 }
 
 fn done(call: &Call<'_>, outcome: &Outcome) -> Result<Response<Body>, Status> {
@@ -55,7 +69,7 @@ fn done(call: &Call<'_>, outcome: &Outcome) -> Result<Response<Body>, Status> {
 }
 
 pub(crate) fn create(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, Status> {
-    respond::view(call.headers)?;
+    respond::view(call)?;
     if !call.path.subresource.is_empty() {
         return special::create(call, body);
     }
@@ -73,7 +87,7 @@ pub(crate) fn create(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, St
 }
 
 pub(crate) fn update(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, Status> {
-    respond::view(call.headers)?;
+    respond::view(call)?;
     let mut options = options::write_options(call, "UpdateOptions")?;
     let target = target(call)?;
     let (value, duplicates) = options::decode(call, body)?;
@@ -83,18 +97,18 @@ pub(crate) fn update(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, St
 }
 
 pub(crate) fn patch(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, Status> {
-    respond::view(call.headers)?;
+    respond::view(call)?;
     let target = target(call)?;
     let media = options::content_type(call);
     let known = patch_types(call);
     if !known.contains(&media.as_str()) {
-        return Err(Status::unsupported_media(&known));
+        return Err(unsupported(call, &known));
     }
     let applies = media == "application/apply-patch+yaml";
     check_patch_options(call, applies)?;
     let mut options = options::write_options(call, "PatchOptions")?;
     let (value, duplicates) =
-        if applies { options::decode_yaml(body)? } else { options::decode_json(body)? };
+        if applies { options::decode_yaml(body)? } else { options::decode_patch(body)? };
     options.duplicates = duplicates;
     let patch = match media.as_str() {
         "application/json-patch+json" => PatchKind::Json(operations(value)?),
@@ -141,12 +155,26 @@ fn operations(value: Value) -> Result<json_patch::Patch, Status> {
             format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"),
         ));
     }
-    serde_json::from_value(value)
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+    if !value.is_array() {
+        return Err(Status::bad_request(
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+        ));
+    }
+    serde_json::from_value(value).map_err(|_| crate::patch::rejected())
+}
+
+/// Built-in kinds are refused by the router, custom ones by their handler; the words differ.
+fn unsupported(call: &Call<'_>, known: &[&str]) -> Status {
+    if call.resource.is_custom() {
+        return Status::unsupported_media(known);
+    }
+    let mut status = Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+    status.details = Some(Box::default());
+    status
 }
 
 pub(crate) fn delete(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, Status> {
-    respond::view(call.headers)?;
+    respond::view(call)?;
     let target = target(call)?;
     let options = options::delete_options(call, body)?;
     let deleted = delete::delete(&call.api.core, &target, &options)?;
@@ -177,7 +205,7 @@ pub(crate) fn delete_collection(call: &Call<'_>, body: &Bytes) -> Result<Respons
     let selection = Selection::of(call)?;
     let options = options::delete_options(call, body)?;
     let core = &call.api.core;
-    let (revision, table) = core.store.table(&call.resource.name);
+    let (revision, table) = core.store.table(&call.resource.table);
     let mut objects: Vec<Arc<Value>> = Vec::new();
     for (_, stored) in store::range(&table, &selection.namespace) {
         if !selection.matches(&stored.object) {

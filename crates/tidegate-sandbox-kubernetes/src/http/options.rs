@@ -17,11 +17,10 @@ const MAX_MANAGER: usize = 128;
 /// A request body as a value, with its duplicate fields.
 pub(crate) fn decode(call: &Call<'_>, body: &Bytes) -> Result<(Value, Vec<String>), Status> {
     let media = content_type(call);
-    if body.is_empty() && media != protobuf::MEDIA_TYPE {
-        return Err(Status::bad_request("the body of the request is empty"));
-    }
     match media.as_str() {
-        "" | "application/json" => decode_json(body),
+        "" | "application/json" => {
+            json::parse(body).map(reported).map_err(|error| unreadable(call, body, &error))
+        }
         "application/yaml" => decode_yaml(body),
         protobuf::MEDIA_TYPE => Ok((protobuf::decode(body)?, Vec::new())),
         _ => {
@@ -37,21 +36,50 @@ pub(crate) fn content_type(call: &Call<'_>) -> String {
     value.unwrap_or("").split(';').next().unwrap_or("").trim().to_lowercase()
 }
 
-pub(crate) fn decode_json(body: &Bytes) -> Result<(Value, Vec<String>), Status> {
-    let (value, duplicates) = json::parse(body).map_err(|error| {
-        Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
-    })?;
-    Ok((value, duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect()))
+/// A JSON patch document of any kind.
+pub(crate) fn decode_patch(body: &Bytes) -> Result<(Value, Vec<String>), Status> {
+    json::parse(body).map(reported).map_err(|error| {
+        Status::bad_request(format!("error decoding patch: {}", go_error(&error)))
+    })
+}
+
+fn reported((value, duplicates): (Value, Vec<String>)) -> (Value, Vec<String>) {
+    (value, duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect())
+}
+
+fn go_error(error: &serde_json::Error) -> String {
+    if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() }
+}
+
+/// How much of a body an error quotes.
+const MAX_QUOTE: usize = 1_024;
+
+fn unreadable(call: &Call<'_>, body: &Bytes, error: &serde_json::Error) -> Status {
+    let text = String::from_utf8_lossy(body);
+    let shown: String = if text.is_empty() {
+        "<empty>".to_owned()
+    } else {
+        text.chars().take(MAX_QUOTE).collect()
+    };
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {} ({shown})",
+        call.resource.kind,
+        go_error(error)
+    ))
 }
 
 /// YAML; JSON is YAML too, and far more common here.
 pub(crate) fn decode_yaml(body: &Bytes) -> Result<(Value, Vec<String>), Status> {
-    match decode_json(body) {
-        Ok(done) => Ok(done),
-        Err(status) => crate::yaml::parse(body).ok_or(status)?.map_err(|why| {
-            Status::bad_request(format!("error decoding YAML: {why}"))
-        }),
+    if let Ok((value, duplicates)) = json::parse(body) {
+        let key = |path: &String| path.rsplit('.').next().unwrap_or(path).to_owned();
+        let told = duplicates
+            .iter()
+            .map(|path| format!("line 1: key {:?} already set in map", key(path)))
+            .collect();
+        return Ok((value, told));
     }
+    crate::yaml::parse(body)
+        .map_err(|why| Status::bad_request(format!("error decoding YAML: {why}")))
 }
 
 /// The options of a write, from the query.
@@ -127,8 +155,8 @@ pub(crate) fn delete_options(call: &Call<'_>, body: &Bytes) -> Result<DeleteOpti
         causes.push(Cause::invalid("propagationPolicy", &shown, why));
     }
     let dry = match value.get("dryRun") {
-        None | Some(Value::Null) => call.query.get("dryRun") == "All",
-        Some(Value::Array(list)) if list.is_empty() => call.query.get("dryRun") == "All",
+        None | Some(Value::Null) => false,
+        Some(Value::Array(list)) if list.is_empty() => false,
         Some(Value::Array(list)) if list.iter().all(|item| item == "All") => true,
         Some(other) => {
             causes.push(Cause::not_supported("dryRun", other, &["All"]));
@@ -154,6 +182,9 @@ pub(crate) fn delete_options(call: &Call<'_>, body: &Bytes) -> Result<DeleteOpti
 
 fn from_query(query: &Query) -> Result<Value, Status> {
     let mut value = json!({});
+    if !query.get("dryRun").is_empty() {
+        value["dryRun"] = json!([query.get("dryRun")]);
+    }
     if query.has("propagationPolicy") {
         value["propagationPolicy"] = json!(query.get("propagationPolicy"));
     }

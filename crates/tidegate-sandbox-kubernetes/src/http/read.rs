@@ -55,7 +55,7 @@ pub(crate) fn object_reply(
     code: StatusCode,
     object: &Arc<Value>,
 ) -> Result<Response<Body>, Status> {
-    let view = respond::view(call.headers)?;
+    let view = respond::view(call)?;
     let object = respond::served(&call.resource, &call.path.version, object);
     Ok(match view {
         View::Plain => json_reply(code, &object),
@@ -89,10 +89,10 @@ struct Page {
 }
 
 pub(crate) fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
-    let view = respond::view(call.headers)?;
+    let view = respond::view(call)?;
     let selection = Selection::of(call)?;
     check_list_options(call)?;
-    let limit = number(call, "limit")?.unwrap_or(0);
+    let limit = number(call, "limit")?.map_or(0, |limit| u64::try_from(limit).unwrap_or(0));
     let page = match page(call, limit)? {
         Ok(page) => page,
         Err(response) => return Ok(response),
@@ -116,6 +116,9 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
         objects.push(respond::served(&call.resource, &call.path.version, &stored.object));
     }
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+    if call.resource.is_custom() {
+        metadata["continue"] = json!("");
+    }
     if rest > 0 {
         let start = format!("{}\0", last.unwrap_or_default());
         metadata["continue"] = json!(token(page.revision, &start));
@@ -163,6 +166,13 @@ fn entries<'a>(
     selection: &Selection,
 ) -> Box<dyn Iterator<Item = (&'a Arc<str>, &'a Stored)> + 'a> {
     let Some(start) = &page.start else {
+        // One named object needs no walk.
+        if let Some(name) = selection.fields.single_name()
+            && !selection.namespace.is_empty()
+        {
+            let key = store::key(&selection.namespace, name);
+            return Box::new(page.table.get_key_value(&key).into_iter());
+        }
         return store::range(&page.table, &selection.namespace);
     };
     let (from, to) = match selection.namespace.as_str() {
@@ -177,12 +187,14 @@ fn entries<'a>(
 /// The snapshot to list: the present, a past revision, or where a token says.
 fn page(call: &Call<'_>, limit: u64) -> Result<Result<Page, Response<Body>>, Status> {
     let store = &call.api.core.store;
-    let name = &call.resource.name;
+    let name = &call.resource.table;
     let token = call.query.get("continue");
     if !token.is_empty() {
         return resume(call, token);
     }
-    let wanted = revision(call)?;
+    let wanted = revision(call).map_err(|why| {
+        Status::bad_request(format!("invalid resource version: {why}"))
+    })?;
     let (revision, table) = store.table(name);
     let Some(wanted) = wanted.filter(|wanted| *wanted > 0) else {
         return Ok(Ok(Page { table, revision, start: None }));
@@ -208,7 +220,7 @@ fn page(call: &Call<'_>, limit: u64) -> Result<Result<Page, Response<Body>>, Sta
 }
 
 fn resume(call: &Call<'_>, text: &str) -> Result<Result<Page, Response<Body>>, Status> {
-    let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+    let invalid = |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
     let bytes = URL_SAFE_NO_PAD
         .decode(text.trim_end_matches('='))
         .map_err(|error| invalid(&error.to_string()))?;
@@ -223,13 +235,13 @@ fn resume(call: &Call<'_>, text: &str) -> Result<Result<Page, Response<Body>>, S
     }
     let store = &call.api.core.store;
     let Ok(revision) = u64::try_from(revision) else {
-        let (revision, table) = store.table(&call.resource.name);
+        let (revision, table) = store.table(&call.resource.table);
         return Ok(Ok(Page { table, revision, start: Some(start) }));
     };
     if revision > store.revision() {
         return Err(invalid("the revision is from the future"));
     }
-    match store.table_at(&call.resource.name, revision) {
+    match store.table_at(&call.resource.table, revision) {
         Some(table) => Ok(Ok(Page { table, revision, start: Some(start) })),
         None => Ok(Err(expired_page(&start))),
     }
@@ -254,14 +266,14 @@ fn encoded(value: &Value) -> String {
 }
 
 /// The `resourceVersion` parameter.
-pub(crate) fn revision(call: &Call<'_>) -> Result<Option<u64>, Status> {
+pub(crate) fn revision(call: &Call<'_>) -> Result<Option<u64>, String> {
     let text = call.query.get("resourceVersion");
     if text.is_empty() {
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
         let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-        Status::bad_request(format!("resourceVersion: Invalid value: {text:?}: {why}"))
+        format!("resourceVersion: Invalid value: {text:?}: {why}")
     })
 }
 
@@ -274,7 +286,7 @@ pub(crate) fn from_the_future(wanted: u64, current: u64) -> Status {
 }
 
 /// A whole-number parameter.
-pub(crate) fn number(call: &Call<'_>, name: &str) -> Result<Option<u64>, Status> {
+pub(crate) fn number(call: &Call<'_>, name: &str) -> Result<Option<i64>, Status> {
     let text = call.query.get(name);
     if text.is_empty() {
         return Ok(None);

@@ -11,6 +11,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use super::Call;
 use crate::convert;
 use crate::discovery::Aggregated;
 use crate::resource::Resource;
@@ -157,11 +158,11 @@ pub(crate) fn discovery_form(headers: &HeaderMap) -> Result<Option<Aggregated>, 
     Err(not_acceptable())
 }
 
+/// What the real server offers; the sandbox itself answers JSON only.
+const MEDIA_TYPES: [&str; 3] = [JSON, "application/yaml", "application/vnd.kubernetes.protobuf"];
+
 fn not_acceptable() -> Status {
-    Status::not_acceptable(&[
-        JSON,
-        "application/json;stream=watch",
-    ])
+    Status::not_acceptable(&MEDIA_TYPES)
 }
 
 /// How an object or a list shall look.
@@ -175,8 +176,8 @@ pub(crate) enum View {
 }
 
 /// The first acceptable form that this server has.
-pub(crate) fn view(headers: &HeaderMap) -> Result<View, Status> {
-    for media in accepted(headers).iter().filter(|media| is_json(media.kind)) {
+pub(crate) fn view(call: &Call<'_>) -> Result<View, Status> {
+    for media in accepted(call.headers).iter().filter(|media| is_json(media.kind)) {
         let version = match media.version {
             "v1" => "v1",
             "v1beta1" => "v1beta1",
@@ -195,7 +196,15 @@ pub(crate) fn view(headers: &HeaderMap) -> Result<View, Status> {
             _ => {}
         }
     }
-    Err(not_acceptable())
+    if call.resource.is_custom() {
+        return Err(not_acceptable());
+    }
+    // Built-in kinds are refused by the router, which has other words.
+    let known = MEDIA_TYPES.join(", ");
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {known}");
+    let mut status = Status::new(406, "NotAcceptable", message);
+    status.details = Some(Box::default());
+    Err(status)
 }
 
 /// An object at the version of the URL.

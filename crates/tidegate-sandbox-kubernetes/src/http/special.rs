@@ -16,6 +16,7 @@ use crate::status::{Cause, Status};
 use crate::store;
 use crate::write::{self, Part, PatchKind, Target, WriteOptions};
 
+const PODS: ResourceName = ResourceName::new("", "pods");
 const BUDGETS: ResourceName = ResourceName::new("policy", "poddisruptionbudgets");
 
 /// `GET` of an object, of a part of it, or of a pod's log.
@@ -23,11 +24,15 @@ pub(crate) fn get(call: &Call<'_>) -> Result<Response<Body>, Status> {
     let name = call.path.name.as_deref().unwrap_or("");
     let namespace = call.path.namespace.as_deref().unwrap_or("");
     let is_log = call.path.subresource == "log" && call.resource.is("", "pods");
-    let target = if is_log { None } else { Some(mutate::target(call)?) };
+    let target = mutate::target(call);
     let key = store::key(namespace, name);
-    let Some(stored) = call.api.core.store.get(&call.resource.name, &key) else {
-        return Err(Status::not_found(&call.resource.name, name));
+    let Some(stored) = call.api.core.store.get(&call.resource.table, &key) else {
+        return Err(match target {
+            Err(status) if status.code == 404 => status,
+            _ => Status::not_found(&call.resource.name, name),
+        });
     };
+    let target = if is_log { None } else { Some(target?) };
     match target {
         None => Ok(log(call, &stored.object)),
         Some(target) if target.part == Part::Scale => {
@@ -62,7 +67,7 @@ pub(crate) fn create(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, St
         "eviction" if pods => evict(call, &value, &options),
         "binding" if pods => bind(call, &value, &options),
         "token" if call.resource.is("", "serviceaccounts") => token(call, value),
-        _ => Err(Status::unknown_resource()),
+        _ => Err(mutate::target(call).err().unwrap_or_else(Status::method_not_allowed)),
     }
 }
 
@@ -90,7 +95,7 @@ fn evict(
 ) -> Result<Response<Body>, Status> {
     let target = main_target(call);
     let core = &call.api.core;
-    let Some(pod) = core.store.get(&target.resource.name, &target.key()) else {
+    let Some(pod) = core.store.get(&target.resource.table, &target.key()) else {
         return Err(Status::not_found(&target.resource.name, &target.name));
     };
     let (_, budgets) = core.store.table(&BUDGETS);
@@ -136,7 +141,12 @@ fn check_budget(budget: &Value, pod: &Value) -> Result<(), Status> {
     Err(status.with_causes(vec![cause]))
 }
 
-fn bind(call: &Call<'_>, binding: &Value, options: &WriteOptions) -> Result<Response<Body>, Status> {
+/// `POST` of a Binding: a pod gets its node.
+pub(crate) fn bind(
+    call: &Call<'_>,
+    binding: &Value,
+    options: &WriteOptions,
+) -> Result<Response<Body>, Status> {
     let node = object::text(binding, &["target", "name"]);
     if node.is_empty() {
         let cause = Cause::required("target.name", "");
@@ -144,14 +154,18 @@ fn bind(call: &Call<'_>, binding: &Value, options: &WriteOptions) -> Result<Resp
         return Err(Status::invalid("", "Binding", name, vec![cause]));
     }
     let patch = PatchKind::Merge(json!({"spec": {"nodeName": node}}));
-    write::patch(&call.api.core, &main_target(call), &patch, options)?;
+    let core = &call.api.core;
+    let namespace = call.path.namespace.as_deref().unwrap_or("");
+    let name = call.path.name.as_deref().unwrap_or_else(|| object::name(binding));
+    let target = core.target(&PODS, namespace, name).ok_or_else(Status::unknown_resource)?;
+    write::patch(core, &target, &patch, options)?;
     Ok(success())
 }
 
 fn token(call: &Call<'_>, mut request: Value) -> Result<Response<Body>, Status> {
     let target = main_target(call);
     let core = &call.api.core;
-    if core.store.get(&target.resource.name, &target.key()).is_none() {
+    if core.store.get(&target.resource.table, &target.key()).is_none() {
         return Err(Status::not_found(&target.resource.name, &target.name));
     }
     let asked = request.pointer("/spec/expirationSeconds").and_then(Value::as_i64);

@@ -58,12 +58,12 @@ struct Watcher {
 }
 
 pub(crate) fn start(call: &Call<'_>) -> Result<Response<Body>, Status> {
-    let view = respond::view(call.headers)?;
+    let view = respond::view(call)?;
     let selection = Selection::of(call)?;
     let initial = check_watch_options(call)?;
     let core = &call.api.core;
     let revisions = core.store.subscribe();
-    let after = read::revision(call)?.filter(|revision| *revision > 0);
+    let after = read::revision(call).map_err(|why| Status::new(500, "", why))?.filter(|revision| *revision > 0);
     let current = core.store.revision();
     if let Some(after) = after
         && after > current
@@ -113,7 +113,8 @@ pub(crate) fn start(call: &Call<'_>) -> Result<Response<Body>, Status> {
 
 fn timeout(call: &Call<'_>) -> Result<Duration, Status> {
     if let Some(seconds) = read::number(call, "timeoutSeconds")?.filter(|seconds| *seconds > 0) {
-        return Ok(Duration::from_secs(seconds).min(MAX_TIMEOUT));
+        let seconds = Duration::from_secs(seconds.unsigned_abs());
+        return Ok(seconds.min(MAX_TIMEOUT));
     }
     let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]);
     Ok(DEFAULT_TIMEOUT + DEFAULT_TIMEOUT.mul_f64(jitter as f64 / 256.0))
@@ -212,7 +213,7 @@ impl Watcher {
     /// Queues what happened since the cursor.
     fn collect(&mut self) {
         self.revisions.borrow_and_update();
-        match self.core.store.events(&self.resource.name, self.cursor) {
+        match self.core.store.events(&self.resource.table, self.cursor) {
             Events::Expired { oldest } => self.expire(self.cursor, oldest),
             Events::Known { upto, events } => {
                 self.cursor = upto;
@@ -309,7 +310,7 @@ impl Watcher {
 
     /// Every selected object as ADDED; then the bookmark that says so.
     fn send_present(&mut self, marked: bool) {
-        let (revision, table) = self.core.store.table(&self.resource.name);
+        let (revision, table) = self.core.store.table(&self.resource.table);
         for (_, stored) in crate::store::range(&table, &self.selection.namespace.clone()) {
             if self.selection.matches(&stored.object) {
                 let object = stored.object.clone();

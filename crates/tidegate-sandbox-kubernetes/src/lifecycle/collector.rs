@@ -74,7 +74,7 @@ impl Collector {
     fn relist(&mut self, core: &Core) {
         self.graph.clear();
         self.seen = core.store.revision();
-        for resource in core.registry().all() {
+        for resource in core.registry().all().filter(|resource| !resource.is_alias()) {
             let (_, table) = core.store.table(&resource.name);
             for stored in table.values() {
                 self.learn(&Change {

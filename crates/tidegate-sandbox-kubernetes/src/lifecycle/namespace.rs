@@ -28,7 +28,7 @@ pub(super) fn finalize(core: &Core, name: &str) -> Result<(), Status> {
     };
     let mut left = Vec::new();
     for resource in core.registry().all() {
-        if resource.namespaced && !resource.create_only {
+        if resource.namespaced && !resource.create_only && !resource.is_alias() {
             left.extend(sweep(core, &resource.name, name)?);
         }
     }

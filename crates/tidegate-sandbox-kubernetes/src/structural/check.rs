@@ -71,6 +71,9 @@ fn check_type(schema: &Structural, value: &Value, path: &str, causes: &mut Vec<C
     let fits = kind.name() == have || (kind == Kind::Number && have == "integer");
     if !fits {
         causes.push(type_error(path, value, kind.name(), have));
+        if kind == Kind::Integer && have == "number" {
+            causes.push(unchecked(path, "integer (default format)"));
+        }
     }
     fits
 }
@@ -140,8 +143,9 @@ fn check_string(schema: &Structural, text: &str, path: &str, causes: &mut Vec<Ca
         causes.push(invalid(path, &value, &format!("should match '{source}'")));
     }
     if !schema.format.is_empty() && !fits_format(&schema.format, text) {
-        let rule = format!("must be of type {}: {text:?}", schema.format);
-        causes.push(invalid(path, &value, &rule));
+        let message =
+            format!("Invalid value: {text:?}: {path} in body must be of type {}: {text:?}", schema.format);
+        causes.push(Cause::new("FieldValueTypeInvalid", path, message));
     }
 }
 
@@ -204,9 +208,14 @@ fn check_number(schema: &Structural, number: &Number, path: &str, causes: &mut V
         _ => true,
     };
     if !fits {
-        let rule = format!("must be of type int32: \"{number}\"");
-        causes.push(invalid(path, &value, &rule));
+        causes.push(unchecked(path, "integer with format int32"));
     }
+}
+
+/// The words for a number that does not fit its type, which name no field.
+fn unchecked(path: &str, wanted: &str) -> Cause {
+    let message = format!("Invalid value: \"\": Checked value must be of type {wanted} in {path}");
+    Cause::new("FieldValueInvalid", "<nil>", message)
 }
 
 fn order(a: &Number, b: &Number) -> std::cmp::Ordering {
@@ -312,52 +321,53 @@ fn check_map(
 }
 
 fn check_junctors(schema: &Structural, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let field = if path.is_empty() { "<nil>" } else { path };
-    let shown = match value {
-        Value::Object(_) | Value::Array(_) => value.clone(),
-        other => other.clone(),
+    let run = |branches: &[Structural]| -> Vec<Vec<Cause>> {
+        branches.iter().map(|branch| failures(branch, value, path)).collect()
     };
-    let matches = |branches: &[Structural]| {
-        branches.iter().filter(|branch| fits(branch, value, path)).count()
-    };
-    for branch in &schema.all_of {
-        check(branch, value, path, false, causes);
+    let all = run(&schema.all_of);
+    if !all.is_empty() && all.iter().all(|failures| !failures.is_empty()) {
+        causes.push(unmet(path, "must validate all the schemas (allOf). None validated"));
     }
-    if !schema.any_of.is_empty() && matches(&schema.any_of) == 0 {
-        let why = format!("{field} in body must validate at least one schema (anyOf)");
-        causes.push(Cause::invalid(path, &shown, &why));
+    causes.extend(all.into_iter().flatten());
+    let any = run(&schema.any_of);
+    if !any.is_empty() && any.iter().all(|failures| !failures.is_empty()) {
+        causes.push(unmet(path, "must validate at least one schema (anyOf)"));
+        causes.extend(any.into_iter().next().into_iter().flatten());
     }
-    if !schema.one_of.is_empty() {
-        let count = matches(&schema.one_of);
-        if count != 1 {
-            let found = if count == 0 {
-                "Found none valid".to_owned()
-            } else {
-                format!("Found {count} valid alternatives")
-            };
-            let why = format!("{field} in body must validate one and only one schema (oneOf). {found}");
-            causes.push(Cause::invalid(path, &shown, &why));
-        }
+    let one = run(&schema.one_of);
+    let valid = one.iter().filter(|failures| failures.is_empty()).count();
+    if !one.is_empty() && valid == 0 {
+        causes.push(unmet(path, "must validate one and only one schema (oneOf). Found none valid"));
+        causes.extend(one.into_iter().next().into_iter().flatten());
+    } else if valid > 1 {
+        let rule = format!(
+            "must validate one and only one schema (oneOf). Found {valid} valid alternatives"
+        );
+        causes.push(unmet(path, &rule));
     }
     if let Some(not) = &schema.not
-        && fits(not, value, path)
+        && failures(not, value, path).is_empty()
     {
-        let why = format!("{field} in body must not validate the schema (not)");
-        causes.push(Cause::invalid(path, &shown, &why));
+        causes.push(unmet(path, "must not validate the schema (not)"));
     }
 }
 
-fn fits(schema: &Structural, value: &Value, path: &str) -> bool {
+/// The words about a combination of schemas, which name no field.
+fn unmet(path: &str, rule: &str) -> Cause {
+    Cause::new("FieldValueInvalid", "<nil>", format!("Invalid value: \"\": {path:?} {rule}"))
+}
+
+fn failures(schema: &Structural, value: &Value, path: &str) -> Vec<Cause> {
     let mut causes = Vec::new();
     check(schema, value, path, false, &mut causes);
-    causes.is_empty()
+    causes
 }
 
 /// An embedded object needs a type and good metadata.
 fn check_embedded(value: &Value, path: &str, causes: &mut Vec<Cause>) {
     for field in ["apiVersion", "kind"] {
         if object::text(value, &[field]).is_empty() {
-            causes.push(Cause::required(join(path, field), "must not be empty"));
+            causes.push(Cause::required(join(path, field), ""));
         }
     }
 }
@@ -450,7 +460,10 @@ mod tests {
         check(
             schema,
             json!({}),
-            &["FieldValueInvalid spec: Invalid value: {}: spec in body must validate one and only one schema (oneOf). Found none valid"],
+            &[
+                "FieldValueInvalid <nil>: Invalid value: \"\": \"spec\" must validate one and only one schema (oneOf). Found none valid",
+                "FieldValueRequired spec.a: Required value",
+            ],
         );
     }
 
