@@ -3,7 +3,7 @@
 
 use http::Method;
 use serde_json::{Value, json};
-use tidegate_diff::fieldset::FieldSet;
+use tidegate_diff::fieldset::{FieldSet, PathElement};
 use tidegate_diff::managed::{ManagerKey, Managers, MigrateOptions, Operation, migrate};
 use tidegate_diff::schema::TypeRef;
 use tidegate_diff::typed::remove_items;
@@ -94,7 +94,12 @@ pub(crate) fn emulate(after: &Value, migration: &Migration, owner: &str, ty: &Ty
             kept = kept.union(&state.set);
         }
     }
-    let gone = moved.difference(&kept);
+    kept = kept.union(&FieldSet::of_fields(&[
+        &["metadata", "name"],
+        &["metadata", "namespace"],
+    ]));
+    let mut gone = FieldSet::new();
+    collect_gone(moved, &kept, &mut Vec::new(), &mut gone);
     if gone.is_empty() {
         return after.clone();
     }
@@ -112,6 +117,28 @@ pub(crate) fn emulate(after: &Value, migration: &Migration, owner: &str, ty: &Ty
         metadata.insert("managedFields".to_owned(), managed);
     }
     left
+}
+
+/// The paths of `moved` at and below which nothing is kept, the shortest of each (the pruning of
+/// structured merge diff: a named field counts as owned when anything below it is).
+fn collect_gone(
+    moved: &FieldSet,
+    kept: &FieldSet,
+    path: &mut Vec<PathElement>,
+    gone: &mut FieldSet,
+) {
+    let nothing = FieldSet::new();
+    for (element, is_member, children) in moved.iter_elements() {
+        path.push(element.clone());
+        let below = kept.below(element).unwrap_or(&nothing);
+        let is_kept = kept.has_element(element) || !below.is_empty();
+        if !is_kept && (is_member || matches!(element, PathElement::Field(_))) {
+            gone.insert(path);
+        } else {
+            collect_gone(children, below, path, gone);
+        }
+        path.pop();
+    }
 }
 
 /// Maps that lost their last member are not shown by the server.
