@@ -32,7 +32,7 @@ pub fn run(args: &[String]) -> Result<()> {
     let source = Source::open(source)?;
     let schemas = source.schemas()?;
     let text = render_schema(&schemas)?;
-    let resources = render_resources(&source.discovery()?)?;
+    let resources = render_resources(&source.discovery()?, &group_versions(&schemas))?;
     std::fs::write(Path::new(out).join("builtin-schema.txt"), text)
         .context("writing builtin-schema.txt")?;
     std::fs::write(Path::new(out).join("builtin-resources.json"), resources)
@@ -68,7 +68,8 @@ impl Source {
             else {
                 continue;
             };
-            for (name, schema) in schemas {
+            // What is not Kubernetes' own comes from custom resources that the server happens to have.
+            for (name, schema) in schemas.iter().filter(|(name, _)| name.starts_with("io.k8s.")) {
                 match all.get_mut(name) {
                     None => {
                         all.insert(name.clone(), schema.clone());
@@ -325,8 +326,19 @@ fn abbreviate(name: &str) -> String {
     name.to_owned()
 }
 
+/// The group versions that Kubernetes itself has kinds in.
+fn group_versions(schemas: &BTreeMap<String, Value>) -> BTreeSet<(String, String)> {
+    let kinds = schemas.values().filter_map(|s| s["x-kubernetes-group-version-kind"].as_array()).flatten();
+    kinds
+        .map(|kind| {
+            let part = |key: &str| kind[key].as_str().unwrap_or_default().to_owned();
+            (part("group"), part("version"))
+        })
+        .collect()
+}
+
 /// One entry per group version and resource; subresources nested.
-fn render_resources(lists: &[Value]) -> Result<String> {
+fn render_resources(lists: &[Value], own: &BTreeSet<(String, String)>) -> Result<String> {
     let mut all: BTreeMap<(String, String, String), Value> = BTreeMap::new();
     let mut subs: Vec<(String, String, Value)> = Vec::new();
     for list in lists {
@@ -334,6 +346,9 @@ fn render_resources(lists: &[Value]) -> Result<String> {
             .as_str()
             .context("a list without groupVersion")?;
         let (group, version) = gv.split_once('/').unwrap_or(("", gv));
+        if !own.contains(&(group.to_owned(), version.to_owned())) {
+            continue;
+        }
         for resource in list["resources"].as_array().into_iter().flatten() {
             let name = resource["name"]
                 .as_str()

@@ -30,9 +30,16 @@ pub struct FieldChange {
 /// The fields that differ between two objects, in the order of their paths. Items of keyed lists are told apart by key.
 /// A side that is `None` does not exist: the other is then one change per top-level field.
 pub fn changes(ty: &TypeRef, before: Option<&Value>, after: Option<&Value>) -> Vec<FieldChange> {
-    let mut walker = Walker { path: FieldPath::default(), out: Vec::new() };
+    let mut walker = Walker {
+        path: FieldPath::default(),
+        out: Vec::new(),
+    };
     let nothing = Value::Object(Map::new());
-    walker.value(Some(ty), Some(before.unwrap_or(&nothing)), Some(after.unwrap_or(&nothing)));
+    walker.value(
+        Some(ty),
+        Some(before.unwrap_or(&nothing)),
+        Some(after.unwrap_or(&nothing)),
+    );
     walker.out
 }
 
@@ -41,7 +48,14 @@ pub fn changes(ty: &TypeRef, before: Option<&Value>, after: Option<&Value>) -> V
 pub fn without_server_fields(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        for key in ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"] {
+        for key in [
+            "managedFields",
+            "resourceVersion",
+            "uid",
+            "generation",
+            "creationTimestamp",
+            "selfLink",
+        ] {
             meta.remove(key);
         }
     }
@@ -68,17 +82,33 @@ impl Walker {
         }
     }
 
-    fn descend(&mut self, element: PathElement, ty: Option<&TypeRef>, before: Option<&Value>, after: Option<&Value>) {
+    fn descend(
+        &mut self,
+        element: PathElement,
+        ty: Option<&TypeRef>,
+        before: Option<&Value>,
+        after: Option<&Value>,
+    ) {
         self.path.0.push(element);
         self.value(ty, before, after);
         self.path.0.pop();
     }
 
-    fn map(&mut self, ty: Option<&TypeRef>, before: &Map<String, Value>, after: &Map<String, Value>) {
+    fn map(
+        &mut self,
+        ty: Option<&TypeRef>,
+        before: &Map<String, Value>,
+        after: &Map<String, Value>,
+    ) {
         let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for key in keys {
             let member = ty.and_then(|t| t.member(key));
-            self.descend(PathElement::field(key), member.as_ref(), before.get(key), after.get(key));
+            self.descend(
+                PathElement::field(key),
+                member.as_ref(),
+                before.get(key),
+                after.get(key),
+            );
         }
     }
 
@@ -90,17 +120,32 @@ impl Walker {
         {
             return self.keyed(&ty.with(list.element), &a, &b);
         }
-        let element = ty.zip(list.as_ref()).map(|(ty, list)| ty.with(list.element));
+        let element = ty
+            .zip(list.as_ref())
+            .map(|(ty, list)| ty.with(list.element));
         self.positional(element.as_ref(), before, after);
     }
 
-    fn keyed(&mut self, element: &TypeRef, before: &[(PathElement, &Value)], after: &[(PathElement, &Value)]) {
+    fn keyed(
+        &mut self,
+        element: &TypeRef,
+        before: &[(PathElement, &Value)],
+        after: &[(PathElement, &Value)],
+    ) {
         let find = |items: &[(PathElement, &Value)], key: &PathElement| -> Option<Value> {
-            items.iter().find(|(k, _)| k == key).map(|(_, v)| (*v).clone())
+            items
+                .iter()
+                .find(|(k, _)| k == key)
+                .map(|(_, v)| (*v).clone())
         };
         let start = self.out.len();
         for (key, item) in before {
-            self.descend(key.clone(), Some(element), Some(item), find(after, key).as_ref());
+            self.descend(
+                key.clone(),
+                Some(element),
+                Some(item),
+                find(after, key).as_ref(),
+            );
         }
         for (key, item) in after {
             if find(before, key).is_none() {
@@ -110,20 +155,41 @@ impl Walker {
         if self.out.len() == start {
             // The same items in another order.
             let values = |items: &[(PathElement, &Value)]| {
-                Value::Array(items.iter().map(|(key, _)| Value::String(key.to_string())).collect())
+                Value::Array(
+                    items
+                        .iter()
+                        .map(|(key, _)| Value::String(key.to_string()))
+                        .collect(),
+                )
             };
             let (before, after) = (values(before), values(after));
-            self.out.push(FieldChange { path: self.path.to_string(), before: Some(before), after: Some(after) });
+            self.out.push(FieldChange {
+                path: self.path.to_string(),
+                before: Some(before),
+                after: Some(after),
+            });
         }
     }
 
     /// Items by position, after the common start and end; when the rest differs in length, the list as a whole.
     fn positional(&mut self, element: Option<&TypeRef>, before: &[Value], after: &[Value]) {
         let shorter = before.len().min(after.len());
-        let head = before.iter().zip(after).take_while(|(a, b)| equal(a, b)).count();
-        let tail = before.iter().rev().zip(after.iter().rev()).take_while(|(a, b)| equal(a, b)).count();
+        let head = before
+            .iter()
+            .zip(after)
+            .take_while(|(a, b)| equal(a, b))
+            .count();
+        let tail = before
+            .iter()
+            .rev()
+            .zip(after.iter().rev())
+            .take_while(|(a, b)| equal(a, b))
+            .count();
         let tail = tail.min(shorter - head);
-        let (old, new) = (&before[head..before.len() - tail], &after[head..after.len() - tail]);
+        let (old, new) = (
+            &before[head..before.len() - tail],
+            &after[head..after.len() - tail],
+        );
         let one_sided = old.is_empty() || new.is_empty();
         if old.len() != new.len() && !one_sided {
             self.out.push(FieldChange {
@@ -141,7 +207,11 @@ impl Walker {
 }
 
 /// The items by key; `None` when one has no key or two have the same.
-fn keyed<'v>(ty: &TypeRef, list: &ListType, items: &'v [Value]) -> Option<Vec<(PathElement, &'v Value)>> {
+fn keyed<'v>(
+    ty: &TypeRef,
+    list: &ListType,
+    items: &'v [Value],
+) -> Option<Vec<(PathElement, &'v Value)>> {
     let mut seen = BTreeSet::new();
     items
         .iter()

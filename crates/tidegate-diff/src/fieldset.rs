@@ -57,8 +57,9 @@ impl Ord for PathElement {
             (Self::Field(a), Self::Field(b)) => a.cmp(b),
             (Self::Key(a), Self::Key(b)) => {
                 let pairs = a.iter().zip(b.iter());
-                let first =
-                    pairs.map(|(a, b)| a.0.cmp(&b.0).then_with(|| value::compare(&a.1, &b.1))).find(|o| o.is_ne());
+                let first = pairs
+                    .map(|(a, b)| a.0.cmp(&b.0).then_with(|| value::compare(&a.1, &b.1)))
+                    .find(|o| o.is_ne());
                 first.unwrap_or_else(|| a.len().cmp(&b.len()))
             }
             (Self::Value(a), Self::Value(b)) => value::compare(a, b),
@@ -87,7 +88,10 @@ impl fmt::Display for PathElement {
         match self {
             Self::Field(name) => write!(f, ".{name}"),
             Self::Key(fields) => {
-                let parts: Vec<String> = fields.iter().map(|(k, v)| format!("{k}={}", value::display(v))).collect();
+                let parts: Vec<String> = fields
+                    .iter()
+                    .map(|(k, v)| format!("{k}={}", value::display(v)))
+                    .collect();
                 write!(f, "[{}]", parts.join(","))
             }
             Self::Value(v) => write!(f, "[={}]", value::display(v)),
@@ -149,7 +153,10 @@ impl FieldSet {
 
     /// How many paths are in the set.
     pub fn len(&self) -> usize {
-        self.entries.iter().map(|e| usize::from(e.member) + e.children.len()).sum()
+        self.entries
+            .iter()
+            .map(|e| usize::from(e.member) + e.children.len())
+            .sum()
     }
 
     /// Adds a path; the empty path (the whole object) is not tracked.
@@ -172,7 +179,9 @@ impl FieldSet {
 
     /// What lies below `element`.
     pub fn below(&self, element: &PathElement) -> Option<&Self> {
-        self.find(element).map(|e| &e.children).filter(|c| !c.is_empty())
+        self.find(element)
+            .map(|e| &e.children)
+            .filter(|c| !c.is_empty())
     }
 
     /// Whether `element` itself is a member.
@@ -182,7 +191,9 @@ impl FieldSet {
 
     /// First level: element, whether it is a member, and its children.
     pub fn iter_elements(&self) -> impl Iterator<Item = (&PathElement, bool, &Self)> {
-        self.entries.iter().map(|e| (&e.element, e.member, &e.children))
+        self.entries
+            .iter()
+            .map(|e| (&e.element, e.member, &e.children))
     }
 
     fn position(&self, element: &PathElement) -> Result<usize, usize> {
@@ -202,7 +213,11 @@ impl FieldSet {
         let at = match self.position(element) {
             Ok(at) => at,
             Err(at) => {
-                let entry = Entry { element: element.clone(), member: false, children: Self::new() };
+                let entry = Entry {
+                    element: element.clone(),
+                    member: false,
+                    children: Self::new(),
+                };
                 self.entries.insert(at, entry);
                 at
             }
@@ -214,7 +229,11 @@ impl FieldSet {
         if member || !children.is_empty() {
             let entry = self.entry(element);
             entry.member |= member;
-            entry.children = if entry.children.is_empty() { children } else { entry.children.union(&children) };
+            entry.children = if entry.children.is_empty() {
+                children
+            } else {
+                entry.children.union(&children)
+            };
         }
     }
 
@@ -264,14 +283,22 @@ impl FieldSet {
         })
     }
 
-    fn combine(&self, other: &Self, keep: impl Fn(&Entry, Option<&Entry>) -> Option<(bool, Self)>) -> Self {
+    fn combine(
+        &self,
+        other: &Self,
+        keep: impl Fn(&Entry, Option<&Entry>) -> Option<(bool, Self)>,
+    ) -> Self {
         let mut entries = Vec::new();
         for (a, b) in Pairs::new(&self.entries, &other.entries) {
             let Some(a) = a else { continue };
             if let Some((member, children)) = keep(a, b)
                 && (member || !children.is_empty())
             {
-                entries.push(Entry { element: a.element.clone(), member, children });
+                entries.push(Entry {
+                    element: a.element.clone(),
+                    member,
+                    children,
+                });
             }
         }
         Self { entries }
@@ -285,7 +312,9 @@ impl FieldSet {
             member: e.member && e.children.is_empty(),
             children: e.children.leaves(),
         });
-        Self { entries: entries.collect() }
+        Self {
+            entries: entries.collect(),
+        }
     }
 
     /// Every path, a node's own members before what lies below them: the order of conflict messages.
@@ -329,7 +358,9 @@ impl FieldSet {
                 children: e.children.with_named_fields(schema, child),
             }
         });
-        Self { entries: entries.collect() }
+        Self {
+            entries: entries.collect(),
+        }
     }
 }
 

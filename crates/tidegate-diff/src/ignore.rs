@@ -64,14 +64,19 @@ impl IgnoreRules {
             for text in &rule.json_pointers {
                 match Pointer::parse(text) {
                     Some(pointer) => pointers.push(pointer),
-                    None => errors.push(IgnoreError::Pointer { pointer: text.clone() }),
+                    None => errors.push(IgnoreError::Pointer {
+                        pointer: text.clone(),
+                    }),
                 }
             }
             let mut expressions = Vec::new();
             for text in &rule.jq_path_expressions {
                 match PathExpression::parse(text) {
                     Ok(expression) => expressions.push(expression),
-                    Err(reason) => errors.push(IgnoreError::Jq { expression: text.clone(), reason }),
+                    Err(reason) => errors.push(IgnoreError::Jq {
+                        expression: text.clone(),
+                        reason,
+                    }),
                 }
             }
             compiled.push(Rule {
@@ -84,7 +89,11 @@ impl IgnoreRules {
                 managers: rule.managed_fields_managers.clone(),
             });
         }
-        if errors.is_empty() { Ok(Self { rules: compiled }) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok(Self { rules: compiled })
+        } else {
+            Err(errors)
+        }
     }
 
     /// Whether any rule speaks of the object.
@@ -97,7 +106,11 @@ impl IgnoreRules {
     pub fn apply(&self, ty: Option<&TypeRef>, target: &mut Value, live: &mut Value) {
         let deduced = crate::schema::Schema::deduced();
         let ty = ty.unwrap_or(&deduced);
-        let identity = if target.is_object() { target.clone() } else { live.clone() };
+        let identity = if target.is_object() {
+            target.clone()
+        } else {
+            live.clone()
+        };
         for rule in self.rules.iter().filter(|rule| rule.matches(&identity)) {
             rule.apply_managers(ty, target, live);
             for side in [&mut *target, &mut *live] {
@@ -114,7 +127,8 @@ impl IgnoreRules {
         }
         let (mut bare_target, mut bare_live) = (target.clone(), live.clone());
         self.apply(ty, &mut bare_target, &mut bare_live);
-        let typed = ty.filter(|ty| std::ptr::eq(ty.schema(), crate::schema::Schema::builtins().as_ref()));
+        let typed =
+            ty.filter(|ty| std::ptr::eq(ty.schema(), crate::schema::Schema::builtins().as_ref()));
         let strategic = typed.and_then(|ty| {
             let mut patch = create_two_way_merge_patch(ty, &bare_live, live).ok()?;
             drop_status(&mut patch);
@@ -139,9 +153,14 @@ impl Rule {
         let (group, kind) = crate::normalise::group_kind(object);
         let meta = &object["metadata"];
         let exact = |wanted: &Option<String>, key: &str| {
-            wanted.as_deref().is_none_or(|w| w.is_empty() || meta[key].as_str().unwrap_or_default() == w)
+            wanted
+                .as_deref()
+                .is_none_or(|w| w.is_empty() || meta[key].as_str().unwrap_or_default() == w)
         };
-        glob(&self.group, group) && glob(&self.kind, kind) && exact(&self.name, "name") && exact(&self.namespace, "namespace")
+        glob(&self.group, group)
+            && glob(&self.kind, kind)
+            && exact(&self.name, "name")
+            && exact(&self.namespace, "namespace")
     }
 
     /// Fields that a listed manager owns in live and that differ.
@@ -151,7 +170,9 @@ impl Rule {
         }
         let owned = self.owned(live);
         let bare = crate::managed::without_managed_fields;
-        let Ok(change) = compare(ty, &bare(target), &bare(live)) else { return };
+        let Ok(change) = compare(ty, &bare(target), &bare(live)) else {
+            return;
+        };
         let differing = change.modified.union(&change.added).union(&change.removed);
         let ignored = owned.intersection(&differing);
         if !ignored.is_empty() {
@@ -162,9 +183,18 @@ impl Rule {
 
     fn owned(&self, live: &Value) -> FieldSet {
         let mut owned = FieldSet::new();
-        for entry in live["metadata"]["managedFields"].as_array().into_iter().flatten() {
-            let listed = entry["manager"].as_str().is_some_and(|name| self.managers.iter().any(|m| m == name));
-            if let Some(set) = listed.then(|| FieldSet::decode(&entry["fieldsV1"]).ok()).flatten() {
+        for entry in live["metadata"]["managedFields"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let listed = entry["manager"]
+                .as_str()
+                .is_some_and(|name| self.managers.iter().any(|m| m == name));
+            if let Some(set) = listed
+                .then(|| FieldSet::decode(&entry["fieldsV1"]).ok())
+                .flatten()
+            {
                 owned = owned.union(&set);
             }
         }
@@ -186,7 +216,8 @@ impl Rule {
 
 /// `*` for any run of characters, `?` for one; an empty pattern matches only the empty text.
 fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {

@@ -104,11 +104,16 @@ pub fn apply(
         .map_err(|e| ApplyError::Typed(format!("failed to decode managed fields: {e}")))?;
     let bare = without_managed_fields(source);
     if managers.is_empty() && live.is_some() {
-        let first = Request { manager: BEFORE_FIRST_APPLY, ..*request };
-        managers = track_update(&first, &empty, &bare, managers)
-            .map_err(|e| ApplyError::Typed(format!("failed to create manager for existing fields: {e}")))?;
+        let first = Request {
+            manager: BEFORE_FIRST_APPLY,
+            ..*request
+        };
+        managers = track_update(&first, &empty, &bare, managers).map_err(|e| {
+            ApplyError::Typed(format!("failed to create manager for existing fields: {e}"))
+        })?;
     }
-    let (object, managers, changed) = kubectl::apply_leniently(request, &bare, config, managers, on_conflict)?;
+    let (object, managers, changed) =
+        kubectl::apply_leniently(request, &bare, config, managers, on_conflict)?;
     let mut object = object.unwrap_or(bare);
     kubectl::refresh_last_applied(request, config, &mut object);
     put_managed_fields(&mut object, &managers);
@@ -118,10 +123,15 @@ pub fn apply(
 fn check_config(request: &Request<'_>, config: &Value) -> Result<(), ApplyError> {
     let (version, kind) = (text(config, "apiVersion"), text(config, "kind"));
     if (version, kind) != (request.api_version, request.kind) {
-        return Err(ApplyError::BadRequest(format!("invalid object type: {}", describe_kind(version, kind))));
+        return Err(ApplyError::BadRequest(format!(
+            "invalid object type: {}",
+            describe_kind(version, kind)
+        )));
     }
     if !config["metadata"]["managedFields"].is_null() {
-        return Err(ApplyError::BadRequest("metadata.managedFields must be nil".into()));
+        return Err(ApplyError::BadRequest(
+            "metadata.managedFields must be nil".into(),
+        ));
     }
     Ok(())
 }
@@ -135,15 +145,34 @@ fn apply_once(
     on_conflict: OnConflict,
 ) -> Result<(Option<Value>, Managers, bool), ApplyError> {
     let ty = typed_or_error(request, config, "patch")?;
-    let live = request.versions.convert(live, request.api_version).map_err(ApplyError::Typed)?;
+    let live = request
+        .versions
+        .convert(live, request.api_version)
+        .map_err(ApplyError::Typed)?;
     validate(&ty, config, Duplicates::Refuse).map_err(|e| {
-        ApplyError::Typed(format!("failed to create typed patch object ({}): {e}", describe_object(config)))
+        ApplyError::Typed(format!(
+            "failed to create typed patch object ({}): {e}",
+            describe_object(config)
+        ))
     })?;
-    validate(&ty, &live, Duplicates::Allow)
-        .map_err(|e| ApplyError::Typed(format!("failed to create typed live object ({}): {e}", describe_object(&live))))?;
+    validate(&ty, &live, Duplicates::Allow).map_err(|e| {
+        ApplyError::Typed(format!(
+            "failed to create typed live object ({}): {e}",
+            describe_object(&live)
+        ))
+    })?;
     let key = manager_key(request, Operation::Apply);
-    let updater = Updater { versions: request.versions };
-    let merged = updater.apply(&live, config, request.api_version, &mut managers, &key, on_conflict)?;
+    let updater = Updater {
+        versions: request.versions,
+    };
+    let merged = updater.apply(
+        &live,
+        config,
+        request.api_version,
+        &mut managers,
+        &key,
+        on_conflict,
+    )?;
     strip_meta(&mut managers, &key);
     let changed = !equal(&live, &merged);
     if changed && let Some(state) = managers.get_mut(&key) {
@@ -171,7 +200,11 @@ fn managers_after_update(
     let empty = empty_object(request);
     let source = live.unwrap_or(&empty);
     let managers = managers_of_write(request, source, new);
-    let untracked = live.is_some_and(|live| live["metadata"]["uid"].as_str().is_some_and(|uid| !uid.is_empty()));
+    let untracked = live.is_some_and(|live| {
+        live["metadata"]["uid"]
+            .as_str()
+            .is_some_and(|uid| !uid.is_empty())
+    });
     if managers.is_empty() && untracked {
         return Ok(managers);
     }
@@ -200,23 +233,45 @@ fn managers_of_write(request: &Request<'_>, live: &Value, new: &Value) -> Manage
     }
 }
 
-fn track_update(request: &Request<'_>, live: &Value, new: &Value, managers: Managers) -> Result<Managers, String> {
+fn track_update(
+    request: &Request<'_>,
+    live: &Value,
+    new: &Value,
+    managers: Managers,
+) -> Result<Managers, String> {
     let Some(ty) = request.versions.type_at(request.api_version) else {
-        return Err(format!("no corresponding type for {}", describe_kind(request.api_version, request.kind)));
+        return Err(format!(
+            "no corresponding type for {}",
+            describe_kind(request.api_version, request.kind)
+        ));
     };
     let convert = |object: &Value| request.versions.convert(object, request.api_version);
-    let (live, new) = (shape::fill(&ty, convert(live)?), shape::fill(&ty, convert(new)?));
+    let (live, new) = (
+        shape::fill(&ty, convert(live)?),
+        shape::fill(&ty, convert(new)?),
+    );
     for (object, what) in [(&new, "new"), (&live, "live")] {
-        validate(&ty, object, Duplicates::Allow)
-            .map_err(|e| format!("failed to convert {what} object ({}) to smd typed: {e}", describe_object(object)))?;
+        validate(&ty, object, Duplicates::Allow).map_err(|e| {
+            format!(
+                "failed to convert {what} object ({}) to smd typed: {e}",
+                describe_object(object)
+            )
+        })?;
     }
     // The write gets an identity of its own first: what it changes it takes from everyone, its manager's past included.
     let current = ManagerKey::current_operation(request.api_version);
-    let updater = Updater { versions: request.versions };
+    let updater = Updater {
+        versions: request.versions,
+    };
     let mut managers = managers;
     updater
         .update(&live, &new, request.api_version, &mut managers, &current)
-        .map_err(|e| format!("failed to update ManagedFields ({}): {e}", describe_object(&new)))?;
+        .map_err(|e| {
+            format!(
+                "failed to update ManagedFields ({}): {e}",
+                describe_object(&new)
+            )
+        })?;
     strip_meta(&mut managers, &current);
     if let Some(mut state) = managers.remove(&current) {
         let key = manager_key(request, Operation::Update);
@@ -234,7 +289,8 @@ fn track_update(request: &Request<'_>, live: &Value, new: &Value, managers: Mana
 pub fn settle_times(live: &Value, new: &mut Value) {
     let (Some(old), Some(entries)) = (
         live["metadata"]["managedFields"].as_array(),
-        new.pointer("/metadata/managedFields").and_then(Value::as_array),
+        new.pointer("/metadata/managedFields")
+            .and_then(Value::as_array),
     ) else {
         return;
     };
@@ -246,28 +302,44 @@ pub fn settle_times(live: &Value, new: &mut Value) {
         entry
     };
     let same_entries = old.len() == entries.len()
-        && old.iter().zip(entries).all(|(a, b)| timeless(a) == timeless(b))
+        && old
+            .iter()
+            .zip(entries)
+            .all(|(a, b)| timeless(a) == timeless(b))
         && without_managed_fields(live) == without_managed_fields(new);
     if same_entries {
         new["metadata"]["managedFields"] = Value::Array(old.clone());
     }
 }
 
-fn typed_or_error(request: &Request<'_>, object: &Value, what: &str) -> Result<TypeRef, ApplyError> {
+fn typed_or_error(
+    request: &Request<'_>,
+    object: &Value,
+    what: &str,
+) -> Result<TypeRef, ApplyError> {
     if !is_shallow(object) {
-        return Err(ApplyError::BadRequest("the object is nested too deeply".into()));
+        return Err(ApplyError::BadRequest(
+            "the object is nested too deeply".into(),
+        ));
     }
-    request.versions.type_at(request.api_version).ok_or_else(|| {
-        ApplyError::Typed(format!(
-            "failed to create typed {what} object ({}): no corresponding type for {}",
-            describe_object(object),
-            describe_kind(request.api_version, request.kind)
-        ))
-    })
+    request
+        .versions
+        .type_at(request.api_version)
+        .ok_or_else(|| {
+            ApplyError::Typed(format!(
+                "failed to create typed {what} object ({}): no corresponding type for {}",
+                describe_object(object),
+                describe_kind(request.api_version, request.kind)
+            ))
+        })
 }
 
 fn manager_key(request: &Request<'_>, operation: Operation) -> ManagerKey {
-    let manager = if request.manager.is_empty() { UNKNOWN_MANAGER } else { request.manager };
+    let manager = if request.manager.is_empty() {
+        UNKNOWN_MANAGER
+    } else {
+        request.manager
+    };
     ManagerKey::new(manager, operation, request.api_version, request.subresource)
 }
 
@@ -315,7 +387,9 @@ pub(crate) fn without_managed_fields(object: &Value) -> Value {
 }
 
 fn put_managed_fields(object: &mut Value, managers: &Managers) {
-    let Some(root) = object.as_object_mut() else { return };
+    let Some(root) = object.as_object_mut() else {
+        return;
+    };
     let entries = managers.encode();
     let meta = root.entry("metadata").or_insert_with(|| json!({}));
     if let Some(meta) = meta.as_object_mut() {

@@ -6,7 +6,9 @@ use crate::value::equal;
 
 /// Applies a merge patch: objects merge, null deletes, everything else replaces.
 pub fn merge_patch(target: &Value, patch: &Value) -> Value {
-    let Value::Object(changes) = patch else { return patch.clone() };
+    let Value::Object(changes) = patch else {
+        return patch.clone();
+    };
     let mut out = match target {
         Value::Object(map) => map.clone(),
         _ => Map::new(),
@@ -25,7 +27,9 @@ pub fn merge_patch(target: &Value, patch: &Value) -> Value {
 
 /// The merge patch that turns one object into another. A null inside `after` deletes.
 pub fn create_merge_patch(before: &Value, after: &Value) -> Value {
-    let (Value::Object(old), Value::Object(new)) = (before, after) else { return after.clone() };
+    let (Value::Object(old), Value::Object(new)) = (before, after) else {
+        return after.clone();
+    };
     let mut patch = Map::new();
     for (key, value) in new {
         match old.get(key) {
@@ -46,7 +50,11 @@ pub fn create_merge_patch(before: &Value, after: &Value) -> Value {
 
 /// The patch of client-side apply without a schema: what `modified` adds or changes against `current`, and what it no
 /// longer has of `original`.
-pub fn create_three_way_json_merge_patch(original: &Value, modified: &Value, current: &Value) -> Value {
+pub fn create_three_way_json_merge_patch(
+    original: &Value,
+    modified: &Value,
+    current: &Value,
+) -> Value {
     let changes = keep(&create_merge_patch(current, modified), Keep::Values);
     let deletions = keep(&create_merge_patch(original, modified), Keep::Nulls);
     combine(deletions, changes)

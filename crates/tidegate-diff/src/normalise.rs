@@ -8,9 +8,9 @@ mod defaults;
 mod quantity;
 
 use base64::Engine as _;
+use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD};
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
-use base64::alphabet;
 use serde_json::{Map, Value};
 
 pub use defaults::fill_defaults;
@@ -38,7 +38,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { status: IgnoreStatus::All, ignore_aggregated_roles: false }
+        Self {
+            status: IgnoreStatus::All,
+            ignore_aggregated_roles: false,
+        }
     }
 }
 
@@ -74,11 +77,16 @@ pub fn normalise(object: &mut Value, options: Options) {
 /// The group and kind of an object.
 pub fn group_kind(object: &Value) -> (&str, &str) {
     let version = object["apiVersion"].as_str().unwrap_or_default();
-    (version.split_once('/').map_or("", |(group, _)| group), object["kind"].as_str().unwrap_or_default())
+    (
+        version.split_once('/').map_or("", |(group, _)| group),
+        object["kind"].as_str().unwrap_or_default(),
+    )
 }
 
 fn remove(object: &mut Value, path: &[&str]) {
-    let Some((last, parents)) = path.split_last() else { return };
+    let Some((last, parents)) = path.split_last() else {
+        return;
+    };
     let parent = parents.iter().try_fold(object, |at, key| at.get_mut(key));
     if let Some(map) = parent.and_then(Value::as_object_mut) {
         map.remove(*last);
@@ -87,9 +95,13 @@ fn remove(object: &mut Value, path: &[&str]) {
 
 /// `stringData` becomes part of `data`; null values are empty ones.
 pub fn fold_string_data(secret: &mut Value) {
-    let Some(map) = secret.as_object_mut() else { return };
+    let Some(map) = secret.as_object_mut() else {
+        return;
+    };
     if let Some(Value::Object(plain)) = map.remove("stringData") {
-        let data = map.entry("data").or_insert_with(|| Value::Object(Map::new()));
+        let data = map
+            .entry("data")
+            .or_insert_with(|| Value::Object(Map::new()));
         if data.is_null() {
             *data = Value::Object(Map::new());
         }
@@ -104,7 +116,12 @@ pub fn fold_string_data(secret: &mut Value) {
             }
         }
     }
-    for value in map.get_mut("data").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+    for value in map
+        .get_mut("data")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(Map::values_mut)
+    {
         if value.is_null() {
             *value = Value::String(String::new());
         }
@@ -112,20 +129,33 @@ pub fn fold_string_data(secret: &mut Value) {
 }
 
 fn normalise_role(role: &mut Value, options: Options) {
-    let aggregated = options.ignore_aggregated_roles && role.get(AGGREGATION_RULE).is_some_and(|r| !r.is_null());
-    let Some(map) = role.as_object_mut() else { return };
-    let empty = map.get("rules").is_some_and(|r| r.as_array().is_some_and(Vec::is_empty) || r.is_null());
+    let aggregated =
+        options.ignore_aggregated_roles && role.get(AGGREGATION_RULE).is_some_and(|r| !r.is_null());
+    let Some(map) = role.as_object_mut() else {
+        return;
+    };
+    let empty = map
+        .get("rules")
+        .is_some_and(|r| r.as_array().is_some_and(Vec::is_empty) || r.is_null());
     if aggregated || empty {
         map.remove("rules");
     }
 }
 
 fn normalise_endpoints(endpoints: &mut Value) {
-    let Some(subsets) = endpoints.get_mut("subsets").and_then(Value::as_array_mut) else { return };
+    let Some(subsets) = endpoints.get_mut("subsets").and_then(Value::as_array_mut) else {
+        return;
+    };
     for subset in subsets.iter_mut() {
-        for port in subset.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        for port in subset
+            .get_mut("ports")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
             if let Some(port) = port.as_object_mut() {
-                port.entry("protocol").or_insert_with(|| Value::String("TCP".into()));
+                port.entry("protocol")
+                    .or_insert_with(|| Value::String("TCP".into()));
             }
         }
         for list in ["addresses", "notReadyAddresses", "ports"] {
@@ -139,7 +169,10 @@ fn normalise_endpoints(endpoints: &mut Value) {
 
 fn drop_empty_annotations(object: &mut Value) {
     for key in ["annotations", "labels"] {
-        let empty = object["metadata"][key].as_object().is_some_and(Map::is_empty) || object["metadata"][key].is_null();
+        let empty = object["metadata"][key]
+            .as_object()
+            .is_some_and(Map::is_empty)
+            || object["metadata"][key].is_null();
         if empty {
             remove(object, &["metadata", key]);
         }
@@ -159,10 +192,15 @@ fn same(schema: &Schema, ty: Option<TypeId>, a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(x), Value::Object(y)) => {
             let map = node.and_then(|n| n.map.as_ref());
-            x.keys().chain(y.keys().filter(|k| !x.contains_key(*k))).all(|key| {
-                let (v, w) = (x.get(key).unwrap_or(&Value::Null), y.get(key).unwrap_or(&Value::Null));
-                same(schema, map.and_then(|m| m.member(key)), v, w)
-            })
+            x.keys()
+                .chain(y.keys().filter(|k| !x.contains_key(*k)))
+                .all(|key| {
+                    let (v, w) = (
+                        x.get(key).unwrap_or(&Value::Null),
+                        y.get(key).unwrap_or(&Value::Null),
+                    );
+                    same(schema, map.and_then(|m| m.member(key)), v, w)
+                })
         }
         (Value::Array(x), Value::Array(y)) => {
             let element = node.and_then(|n| n.list.as_ref()).map(|l| l.element);
@@ -170,7 +208,9 @@ fn same(schema: &Schema, ty: Option<TypeId>, a: &Value, b: &Value) -> bool {
         }
         _ => match node.map(|n| &n.json) {
             Some(JsonType::Quantity) => same_quantity(a, b),
-            Some(JsonType::String { format }) if format.as_deref() == Some("byte") => same_bytes(a, b),
+            Some(JsonType::String { format }) if format.as_deref() == Some("byte") => {
+                same_bytes(a, b)
+            }
             _ => false,
         },
     }
@@ -188,7 +228,11 @@ pub(crate) fn is_nothing(value: &Value) -> bool {
 
 fn same_bytes(a: &Value, b: &Value) -> bool {
     let bytes = |value: &Value| {
-        let text: String = value.as_str()?.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        let text: String = value
+            .as_str()?
+            .chars()
+            .filter(|c| !c.is_ascii_whitespace())
+            .collect();
         LENIENT.decode(text).ok()
     };
     matches!((bytes(a), bytes(b)), (Some(a), Some(b)) if a == b)

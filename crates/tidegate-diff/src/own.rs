@@ -8,11 +8,16 @@ use serde_json::Value;
 
 use crate::changes::FieldChange;
 use crate::fieldset::{FieldPath, FieldSet, PathElement};
-use crate::managed::{FieldFilter, ManagerKey, ManagerState, Managers, Operation, stripped_fields, without_managed_fields};
+use crate::managed::{
+    FieldFilter, ManagerKey, ManagerState, Managers, Operation, stripped_fields,
+    without_managed_fields,
+};
 use crate::mask::is_secret;
 use crate::normalise::{fill_defaults, fold_string_data, is_nothing, same_meaning};
-use crate::schema::{ListRelation, MapRelation, TypeRef};
-use crate::typed::{Duplicates, item_element, lookup, reconcile, remove_items, to_field_set, validate};
+use crate::schema::{ListRelation, ListType, MapRelation, TypeRef};
+use crate::typed::{
+    Duplicates, item_element, lookup, reconcile, remove_items, to_field_set, validate,
+};
 
 /// What can be said offline.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,11 +46,17 @@ pub fn verdict(ty: &TypeRef, live: &Value, desired: &Value, owner: Owner<'_>) ->
     }
 }
 
-fn examine(ty: &TypeRef, live: &Value, desired: &Value, owner: Owner<'_>) -> Result<Verdict, String> {
+fn examine(
+    ty: &TypeRef,
+    live: &Value,
+    desired: &Value,
+    owner: Owner<'_>,
+) -> Result<Verdict, String> {
     if live["apiVersion"] != desired["apiVersion"] || live["kind"] != desired["kind"] {
         return Err("the live object was read at another version".into());
     }
-    let managers = Managers::decode(&live["metadata"]["managedFields"]).map_err(|e| e.to_string())?;
+    let managers =
+        Managers::decode(&live["metadata"]["managedFields"]).map_err(|e| e.to_string())?;
     let key = ManagerKey::new(owner.manager, Operation::Apply, "", "");
     let Some(entry) = managers.get(&key) else {
         return Err(format!("{} has not applied this object", owner.manager));
@@ -55,8 +66,10 @@ fn examine(ty: &TypeRef, live: &Value, desired: &Value, owner: Owner<'_>) -> Res
     }
     let live = without_managed_fields(live);
     let desired = without_managed_fields(desired);
-    validate(ty, &desired, Duplicates::Refuse).map_err(|e| format!("the desired object does not fit its schema: {e}"))?;
-    validate(ty, &live, Duplicates::Allow).map_err(|e| format!("the live object does not fit its schema: {e}"))?;
+    validate(ty, &desired, Duplicates::Refuse)
+        .map_err(|e| format!("the desired object does not fit its schema: {e}"))?;
+    validate(ty, &live, Duplicates::Allow)
+        .map_err(|e| format!("the live object does not fit its schema: {e}"))?;
     let owned = reconcile(ty, &entry.set).unwrap_or_else(|| entry.set.clone());
     let mut wanted = to_field_set(ty, &desired).map_err(|e| e.to_string())?;
     if let Some(filter) = owner.filter {
@@ -70,9 +83,19 @@ fn examine(ty: &TypeRef, live: &Value, desired: &Value, owner: Owner<'_>) -> Res
         fold_string_data(&mut folded);
     }
     let skipped = |path: &[PathElement]| !covers(&wanted, path) && !path.is_empty();
-    Walker { findings: &mut findings, path: FieldPath::default() }.value(ty, &folded, Some(&live), &skipped);
+    Walker {
+        findings: &mut findings,
+        path: FieldPath::default(),
+    }
+    .value(ty, &folded, Some(&live), &skipped);
     let others = fields_of_others(&managers, &key);
-    removals(ty, &live, &owned.difference(&wanted), &others, &mut findings);
+    removals(
+        ty,
+        &live,
+        &owned.difference(&wanted),
+        &others,
+        &mut findings,
+    );
     if !findings.certain.is_empty() {
         let mut changes = findings.certain;
         changes.extend(findings.possible);
@@ -80,7 +103,10 @@ fn examine(ty: &TypeRef, live: &Value, desired: &Value, owner: Owner<'_>) -> Res
         return Ok(Verdict::Drifted(changes));
     }
     if let Some(change) = findings.possible.first() {
-        return Ok(Verdict::Unsure(format!("{} holds more than was applied", change.path)));
+        return Ok(Verdict::Unsure(format!(
+            "{} holds more than was applied",
+            change.path
+        )));
     }
     if owned == wanted {
         return Ok(Verdict::InSync);
@@ -88,7 +114,9 @@ fn examine(ty: &TypeRef, live: &Value, desired: &Value, owner: Owner<'_>) -> Res
     let lost = wanted.difference(&owned).paths().into_iter().next();
     let kept = owned.difference(&wanted).paths().into_iter().next();
     let path = lost.or(kept).map(|p| p.to_string()).unwrap_or_default();
-    Ok(Verdict::Unsure(format!("{path} has the wanted value, but its owners differ")))
+    Ok(Verdict::Unsure(format!(
+        "{path} has the wanted value, but its owners differ"
+    )))
 }
 
 #[derive(Default)]
@@ -98,7 +126,10 @@ struct Findings {
 }
 
 fn fields_of_others(managers: &Managers, me: &ManagerKey) -> FieldSet {
-    let sets = managers.iter().filter(|(key, _)| *key != me).map(|(_, state): (_, &ManagerState)| &state.set);
+    let sets = managers
+        .iter()
+        .filter(|(key, _)| *key != me)
+        .map(|(_, state): (_, &ManagerState)| &state.set);
     sets.fold(FieldSet::new(), |all, set| all.union(set))
 }
 
@@ -118,7 +149,13 @@ fn covers(set: &FieldSet, path: &[PathElement]) -> bool {
 }
 
 /// Fields that we applied before and no longer want: gone after an apply, unless others own them or they are defaults.
-fn removals(ty: &TypeRef, live: &Value, dropped: &FieldSet, others: &FieldSet, findings: &mut Findings) {
+fn removals(
+    ty: &TypeRef,
+    live: &Value,
+    dropped: &FieldSet,
+    others: &FieldSet,
+    findings: &mut Findings,
+) {
     let pruned = dropped.difference(others);
     if pruned.is_empty() {
         return;
@@ -130,7 +167,9 @@ fn removals(ty: &TypeRef, live: &Value, dropped: &FieldSet, others: &FieldSet, f
         if reported.iter().any(|above| path.0.starts_with(&above.0)) {
             continue;
         }
-        let Some(before) = lookup(ty, live, &path.0).filter(|v| !is_nothing(v)) else { continue };
+        let Some(before) = lookup(ty, live, &path.0).filter(|v| !is_nothing(v)) else {
+            continue;
+        };
         let after = lookup(ty, &after, &path.0).filter(|v| !is_nothing(v));
         let same = after.is_some_and(|after| crate::value::equal(before, after));
         // A struct or item that keeps fields of others stays; its own fields follow.
@@ -174,18 +213,46 @@ impl Walker<'_> {
             },
             (Value::Array(wanted), Value::Array(held)) => match &node.list {
                 Some(list) if list.relation != ListRelation::Atomic => {
-                    let element = ty.with(list.element);
-                    for item in wanted {
-                        let Ok(key) = item_element(ty.schema(), list, item) else { continue };
-                        let found = held.iter().find(|h| item_element(ty.schema(), list, h).is_ok_and(|k| k == key));
-                        self.path.0.push(key);
-                        self.value(&element, item, found, skip);
-                        self.path.0.pop();
-                    }
+                    self.items(ty, list, wanted, held, skip);
                 }
                 _ => self.leaf(ty, want, have),
             },
             _ => self.leaf(ty, want, have),
+        }
+    }
+
+    /// Items by key. An apply also restores the order of the items that it names.
+    fn items(
+        &mut self,
+        ty: &TypeRef,
+        list: &ListType,
+        wanted: &[Value],
+        held: &[Value],
+        skip: &Skip<'_>,
+    ) {
+        let element = ty.with(list.element);
+        let key_of = |item: &Value| item_element(ty.schema(), list, item).ok();
+        let keys: Vec<_> = held.iter().map(key_of).collect();
+        let mut places = Vec::new();
+        for item in wanted {
+            let Some(key) = key_of(item) else { continue };
+            let place = keys.iter().position(|k| k.as_ref() == Some(&key));
+            places.extend(place);
+            self.path.0.push(key);
+            self.value(&element, item, place.map(|at| &held[at]), skip);
+            self.path.0.pop();
+        }
+        if !places.is_sorted() {
+            let names = |items: &[Value]| {
+                let keys = items.iter().filter_map(key_of);
+                Value::Array(keys.map(|k| Value::String(k.to_string())).collect())
+            };
+            let (before, after) = (Some(names(held)), Some(names(wanted)));
+            self.findings.certain.push(FieldChange {
+                path: self.path.to_string(),
+                before,
+                after,
+            });
         }
     }
 
@@ -205,7 +272,11 @@ impl Walker<'_> {
         if same_meaning(ty, &filled, &known) {
             return;
         }
-        let change = FieldChange { path: self.path.to_string(), before: have.cloned(), after: Some(want.clone()) };
+        let change = FieldChange {
+            path: self.path.to_string(),
+            before: have.cloned(),
+            after: Some(want.clone()),
+        };
         let grown = want.is_object() || want.is_array();
         if grown && holds(&filled, &known) {
             self.findings.possible.push(change);
@@ -218,10 +289,12 @@ impl Walker<'_> {
 /// Whether `held` has everything of `want`, in lists of the same length.
 fn holds(want: &Value, held: &Value) -> bool {
     match (want, held) {
-        (Value::Object(a), Value::Object(b)) => {
-            a.iter().all(|(key, v)| is_nothing(v) || b.get(key).is_some_and(|w| holds(v, w)))
+        (Value::Object(a), Value::Object(b)) => a
+            .iter()
+            .all(|(key, v)| is_nothing(v) || b.get(key).is_some_and(|w| holds(v, w))),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(v, w)| holds(v, w))
         }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(v, w)| holds(v, w)),
         _ => crate::value::equal(want, held),
     }
 }

@@ -36,9 +36,15 @@ pub enum Scalar {
 /// The JSON side of a type, as OpenAPI writes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JsonType {
-    String { format: Option<Name> },
-    Integer { format: Option<Name> },
-    Number { format: Option<Name> },
+    String {
+        format: Option<Name>,
+    },
+    Integer {
+        format: Option<Name>,
+    },
+    Number {
+        format: Option<Name>,
+    },
     Boolean,
     Array,
     Object,
@@ -92,7 +98,10 @@ pub struct MapType {
 impl MapType {
     /// The declared field `name`.
     pub fn field(&self, name: &str) -> Option<&FieldType> {
-        self.fields.binary_search_by(|f| f.name.as_ref().cmp(name)).ok().map(|i| &self.fields[i])
+        self.fields
+            .binary_search_by(|f| f.name.as_ref().cmp(name))
+            .ok()
+            .map(|i| &self.fields[i])
     }
 
     /// The type of the member `name`, declared or not.
@@ -140,7 +149,10 @@ pub struct TypeNode {
 
 impl TypeNode {
     fn scalar(json: JsonType, scalar: Scalar) -> Self {
-        Self { scalar: Some(scalar), ..Self::empty(json) }
+        Self {
+            scalar: Some(scalar),
+            ..Self::empty(json)
+        }
     }
 
     fn empty(json: JsonType) -> Self {
@@ -207,18 +219,29 @@ impl TypeRef {
 
     /// Another type of the same schema.
     pub fn with(&self, id: TypeId) -> Self {
-        Self { schema: Arc::clone(&self.schema), id }
+        Self {
+            schema: Arc::clone(&self.schema),
+            id,
+        }
     }
 
     /// The type of the member `name` of this map or struct.
     pub fn member(&self, name: &str) -> Option<Self> {
-        self.node().map.as_ref()?.member(name).map(|id| self.with(id))
+        self.node()
+            .map
+            .as_ref()?
+            .member(name)
+            .map(|id| self.with(id))
     }
 
     /// The element type of this list, or of this map's undeclared members.
     pub fn element(&self) -> Option<Self> {
         let node = self.node();
-        let id = node.list.as_ref().map(|l| l.element).or_else(|| node.map.as_ref()?.element)?;
+        let id = node
+            .list
+            .as_ref()
+            .map(|l| l.element)
+            .or_else(|| node.map.as_ref()?.element)?;
         Some(self.with(id))
     }
 }
@@ -228,14 +251,20 @@ impl Schema {
     pub fn builtin(group: &str, version: &str, kind: &str) -> Option<TypeRef> {
         let schema = Self::builtins();
         let id = schema.kind(group, version, kind)?;
-        Some(TypeRef { schema: Arc::clone(schema), id })
+        Some(TypeRef {
+            schema: Arc::clone(schema),
+            id,
+        })
     }
 
     /// A built-in component by its OpenAPI name, as in `io.k8s.api.core.v1.PodSpec`.
     pub fn builtin_type(name: &str) -> Option<TypeRef> {
         let schema = Self::builtins();
         let id = schema.named(name)?;
-        Some(TypeRef { schema: Arc::clone(schema), id })
+        Some(TypeRef {
+            schema: Arc::clone(schema),
+            id,
+        })
     }
 
     /// The whole built-in table, read once.
@@ -251,7 +280,10 @@ impl Schema {
             .get_or_init(|| {
                 let mut schema = Self::default();
                 let common = schema.add_common();
-                TypeRef { schema: Arc::new(schema), id: common.deduced }
+                TypeRef {
+                    schema: Arc::new(schema),
+                    id: common.deduced,
+                }
             })
             .clone()
     }
@@ -294,7 +326,10 @@ impl Schema {
     }
 
     fn add(&mut self, node: TypeNode) -> TypeId {
-        let id = TypeId(u32::try_from(self.types.len()).expect("a schema document is far below 4 billion types"));
+        let id = TypeId(
+            u32::try_from(self.types.len())
+                .expect("a schema document is far below 4 billion types"),
+        );
         self.types.push(node);
         id
     }
@@ -303,14 +338,24 @@ impl Schema {
     fn add_common(&mut self) -> CommonTypes {
         let atomic = self.add(TypeNode::empty(JsonType::Any));
         let deduced = self.add(TypeNode::empty(JsonType::Any));
-        for (id, relation, element) in
-            [(atomic, MapRelation::Atomic, atomic), (deduced, MapRelation::Granular, deduced)]
-        {
+        for (id, relation, element) in [
+            (atomic, MapRelation::Atomic, atomic),
+            (deduced, MapRelation::Granular, deduced),
+        ] {
             let node = &mut self.types[id.0 as usize];
             node.scalar = Some(Scalar::Untyped);
-            node.list =
-                Some(ListType { element: atomic, relation: ListRelation::Atomic, keys: Vec::new(), declared: false });
-            node.map = Some(MapType { fields: Vec::new(), element: Some(element), relation, declared: false });
+            node.list = Some(ListType {
+                element: atomic,
+                relation: ListRelation::Atomic,
+                keys: Vec::new(),
+                declared: false,
+            });
+            node.map = Some(MapType {
+                fields: Vec::new(),
+                element: Some(element),
+                relation,
+                declared: false,
+            });
             node.preserve_unknown = true;
         }
         CommonTypes { atomic, deduced }
@@ -318,10 +363,18 @@ impl Schema {
 
     /// Whether `map` is a catch-all without fields of its own: its members carry no atomicity.
     pub(crate) fn is_deduced_map(&self, map: &MapType) -> bool {
-        let Some(element) = map.element else { return false };
+        let Some(element) = map.element else {
+            return false;
+        };
         let node = self.node(element);
-        let atomic = node.map.as_ref().is_some_and(|m| m.relation == MapRelation::Atomic);
-        map.fields.is_empty() && node.name.is_none() && node.scalar == Some(Scalar::Untyped) && !atomic
+        let atomic = node
+            .map
+            .as_ref()
+            .is_some_and(|m| m.relation == MapRelation::Atomic);
+        map.fields.is_empty()
+            && node.name.is_none()
+            && node.scalar == Some(Scalar::Untyped)
+            && !atomic
     }
 }
 

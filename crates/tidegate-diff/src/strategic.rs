@@ -53,16 +53,30 @@ pub enum StrategicError {
 ///
 /// # Errors
 /// When the patch or a directive in it is malformed.
-pub fn strategic_merge_patch(ty: &TypeRef, original: &Value, patch: &Value) -> Result<Value, StrategicError> {
+pub fn strategic_merge_patch(
+    ty: &TypeRef,
+    original: &Value,
+    patch: &Value,
+) -> Result<Value, StrategicError> {
     if !is_shallow(patch) || !is_shallow(original) {
         return Err(StrategicError::TooDeep);
     }
     let original = original.as_object().cloned().unwrap_or_default();
     let Some(patch) = patch.as_object() else {
-        return Err(StrategicError::Type { expected: "an object", key: "the patch".into() });
+        return Err(StrategicError::Type {
+            expected: "an object",
+            key: "the patch".into(),
+        });
     };
     let merger = Merger { mode: Mode::Apply };
-    let merged = merger.map(original, patch.clone(), Lookup { schema: ty.schema(), ty: Some(ty.id()) })?;
+    let merged = merger.map(
+        original,
+        patch.clone(),
+        Lookup {
+            schema: ty.schema(),
+            ty: Some(ty.id()),
+        },
+    )?;
     Ok(Value::Object(merged))
 }
 
@@ -95,12 +109,19 @@ impl<'s> Lookup<'s> {
         let map = self.ty.and_then(|ty| self.schema.node(ty).map.as_ref());
         let field = map.and_then(|m| m.field(key));
         let ty = field.map(|f| f.ty).or_else(|| map.and_then(|m| m.element));
-        let item = ty.and_then(|ty| self.schema.node(ty).list.as_ref()).map(|l| l.element);
+        let item = ty
+            .and_then(|ty| self.schema.node(ty).list.as_ref())
+            .map(|l| l.element);
         Facts {
-            below: Lookup { schema: self.schema, ty: item.or(ty) },
+            below: Lookup {
+                schema: self.schema,
+                ty: item.or(ty),
+            },
             merge: field.is_some_and(|f| f.patch.merge),
             retain_keys: field.is_some_and(|f| f.patch.retain_keys),
-            merge_key: field.and_then(|f| f.patch.merge_key.as_deref()).unwrap_or_default(),
+            merge_key: field
+                .and_then(|f| f.patch.merge_key.as_deref())
+                .unwrap_or_default(),
         }
     }
 }
@@ -112,7 +133,12 @@ struct Merger {
 type Object = Map<String, Value>;
 
 impl Merger {
-    fn map(&self, mut original: Object, mut patch: Object, lookup: Lookup<'_>) -> Result<Object, StrategicError> {
+    fn map(
+        &self,
+        mut original: Object,
+        mut patch: Object,
+        lookup: Lookup<'_>,
+    ) -> Result<Object, StrategicError> {
         if let Some(directive) = patch.remove(PATCH) {
             return match directive.as_str() {
                 Some("replace") => Ok(patch),
@@ -125,7 +151,9 @@ impl Merger {
         let mut keys: Vec<String> = patch.keys().cloned().collect();
         keys.sort();
         for key in keys {
-            let Some(value) = patch.remove(&key) else { continue };
+            let Some(value) = patch.remove(&key) else {
+                continue;
+            };
             self.entry(&mut original, &key, value, lookup)?;
         }
         Ok(original)
@@ -164,7 +192,9 @@ impl Merger {
         match (current, &mut value) {
             (Value::Object(_), Value::Object(_)) => {
                 let below = lookup.field(key).below;
-                let (Some(Value::Object(before)), Value::Object(patch)) = (original.remove(key), value) else {
+                let (Some(Value::Object(before)), Value::Object(patch)) =
+                    (original.remove(key), value)
+                else {
                     return Ok(());
                 };
                 let merged = self.map(before, patch, below)?;
@@ -172,10 +202,16 @@ impl Merger {
             }
             (Value::Array(_), Value::Array(_)) => {
                 let facts = lookup.field(key);
-                let (Some(Value::Array(before)), Value::Array(patch)) = (original.remove(key), value) else {
+                let (Some(Value::Array(before)), Value::Array(patch)) =
+                    (original.remove(key), value)
+                else {
                     return Ok(());
                 };
-                let merged = if facts.merge || deletes { self.list(before, patch, facts, deletes)? } else { patch };
+                let merged = if facts.merge || deletes {
+                    self.list(before, patch, facts, deletes)?
+                } else {
+                    patch
+                };
                 original.insert(key.to_owned(), Value::Array(merged));
             }
             _ if deletes => {}
@@ -199,15 +235,26 @@ impl Merger {
     }
 
     fn retain_keys(&self, original: &mut Object, patch: &mut Object) -> Result<(), StrategicError> {
-        let Some(retain) = patch.remove(RETAIN_KEYS) else { return Ok(()) };
+        let Some(retain) = patch.remove(RETAIN_KEYS) else {
+            return Ok(());
+        };
         if self.mode == Mode::Combine {
-            let known = original.entry(RETAIN_KEYS).or_insert_with(|| retain.clone());
-            return if *known == retain { Ok(()) } else { Err(StrategicError::RetainKeys) };
+            let known = original
+                .entry(RETAIN_KEYS)
+                .or_insert_with(|| retain.clone());
+            return if *known == retain {
+                Ok(())
+            } else {
+                Err(StrategicError::RetainKeys)
+            };
         }
         let names = retain.as_array().ok_or(StrategicError::RetainKeys)?;
         let listed = |key: &str| names.iter().any(|n| n == key);
         let directive = |key: &str| key.starts_with(DELETE_FROM) || key.starts_with(SET_ORDER);
-        if patch.iter().any(|(key, value)| !value.is_null() && !directive(key) && !listed(key)) {
+        if patch
+            .iter()
+            .any(|(key, value)| !value.is_null() && !directive(key) && !listed(key))
+        {
             return Err(StrategicError::RetainKeys);
         }
         original.retain(|key, _| listed(key));
@@ -221,22 +268,37 @@ impl Merger {
         patch: &mut Object,
         lookup: Lookup<'_>,
     ) -> Result<(), StrategicError> {
-        let mut directives: Vec<String> = patch.keys().filter(|k| k.starts_with(SET_ORDER)).cloned().collect();
+        let mut directives: Vec<String> = patch
+            .keys()
+            .filter(|k| k.starts_with(SET_ORDER))
+            .cloned()
+            .collect();
         directives.sort();
         for directive in directives {
-            let Some(order) = patch.remove(&directive) else { continue };
+            let Some(order) = patch.remove(&directive) else {
+                continue;
+            };
             if self.mode == Mode::Combine {
-                let known = original.entry(directive.clone()).or_insert_with(|| order.clone());
+                let known = original
+                    .entry(directive.clone())
+                    .or_insert_with(|| order.clone());
                 if *known != order {
                     return Err(StrategicError::SetOrder);
                 }
             }
-            let Value::Array(order) = order else { return Err(StrategicError::SetOrder) };
+            let Value::Array(order) = order else {
+                return Err(StrategicError::SetOrder);
+            };
             let key = directive_target(&directive, SET_ORDER).ok_or(StrategicError::SetOrder)?;
             let before = take_list(original, key)?;
             let changes = take_list(patch, key)?;
             let facts = lookup.field(key);
-            order::validate(changes.as_deref().unwrap_or_default(), &order, facts.merge_key, key)?;
+            order::validate(
+                changes.as_deref().unwrap_or_default(),
+                &order,
+                facts.merge_key,
+                key,
+            )?;
             let server = before.clone().unwrap_or_default();
             let merged = match (before, changes) {
                 (None, None) => continue,
@@ -245,7 +307,9 @@ impl Merger {
                     Some(Value::Array(items)) => items,
                     _ => continue,
                 },
-                (Some(before), Some(changes)) if facts.merge => self.list(before, changes, facts, false)?,
+                (Some(before), Some(changes)) if facts.merge => {
+                    self.list(before, changes, facts, false)?
+                }
                 (Some(_), Some(changes)) => changes,
             };
             let (theirs, rest) = partition(merged, &order, facts.merge_key)?;
@@ -269,9 +333,16 @@ impl Merger {
         let kind = element_kind(original.iter().chain(&patch))?;
         if kind != ElementKind::Object {
             if self.mode == Mode::Apply && deletes {
-                return Ok(original.into_iter().filter(|v| !patch.iter().any(|p| equal(p, v))).collect());
+                return Ok(original
+                    .into_iter()
+                    .filter(|v| !patch.iter().any(|p| equal(p, v)))
+                    .collect());
             }
-            let both: Vec<Value> = original.iter().cloned().chain(patch.iter().cloned()).collect();
+            let both: Vec<Value> = original
+                .iter()
+                .cloned()
+                .chain(patch.iter().cloned())
+                .collect();
             let (theirs, rest) = partition(deduplicate(both), &patch, "")?;
             return normalize_element_order(theirs, rest, &patch, &original, "");
         }
@@ -297,7 +368,9 @@ impl Merger {
             match index_of_key(&original, facts.merge_key, &key) {
                 None => original.push(item),
                 Some(at) => {
-                    let (Value::Object(before), Value::Object(change)) = (original[at].take(), item) else {
+                    let (Value::Object(before), Value::Object(change)) =
+                        (original[at].take(), item)
+                    else {
                         return Err(StrategicError::MixedList);
                     };
                     original[at] = Value::Object(self.map(before, change, facts.below)?);
@@ -317,7 +390,11 @@ fn special_elements(
     let mut plain = Vec::new();
     let mut replace = false;
     for item in patch {
-        match item.get(PATCH).map(|d| d.as_str().unwrap_or_default().to_owned()).as_deref() {
+        match item
+            .get(PATCH)
+            .map(|d| d.as_str().unwrap_or_default().to_owned())
+            .as_deref()
+        {
             None => plain.push(item),
             Some("delete") => {
                 let key = merge_key_of(&item, merge_key)?;
@@ -328,11 +405,16 @@ fn special_elements(
             Some(other) => return Err(StrategicError::Directive(other.to_owned())),
         }
     }
-    Ok(if replace { (plain, Vec::new()) } else { (original, plain) })
+    Ok(if replace {
+        (plain, Vec::new())
+    } else {
+        (original, plain)
+    })
 }
 
 fn merge_key_of<'v>(item: &'v Value, merge_key: &str) -> Result<&'v Value, StrategicError> {
-    item.get(merge_key).ok_or_else(|| StrategicError::NoMergeKey(merge_key.to_owned()))
+    item.get(merge_key)
+        .ok_or_else(|| StrategicError::NoMergeKey(merge_key.to_owned()))
 }
 
 fn directive_target<'k>(key: &'k str, prefix: &str) -> Option<&'k str> {
@@ -343,7 +425,10 @@ fn take_list(map: &mut Object, key: &str) -> Result<Option<Vec<Value>>, Strategi
     match map.remove(key) {
         None => Ok(None),
         Some(Value::Array(items)) => Ok(Some(items)),
-        Some(_) => Err(StrategicError::Type { expected: "a list", key: key.to_owned() }),
+        Some(_) => Err(StrategicError::Type {
+            expected: "a list",
+            key: key.to_owned(),
+        }),
     }
 }
 
@@ -399,10 +484,14 @@ fn discard_nulls(value: &mut Value) {
 fn without_directives(value: Value) -> Option<Value> {
     match value {
         Value::Object(map) if map.contains_key(PATCH) => None,
-        Value::Object(map) => {
-            Some(Value::Object(map.into_iter().filter_map(|(k, v)| Some((k, without_directives(v)?))).collect()))
-        }
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_directives).collect())),
+        Value::Object(map) => Some(Value::Object(
+            map.into_iter()
+                .filter_map(|(k, v)| Some((k, without_directives(v)?)))
+                .collect(),
+        )),
+        Value::Array(items) => Some(Value::Array(
+            items.into_iter().filter_map(without_directives).collect(),
+        )),
         other => Some(other),
     }
 }

@@ -38,7 +38,9 @@ pub fn three_way(
     rules: &IgnoreRules,
 ) -> Compared {
     let builtin = ty.filter(|ty| std::ptr::eq(ty.schema(), Schema::builtins().as_ref()));
-    let last = live["metadata"]["annotations"][LAST_APPLIED].as_str().and_then(|t| serde_json::from_str(t).ok());
+    let last = live["metadata"]["annotations"][LAST_APPLIED]
+        .as_str()
+        .and_then(|t| serde_json::from_str(t).ok());
     let last: Option<Value> = last.filter(Value::is_object);
     let (mut target, mut live) = (without_managed_fields(target), without_managed_fields(live));
     normalise::normalise(&mut target, options);
@@ -62,8 +64,16 @@ pub fn three_way(
     }
     let shown = ty.unwrap_or(&deduced);
     let same = same_meaning(shown, &predicted, &live);
-    let changes = if same { Vec::new() } else { meaningful(shown, &live, &predicted) };
-    Compared { predicted, live, changes }
+    let changes = if same {
+        Vec::new()
+    } else {
+        meaningful(shown, &live, &predicted)
+    };
+    Compared {
+        predicted,
+        live,
+        changes,
+    }
 }
 
 /// Live with the three-way patch on it. Lists that cannot be merged fall back to JSON merge.
@@ -84,9 +94,12 @@ fn meaningful(ty: &TypeRef, live: &Value, predicted: &Value) -> Vec<FieldChange>
     let mut found = changes(ty, Some(live), Some(predicted));
     found.retain(|change| {
         let nothing = |side: &Option<Value>| side.as_ref().is_none_or(normalise::is_nothing);
-        let quantity = |a: &Value, b: &Value| change.path.contains("esources") && normalise::same_quantity(a, b);
+        let quantity = |a: &Value, b: &Value| {
+            change.path.contains("esources") && normalise::same_quantity(a, b)
+        };
         let same = matches!((&change.before, &change.after), (Some(a), Some(b)) if quantity(a, b));
-        !same && !(nothing(&change.before) && nothing(&change.after))
+        let both_nothing = nothing(&change.before) && nothing(&change.after);
+        !same && !both_nothing
     });
     found
 }
@@ -98,7 +111,10 @@ fn drop_namespace(object: &mut Value) {
 }
 
 fn drop_last_applied(object: &mut Value) {
-    if let Some(map) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+    if let Some(map) = object
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
         map.remove(LAST_APPLIED);
         if map.is_empty()
             && let Some(meta) = object["metadata"].as_object_mut()
@@ -127,10 +143,13 @@ fn keep_fields_of(shape: &Value, value: &Value) -> Value {
             Value::Object(kept)
         }
         (Value::Array(shape), Value::Array(items)) => {
-            let kept = items.iter().enumerate().map(|(at, item)| match shape.get(at) {
-                Some(s) => keep_fields_of(s, item),
-                None => item.clone(),
-            });
+            let kept = items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| match shape.get(at) {
+                    Some(s) => keep_fields_of(s, item),
+                    None => item.clone(),
+                });
             Value::Array(kept.collect())
         }
         _ => value.clone(),

@@ -39,7 +39,11 @@ pub struct ValidationError {
 
 impl fmt::Display for ValidationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+        if self.path.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.path, self.message)
+        }
     }
 }
 
@@ -61,7 +65,10 @@ impl fmt::Display for ValidationErrors {
 
 impl ValidationErrors {
     pub(crate) fn one(message: impl Into<String>) -> Self {
-        Self(vec![ValidationError { path: String::new(), message: message.into() }])
+        Self(vec![ValidationError {
+            path: String::new(),
+            message: message.into(),
+        }])
     }
 
     fn prefixed(mut self, element: &PathElement) -> Self {
@@ -122,20 +129,28 @@ struct Choice<'s> {
 impl Choice<'_> {
     /// Whether two choices out of one type are the same.
     fn same(self, other: Choice<'_>) -> bool {
-        std::mem::discriminant(&self.atom) == std::mem::discriminant(&other.atom) && self.narrowed == other.narrowed
+        std::mem::discriminant(&self.atom) == std::mem::discriminant(&other.atom)
+            && self.narrowed == other.narrowed
     }
 }
 
 fn choose<'s>(node: &'s TypeNode, value: Side<'_>) -> Choice<'s> {
     let atom = deduce(node, value);
-    let parts = u8::from(node.scalar.is_some()) + u8::from(node.list.is_some()) + u8::from(node.map.is_some());
+    let parts = u8::from(node.scalar.is_some())
+        + u8::from(node.list.is_some())
+        + u8::from(node.map.is_some());
     let fits = matches!(
         (value, atom),
-        (Some(Value::Number(_) | Value::String(_) | Value::Bool(_)), Atom::Scalar(_))
-            | (Some(Value::Array(_)), Atom::List(_))
+        (
+            Some(Value::Number(_) | Value::String(_) | Value::Bool(_)),
+            Atom::Scalar(_)
+        ) | (Some(Value::Array(_)), Atom::List(_))
             | (Some(Value::Object(_)), Atom::Map(_))
     );
-    Choice { atom, narrowed: fits && parts > 1 }
+    Choice {
+        atom,
+        narrowed: fits && parts > 1,
+    }
 }
 
 fn invalid_atom() -> ValidationErrors {
@@ -156,14 +171,22 @@ fn field_type(map: &MapType, key: &str) -> Option<TypeId> {
 }
 
 /// The path element of one item of an associative list.
-pub(crate) fn item_element(schema: &Schema, list: &ListType, item: &Value) -> Result<PathElement, String> {
+pub(crate) fn item_element(
+    schema: &Schema,
+    list: &ListType,
+    item: &Value,
+) -> Result<PathElement, String> {
     match list.relation {
         ListRelation::Atomic => Err("invalid indexing of non-associative list".into()),
         ListRelation::Map => keyed_element(schema, list, item),
         ListRelation::Set => match item {
-            Value::Object(_) => Err("associative list without keys has an element that's a map type".into()),
+            Value::Object(_) => {
+                Err("associative list without keys has an element that's a map type".into())
+            }
             Value::Array(_) => Err("not supported: associative list with lists as elements".into()),
-            Value::Null => Err("associative list without keys has an element that's an explicit null".into()),
+            Value::Null => {
+                Err("associative list without keys has an element that's an explicit null".into())
+            }
             scalar => Ok(PathElement::Value(Arc::new(scalar.clone()))),
         },
     }

@@ -24,7 +24,9 @@ pub fn is_shallow(value: &Value) -> bool {
 pub fn equal(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => compare_numbers(a, b) == Ordering::Equal,
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        }
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| equal(v, w)))
         }
@@ -39,12 +41,20 @@ pub fn compare(a: &Value, b: &Value) -> Ordering {
         (Value::String(a), Value::String(b)) => a.cmp(b),
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
         (Value::Array(a), Value::Array(b)) => {
-            let first = a.iter().zip(b).map(|(a, b)| compare(a, b)).find(|o| o.is_ne());
+            let first = a
+                .iter()
+                .zip(b)
+                .map(|(a, b)| compare(a, b))
+                .find(|o| o.is_ne());
             first.unwrap_or_else(|| a.len().cmp(&b.len()))
         }
         (Value::Object(a), Value::Object(b)) => {
             let (a, b) = (sorted(a), sorted(b));
-            let first = a.iter().zip(&b).map(|(a, b)| a.0.cmp(b.0).then_with(|| compare(a.1, b.1))).find(|o| o.is_ne());
+            let first = a
+                .iter()
+                .zip(&b)
+                .map(|(a, b)| a.0.cmp(b.0).then_with(|| compare(a.1, b.1)))
+                .find(|o| o.is_ne());
             first.unwrap_or_else(|| a.len().cmp(&b.len()))
         }
         _ => rank(a).cmp(&rank(b)),
@@ -73,7 +83,10 @@ pub fn compare_numbers(a: &Number, b: &Number) -> Ordering {
     match (a.as_i64(), b.as_i64()) {
         (Some(a), Some(b)) => a.cmp(&b),
         _ => {
-            let (a, b) = (a.as_f64().unwrap_or_default(), b.as_f64().unwrap_or_default());
+            let (a, b) = (
+                a.as_f64().unwrap_or_default(),
+                b.as_f64().unwrap_or_default(),
+            );
             a.partial_cmp(&b).unwrap_or(Ordering::Equal)
         }
     }
@@ -86,10 +99,15 @@ pub fn display(value: &Value) -> String {
         Value::Bool(b) => b.to_string(),
         Value::Number(n) => number(n),
         Value::String(s) => quote(s),
-        Value::Array(items) => format!("[{}]", items.iter().map(display).collect::<Vec<_>>().join(",")),
-        Value::Object(map) => {
-            sorted(map).into_iter().map(|(k, v)| format!("{k}={}", display(v))).collect::<Vec<_>>().concat()
-        }
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(display).collect::<Vec<_>>().join(",")
+        ),
+        Value::Object(map) => sorted(map)
+            .into_iter()
+            .map(|(k, v)| format!("{k}={}", display(v)))
+            .collect::<Vec<_>>()
+            .concat(),
     }
 }
 
@@ -103,7 +121,9 @@ pub fn number(n: &Number) -> String {
     if f != 0.0 && !(1e-4..1e21).contains(&size) {
         let text = format!("{f:e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |e| ('-', e));
+        let (sign, exponent) = exponent
+            .strip_prefix('-')
+            .map_or(('+', exponent), |e| ('-', e));
         return format!("{digits}e{sign}{exponent:0>2}");
     }
     format!("{f}")
@@ -124,7 +144,9 @@ pub fn quote(text: &str) -> String {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             '\u{b}' => out.push_str("\\v"),
-            c if c.is_ascii_control() => write!(out, "\\x{:02x}", u32::from(c)).expect("a string takes all writes"),
+            c if c.is_ascii_control() => {
+                write!(out, "\\x{:02x}", u32::from(c)).expect("a string takes all writes");
+            }
             c if is_unprintable(c) => escape_unicode(&mut out, c),
             c => out.push(c),
         }
@@ -135,7 +157,11 @@ pub fn quote(text: &str) -> String {
 
 fn escape_unicode(out: &mut String, c: char) {
     let code = u32::from(c);
-    let done = if code <= 0xffff { write!(out, "\\u{code:04x}") } else { write!(out, "\\U{code:08x}") };
+    let done = if code <= 0xffff {
+        write!(out, "\\u{code:04x}")
+    } else {
+        write!(out, "\\U{code:08x}")
+    };
     done.expect("a string takes all writes");
 }
 

@@ -23,16 +23,27 @@ pub enum Colour {
 pub fn render(changes: &[FieldChange], colour: Colour) -> String {
     let mut out = String::new();
     for change in changes {
-        let path = if change.path.is_empty() { "." } else { change.path.as_str() };
+        let path = if change.path.is_empty() {
+            "."
+        } else {
+            change.path.as_str()
+        };
         match (&change.before, &change.after) {
-            (Some(Value::String(a)), Some(Value::String(b))) if a.contains('\n') || b.contains('\n') => {
+            (Some(Value::String(a)), Some(Value::String(b)))
+                if a.contains('\n') || b.contains('\n') =>
+            {
                 row(&mut out, colour, '~', &format!("{path}:"));
                 for line in unified(a, b).lines() {
                     let mark = line.chars().next().unwrap_or(' ');
                     paint(&mut out, colour, mark, &format!("    {line}"));
                 }
             }
-            (Some(a), Some(b)) => row(&mut out, colour, '~', &format!("{path}: {} -> {}", show(a), show(b))),
+            (Some(a), Some(b)) => row(
+                &mut out,
+                colour,
+                '~',
+                &format!("{path}: {} -> {}", show(a), show(b)),
+            ),
             (Some(a), None) => row(&mut out, colour, '-', &format!("{path}: {}", show(a))),
             (None, Some(b)) => row(&mut out, colour, '+', &format!("{path}: {}", show(b))),
             (None, None) => {}
@@ -67,7 +78,8 @@ fn show(value: &Value) -> String {
 
 /// A unified diff of two texts without a header.
 pub fn unified(before: &str, after: &str) -> String {
-    let (a, b): (Vec<&str>, Vec<&str>) = (before.split('\n').collect(), after.split('\n').collect());
+    let (a, b): (Vec<&str>, Vec<&str>) =
+        (before.split('\n').collect(), after.split('\n').collect());
     let steps = align(&a, &b);
     let mut out = String::new();
     let mut at = 0;
@@ -99,7 +111,9 @@ struct Step<'t> {
 }
 
 fn hunk(out: &mut String, steps: &[Step<'_>], start: usize, stop: usize) {
-    let count = |from: usize, to: usize, other: char| steps[from..to].iter().filter(|s| s.mark != other).count();
+    let count = |from: usize, to: usize, other: char| {
+        steps[from..to].iter().filter(|s| s.mark != other).count()
+    };
     let (old, new) = (count(0, start, '+') + 1, count(0, start, '-') + 1);
     let (old_len, new_len) = (count(start, stop, '+'), count(start, stop, '-'));
     writeln!(out, "@@ -{old},{old_len} +{new},{new_len} @@").expect("a string takes all writes");
@@ -112,16 +126,29 @@ fn hunk(out: &mut String, steps: &[Step<'_>], start: usize, stop: usize) {
 fn align<'t>(a: &[&'t str], b: &[&'t str]) -> Vec<Step<'t>> {
     let head = a.iter().zip(b).take_while(|(x, y)| x == y).count();
     let most = a.len().min(b.len()) - head;
-    let tail = a.iter().rev().zip(b.iter().rev()).take(most).take_while(|(x, y)| x == y).count();
+    let tail = a
+        .iter()
+        .rev()
+        .zip(b.iter().rev())
+        .take(most)
+        .take_while(|(x, y)| x == y)
+        .count();
     let (x, y) = (&a[head..a.len() - tail], &b[head..b.len() - tail]);
-    let mut steps: Vec<Step<'t>> = a[..head].iter().map(|text| Step { mark: ' ', text }).collect();
+    let mut steps: Vec<Step<'t>> = a[..head]
+        .iter()
+        .map(|text| Step { mark: ' ', text })
+        .collect();
     if x.len().saturating_mul(y.len()) > MAX_CELLS {
         steps.extend(x.iter().map(|text| Step { mark: '-', text }));
         steps.extend(y.iter().map(|text| Step { mark: '+', text }));
     } else {
         common(x, y, &mut steps);
     }
-    steps.extend(a[a.len() - tail..].iter().map(|text| Step { mark: ' ', text }));
+    steps.extend(
+        a[a.len() - tail..]
+            .iter()
+            .map(|text| Step { mark: ' ', text }),
+    );
     steps
 }
 
@@ -140,13 +167,24 @@ fn common<'t>(x: &[&'t str], y: &[&'t str], steps: &mut Vec<Step<'t>>) {
     let (mut i, mut j) = (0, 0);
     while i < x.len() || j < y.len() {
         if i < x.len() && j < y.len() && x[i] == y[j] {
-            steps.push(Step { mark: ' ', text: x[i] });
+            steps.push(Step {
+                mark: ' ',
+                text: x[i],
+            });
             (i, j) = (i + 1, j + 1);
-        } else if i < x.len() && (j == y.len() || best[(i + 1) * width + j] >= best[i * width + j + 1]) {
-            steps.push(Step { mark: '-', text: x[i] });
+        } else if i < x.len()
+            && (j == y.len() || best[(i + 1) * width + j] >= best[i * width + j + 1])
+        {
+            steps.push(Step {
+                mark: '-',
+                text: x[i],
+            });
             i += 1;
         } else {
-            steps.push(Step { mark: '+', text: y[j] });
+            steps.push(Step {
+                mark: '+',
+                text: y[j],
+            });
             j += 1;
         }
     }

@@ -59,12 +59,18 @@ impl PathElement {
             return Err(CodecError::MissingColon(text.to_owned()));
         }
         let rest = &text[2..];
-        let bad = |reason: String| CodecError::BadElement { key: text.to_owned(), reason };
+        let bad = |reason: String| CodecError::BadElement {
+            key: text.to_owned(),
+            reason,
+        };
         let element = match bytes[0] {
             b'f' => Self::field(rest),
-            b'v' => Self::Value(std::sync::Arc::new(serde_json::from_str(rest).map_err(|e| bad(e.to_string()))?)),
+            b'v' => Self::Value(std::sync::Arc::new(
+                serde_json::from_str(rest).map_err(|e| bad(e.to_string()))?,
+            )),
             b'k' => {
-                let map: Map<String, Value> = serde_json::from_str(rest).map_err(|e| bad(e.to_string()))?;
+                let map: Map<String, Value> =
+                    serde_json::from_str(rest).map_err(|e| bad(e.to_string()))?;
                 Self::key(map.into_iter().map(|(k, v)| (k.into(), v)).collect())
             }
             b'i' => Self::Index(rest.parse().map_err(|_| bad("not a number".into()))?),

@@ -25,7 +25,9 @@ impl PathExpression {
     /// # Errors
     /// What is wrong with it, or which part of jq is not supported.
     pub fn parse(text: &str) -> Result<Self, String> {
-        Ok(Self { expression: parse::parse(text)? })
+        Ok(Self {
+            expression: parse::parse(text)?,
+        })
     }
 
     /// The paths that the expression names in `value`.

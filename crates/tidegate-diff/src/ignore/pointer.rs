@@ -19,13 +19,18 @@ impl Pointer {
     /// Reads a pointer; it starts with a slash.
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix('/')?;
-        let segments = rest.split('/').map(|s| s.replace("~1", "/").replace("~0", "~")).collect();
+        let segments = rest
+            .split('/')
+            .map(|s| s.replace("~1", "/").replace("~0", "~"))
+            .collect();
         Some(Self { segments })
     }
 
     /// Removes what the pointer names; what is absent stays absent.
     pub fn remove(&self, value: &mut Value) {
-        let Some((last, parents)) = self.segments.split_last() else { return };
+        let Some((last, parents)) = self.segments.split_last() else {
+            return;
+        };
         let parent = parents.iter().try_fold(value, |at, segment| match at {
             Value::Object(map) => map.get_mut(segment),
             Value::Array(items) => index(segment, items.len()).and_then(|i| items.get_mut(i)),

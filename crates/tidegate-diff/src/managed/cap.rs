@@ -31,7 +31,9 @@ pub(super) fn cap_updaters(managers: &mut Managers) {
         if count <= MAX_UPDATERS {
             return;
         }
-        let Some(state) = managers.get(&key).cloned() else { continue };
+        let Some(state) = managers.get(&key).cloned() else {
+            continue;
+        };
         let bucket = ManagerKey::new(ANCIENT, Operation::Update, &state.api_version, "");
         let Some(first) = first_of.get(&state.api_version) else {
             first_of.insert(state.api_version.clone(), key);

@@ -43,7 +43,12 @@ impl fmt::Display for Conflicts {
     /// The Status message: one line for one conflict, a list by manager for several.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let [one] = self.items.as_slice() {
-            return write!(f, "Apply failed with 1 conflict: {}: {}", one.cause(), one.path);
+            return write!(
+                f,
+                "Apply failed with 1 conflict: {}: {}",
+                one.cause(),
+                one.path
+            );
         }
         write!(f, "Apply failed with {} conflicts: ", self.items.len())?;
         let mut last: Option<&ManagerKey> = None;

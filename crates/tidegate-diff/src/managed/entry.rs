@@ -151,14 +151,18 @@ impl Managers {
     pub fn encode(&self) -> Vec<Value> {
         let mut sorted: Vec<_> = self.entries.iter().collect();
         sorted.sort_by(|(a, x), (b, y)| {
-            let time = |state: &ManagerState| state.time.as_deref().and_then(seconds).unwrap_or_default();
+            let time =
+                |state: &ManagerState| state.time.as_deref().and_then(seconds).unwrap_or_default();
             (a.operation.cmp(&b.operation))
                 .then_with(|| time(x).cmp(&time(y)))
                 .then_with(|| a.manager.cmp(&b.manager))
                 .then_with(|| x.api_version.cmp(&y.api_version))
                 .then_with(|| a.subresource.cmp(&b.subresource))
         });
-        sorted.into_iter().map(|(key, state)| encode_entry(key, state)).collect()
+        sorted
+            .into_iter()
+            .map(|(key, state)| encode_entry(key, state))
+            .collect()
     }
 
     /// Whether nobody owns anything.
@@ -218,7 +222,12 @@ fn decode_entry(item: &Value, index: usize) -> Result<(ManagerKey, ManagerState)
     match text("fieldsType") {
         "FieldsV1" => {}
         "" => return Err(EntryError::NoFieldsType(index)),
-        kind => return Err(EntryError::FieldsType { kind: kind.to_owned(), index }),
+        kind => {
+            return Err(EntryError::FieldsType {
+                kind: kind.to_owned(),
+                index,
+            });
+        }
     }
     let set = match &item["fieldsV1"] {
         Value::Null => FieldSet::new(),
@@ -226,7 +235,14 @@ fn decode_entry(item: &Value, index: usize) -> Result<(ManagerKey, ManagerState)
     };
     let key = ManagerKey::new(text("manager"), operation, api_version, text("subresource"));
     let time = item["time"].as_str().map(str::to_owned);
-    Ok((key, ManagerState { api_version: api_version.to_owned(), set, time }))
+    Ok((
+        key,
+        ManagerState {
+            api_version: api_version.to_owned(),
+            set,
+            time,
+        },
+    ))
 }
 
 fn encode_entry(key: &ManagerKey, state: &ManagerState) -> Value {

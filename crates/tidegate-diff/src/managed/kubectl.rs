@@ -34,7 +34,11 @@ pub(super) fn apply_leniently(
     let Some(allowed) = fields_of_last_applied(request, live) else {
         return Err(ApplyError::Conflicts(conflicts));
     };
-    let remaining: Vec<_> = conflicts.items.into_iter().filter(|c| !allowed.has(&c.path.0)).collect();
+    let remaining: Vec<_> = conflicts
+        .items
+        .into_iter()
+        .filter(|c| !allowed.has(&c.path.0))
+        .collect();
     if !remaining.is_empty() {
         return Err(ApplyError::Conflicts(Conflicts::new(remaining)));
     }
@@ -43,7 +47,9 @@ pub(super) fn apply_leniently(
 
 /// The fields that client-side apply set and that still have its values.
 fn fields_of_last_applied(request: &Request<'_>, live: &Value) -> Option<FieldSet> {
-    let text = live["metadata"]["annotations"][LAST_APPLIED].as_str().filter(|t| !t.is_empty())?;
+    let text = live["metadata"]["annotations"][LAST_APPLIED]
+        .as_str()
+        .filter(|t| !t.is_empty())?;
     let ty = request.versions.type_at(request.api_version)?;
     let live = request.versions.convert(live, request.api_version).ok()?;
     validate(&ty, &live, Duplicates::Refuse).ok()?;
@@ -54,7 +60,11 @@ fn fields_of_last_applied(request: &Request<'_>, live: &Value) -> Option<FieldSe
     validate(&ty, &applied, Duplicates::Refuse).ok()?;
     let change = compare(&ty, &applied, &live).ok()?;
     let set = to_field_set(&ty, &applied).ok()?;
-    Some(set.difference(&change.modified).difference(&change.added).difference(&change.removed))
+    Some(
+        set.difference(&change.modified)
+            .difference(&change.added)
+            .difference(&change.removed),
+    )
 }
 
 /// Rewrites an existing last-applied annotation after an apply by `kubectl`.
@@ -62,12 +72,24 @@ pub(super) fn refresh_last_applied(request: &Request<'_>, config: &Value, object
     if request.manager != KUBECTL {
         return;
     }
-    let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) else { return };
-    if annotations.get(LAST_APPLIED).and_then(Value::as_str).is_none_or(str::is_empty) {
+    let Some(annotations) = object
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
+    if annotations
+        .get(LAST_APPLIED)
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty)
+    {
         return;
     }
     let mut applied = config.clone();
-    if let Some(own) = applied.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+    if let Some(own) = applied
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
         own.remove(LAST_APPLIED);
     }
     annotations.insert(LAST_APPLIED.into(), Value::String(go_json(&applied) + "\n"));
@@ -77,5 +99,8 @@ pub(super) fn refresh_last_applied(request: &Request<'_>, config: &Value, object
 }
 
 fn size(annotations: &Map<String, Value>) -> usize {
-    annotations.iter().map(|(key, value)| key.len() + value.as_str().map_or(0, str::len)).sum()
+    annotations
+        .iter()
+        .map(|(key, value)| key.len() + value.as_str().map_or(0, str::len))
+        .sum()
 }

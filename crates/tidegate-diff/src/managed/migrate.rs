@@ -25,7 +25,10 @@ pub struct MigrateOptions<'a> {
 ///
 /// # Errors
 /// When the object's managed fields are malformed.
-pub fn migrate(object: &Value, options: &MigrateOptions<'_>) -> Result<Option<Managers>, EntryError> {
+pub fn migrate(
+    object: &Value,
+    options: &MigrateOptions<'_>,
+) -> Result<Option<Managers>, EntryError> {
     let mut managers = Managers::decode(&object["metadata"]["managedFields"])?;
     let moves = |key: &ManagerKey| {
         let names = match key.operation {
@@ -36,21 +39,51 @@ pub fn migrate(object: &Value, options: &MigrateOptions<'_>) -> Result<Option<Ma
             && names.contains(&key.manager.as_str())
             && !(key.operation == Operation::Apply && key.manager == options.to)
     };
-    let moved: Vec<ManagerKey> = managers.iter().map(|(key, _)| key.clone()).filter(moves).collect();
-    let Some(first) = moved.first() else { return Ok(None) };
+    let moved: Vec<ManagerKey> = managers
+        .iter()
+        .map(|(key, _)| key.clone())
+        .filter(moves)
+        .collect();
+    let Some(first) = moved.first() else {
+        return Ok(None);
+    };
     let own = ManagerKey::new(options.to, Operation::Apply, "", "");
-    let version = |key: &ManagerKey| managers.get(key).map(|s| s.api_version.clone()).unwrap_or_default();
-    let api_version = if managers.get(&own).is_some() { version(&own) } else { version(first) };
-    let mut set = managers.get(&own).map(|s| s.set.clone()).unwrap_or_default();
-    let time = managers.get(&own).map_or_else(|| Some(options.now.to_owned()), |s| s.time.clone());
+    let version = |key: &ManagerKey| {
+        managers
+            .get(key)
+            .map(|s| s.api_version.clone())
+            .unwrap_or_default()
+    };
+    let api_version = if managers.get(&own).is_some() {
+        version(&own)
+    } else {
+        version(first)
+    };
+    let mut set = managers
+        .get(&own)
+        .map(|s| s.set.clone())
+        .unwrap_or_default();
+    let time = managers
+        .get(&own)
+        .map_or_else(|| Some(options.now.to_owned()), |s| s.time.clone());
     for key in moved {
-        if let Some(state) = managers.remove(&key).filter(|s| s.api_version == api_version) {
+        if let Some(state) = managers
+            .remove(&key)
+            .filter(|s| s.api_version == api_version)
+        {
             set = set.union(&state.set);
         }
     }
     let set = without_last_applied(&set);
     if !set.is_empty() {
-        managers.insert(own, ManagerState { api_version, set, time });
+        managers.insert(
+            own,
+            ManagerState {
+                api_version,
+                set,
+                time,
+            },
+        );
     }
     Ok(Some(managers))
 }
@@ -68,9 +101,16 @@ fn without_last_applied(set: &FieldSet) -> FieldSet {
 ///
 /// # Errors
 /// When the object's managed fields are malformed.
-pub fn migration_patch(object: &Value, options: &MigrateOptions<'_>) -> Result<Option<Value>, EntryError> {
-    let Some(managers) = migrate(object, options)? else { return Ok(None) };
-    let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+pub fn migration_patch(
+    object: &Value,
+    options: &MigrateOptions<'_>,
+) -> Result<Option<Value>, EntryError> {
+    let Some(managers) = migrate(object, options)? else {
+        return Ok(None);
+    };
+    let version = object["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or_default();
     Ok(Some(json!([
         {"op": "replace", "path": "/metadata/managedFields", "value": managers.encode()},
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},

@@ -25,27 +25,43 @@ const STATUS_RESETS_METADATA: &[(&str, &str)] = &[
 
 /// The filter of an endpoint, `subresource` being empty for the object itself. Kinds that are not built in count as
 /// custom resources; `has_status` says whether those have a status subresource.
-pub fn reset_fields(group: &str, kind: &str, subresource: &str, has_status: bool) -> Option<FieldFilter> {
-    let facts = resources::builtin().iter().find(|r| r.group == group && r.kind == kind);
+pub fn reset_fields(
+    group: &str,
+    kind: &str,
+    subresource: &str,
+    has_status: bool,
+) -> Option<FieldFilter> {
+    let facts = resources::builtin()
+        .iter()
+        .find(|r| r.group == group && r.kind == kind);
     let exclude = |paths: &[&[&str]]| Some(FieldFilter::Exclude(FieldSet::of_fields(paths)));
     let with_status = facts.map_or(has_status, |f| f.subresource("status").is_some());
     match (group, kind, subresource) {
-        ("certificates.k8s.io", "CertificateSigningRequest", "") => exclude(&[&["spec"], &["status"]]),
-        ("certificates.k8s.io", "CertificateSigningRequest", "status") => exclude(&[&["spec"], &["status", "conditions"]]),
+        ("certificates.k8s.io", "CertificateSigningRequest", "") => {
+            exclude(&[&["spec"], &["status"]])
+        }
+        ("certificates.k8s.io", "CertificateSigningRequest", "status") => {
+            exclude(&[&["spec"], &["status", "conditions"]])
+        }
         ("certificates.k8s.io", "CertificateSigningRequest", "approval") => {
             exclude(&[&["spec"], &["status", "certificate"]])
         }
         ("certificates.k8s.io", "PodCertificateRequest", "") => None,
-        ("", "Pod", "status") => {
-            exclude(&[&["spec"], &["metadata", "deletionTimestamp"], &["metadata", "ownerReferences"]])
-        }
-        ("", "Pod", "ephemeralcontainers") => {
-            Some(FieldFilter::Include(vec![vec![field("spec"), field("ephemeralContainers")]]))
-        }
+        ("", "Pod", "status") => exclude(&[
+            &["spec"],
+            &["metadata", "deletionTimestamp"],
+            &["metadata", "ownerReferences"],
+        ]),
+        ("", "Pod", "ephemeralcontainers") => Some(FieldFilter::Include(vec![vec![
+            field("spec"),
+            field("ephemeralContainers"),
+        ]])),
         ("", "Pod", "resize") => Some(resize()),
         ("apps", "Deployment", "status") => exclude(&[&["spec"], &["metadata", "labels"]]),
         (_, _, "") if with_status => exclude(&[&["status"]]),
-        (_, _, "status") if resets_metadata(facts, group, kind) => exclude(&[&["metadata"], &["spec"]]),
+        (_, _, "status") if resets_metadata(facts, group, kind) => {
+            exclude(&[&["metadata"], &["spec"]])
+        }
         (_, _, "status") => exclude(&[&["spec"]]),
         ("", "Namespace", "finalize") => exclude(&[&["status"]]),
         _ => None,

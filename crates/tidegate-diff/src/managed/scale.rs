@@ -16,7 +16,10 @@ fn single(path: &FieldPath) -> FieldSet {
 }
 
 /// The Scale's managers: those of the parent that own its replicas field. `path_at` gives that field by version.
-pub fn to_scale_managers(parent: &Managers, path_at: impl Fn(&str) -> Option<FieldPath>) -> Managers {
+pub fn to_scale_managers(
+    parent: &Managers,
+    path_at: impl Fn(&str) -> Option<FieldPath>,
+) -> Managers {
     let mut scale = Managers::default();
     for (key, state) in parent.iter() {
         if path_at(&state.api_version).is_some_and(|path| state.set.has(&path.0)) {
@@ -57,13 +60,18 @@ pub fn from_scale_managers(
             out.insert(key.clone(), state);
         }
     }
-    let Some(path) = path_at(version) else { return out };
+    let Some(path) = path_at(version) else {
+        return out;
+    };
     for (key, state) in scale.iter().filter(|(key, _)| !kept.contains(key)) {
         if state.set.has(&replicas().0) {
             let moved = ManagerState {
                 api_version: version.to_owned(),
                 set: single(&path),
-                time: parent.get(key).and_then(|p| p.time.clone()).or_else(|| state.time.clone()),
+                time: parent
+                    .get(key)
+                    .and_then(|p| p.time.clone())
+                    .or_else(|| state.time.clone()),
             };
             out.insert(key.clone(), moved);
         }

@@ -26,7 +26,9 @@ fn fill_node(schema: &Schema, ty: TypeId, value: &mut Value) {
         Value::Object(object) => {
             let Some(map) = &node.map else { return };
             for field in &map.fields {
-                if let Some(zero) = zero(field).filter(|_| !object.contains_key(field.name.as_ref())) {
+                if let Some(zero) =
+                    zero(field).filter(|_| !object.contains_key(field.name.as_ref()))
+                {
                     object.insert(Cow::into_owned(field.name.clone()), zero);
                 }
             }

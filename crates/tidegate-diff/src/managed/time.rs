@@ -17,7 +17,8 @@ pub(super) fn seconds(text: &str) -> Option<i64> {
     let offset = match rest.as_bytes() {
         [b'Z' | b'z'] => 0,
         [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
-            let offset = rest[1..3].parse::<i64>().ok()? * 3600 + rest[4..6].parse::<i64>().ok()? * 60;
+            let offset =
+                rest[1..3].parse::<i64>().ok()? * 3600 + rest[4..6].parse::<i64>().ok()? * 60;
             if *sign == b'+' { offset } else { -offset }
         }
         _ => return None,

@@ -33,7 +33,10 @@ impl Typed {
     }
 
     fn without(&self, items: &FieldSet) -> Self {
-        Self { ty: self.ty.clone(), value: remove_items(&self.ty, &self.value, items) }
+        Self {
+            ty: self.ty.clone(),
+            value: remove_items(&self.ty, &self.value, items),
+        }
     }
 }
 
@@ -48,19 +51,31 @@ impl Updater<'_> {
         me: &ManagerKey,
     ) -> Result<(), String> {
         self.reconcile(managers);
-        let change = self.take_from_others(live, new, version, managers, me, OnConflict::Force).map_err(|e| match e {
-            ApplyError::Conflicts(c) => c.to_string(),
-            ApplyError::BadRequest(m) | ApplyError::Typed(m) => m,
-        })?;
+        let change = self
+            .take_from_others(live, new, version, managers, me, OnConflict::Force)
+            .map_err(|e| match e {
+                ApplyError::Conflicts(c) => c.to_string(),
+                ApplyError::BadRequest(m) | ApplyError::Typed(m) => m,
+            })?;
         let mine = managers.get(me).map(|s| s.set.clone()).unwrap_or_default();
-        let mut set = mine.difference(&change.removed).union(&change.modified).union(&change.added);
+        let mut set = mine
+            .difference(&change.removed)
+            .union(&change.modified)
+            .union(&change.added);
         if let Some(filter) = self.versions.filter_at(version) {
             set = filter.filter(&set);
         }
         if set.is_empty() {
             managers.remove(me);
         } else {
-            managers.insert(me.clone(), ManagerState { api_version: version.to_owned(), set, time: None });
+            managers.insert(
+                me.clone(),
+                ManagerState {
+                    api_version: version.to_owned(),
+                    set,
+                    time: None,
+                },
+            );
         }
         Ok(())
     }
@@ -75,19 +90,35 @@ impl Updater<'_> {
         me: &ManagerKey,
         on_conflict: OnConflict,
     ) -> Result<Value, ApplyError> {
-        let failed = |what: &str, e: &dyn std::fmt::Display| ApplyError::Typed(format!("failed to {what}: {e}"));
+        let failed = |what: &str, e: &dyn std::fmt::Display| {
+            ApplyError::Typed(format!("failed to {what}: {e}"))
+        };
         self.reconcile(managers);
-        let ty = self.versions.type_at(version).ok_or_else(|| ApplyError::Typed("no corresponding type".into()))?;
-        let merged = merge(&ty, live, config).map_err(|e| failed("merge config", &e))?.unwrap_or(Value::Null);
+        let ty = self
+            .versions
+            .type_at(version)
+            .ok_or_else(|| ApplyError::Typed("no corresponding type".into()))?;
+        let merged = merge(&ty, live, config)
+            .map_err(|e| failed("merge config", &e))?
+            .unwrap_or(Value::Null);
         let mut set = to_field_set(&ty, config).map_err(|e| failed("get field set", &e))?;
         if let Some(filter) = self.versions.filter_at(version) {
             set = filter.filter(&set);
         }
         let last = managers.remove(me);
         let time = last.as_ref().and_then(|s| s.time.clone());
-        managers.insert(me.clone(), ManagerState { api_version: version.to_owned(), set, time });
+        managers.insert(
+            me.clone(),
+            ManagerState {
+                api_version: version.to_owned(),
+                set,
+                time,
+            },
+        );
         let merged = Typed { ty, value: merged };
-        let new = self.prune(merged, managers, version, last.as_ref()).map_err(|e| failed("prune fields", &e))?;
+        let new = self
+            .prune(merged, managers, version, last.as_ref())
+            .map_err(|e| failed("prune fields", &e))?;
         self.take_from_others(live, &new.value, version, managers, me, on_conflict)?;
         Ok(new.value)
     }
@@ -95,7 +126,9 @@ impl Updater<'_> {
     /// Fits stored sets to schemas that have changed since; managers of versions that are gone are forgotten.
     fn reconcile(&self, managers: &mut Managers) {
         managers.retain(|_, state| {
-            let Some(ty) = self.versions.type_at(&state.api_version) else { return false };
+            let Some(ty) = self.versions.type_at(&state.api_version) else {
+                return false;
+            };
             if let Some(set) = reconcile(&ty, &state.set) {
                 state.set = set;
             }
@@ -104,17 +137,30 @@ impl Updater<'_> {
     }
 
     fn at(&self, value: &Value, version: &str) -> Result<Option<Typed>, String> {
-        let Some(ty) = self.versions.type_at(version) else { return Ok(None) };
+        let Some(ty) = self.versions.type_at(version) else {
+            return Ok(None);
+        };
         let same = value["apiVersion"] == version;
-        let value = if same { value.clone() } else { self.versions.convert(value, version)? };
+        let value = if same {
+            value.clone()
+        } else {
+            self.versions.convert(value, version)?
+        };
         Ok(Some(Typed { ty, value }))
     }
 
     /// What changed, as seen at one version, without the fields that the endpoint resets.
-    fn change_at(&self, live: &Value, new: &Value, version: &str) -> Result<Option<Comparison>, String> {
-        let (Some(old), Some(new)) = (self.at(live, version)?, self.at(new, version)?) else { return Ok(None) };
-        let mut change =
-            compare(&old.ty, &old.value, &new.value).map_err(|e| format!("failed to compare objects: {e}"))?;
+    fn change_at(
+        &self,
+        live: &Value,
+        new: &Value,
+        version: &str,
+    ) -> Result<Option<Comparison>, String> {
+        let (Some(old), Some(new)) = (self.at(live, version)?, self.at(new, version)?) else {
+            return Ok(None);
+        };
+        let mut change = compare(&old.ty, &old.value, &new.value)
+            .map_err(|e| format!("failed to compare objects: {e}"))?;
         if let Some(filter) = self.versions.filter_at(version) {
             change.added = filter.filter(&change.added);
             change.modified = filter.filter(&change.modified);
@@ -134,23 +180,33 @@ impl Updater<'_> {
         on_conflict: OnConflict,
     ) -> Result<Comparison, ApplyError> {
         let mut changes: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
-        let own = self.change_at(live, new, version).map_err(ApplyError::Typed)?.unwrap_or_default();
+        let own = self
+            .change_at(live, new, version)
+            .map_err(ApplyError::Typed)?
+            .unwrap_or_default();
         changes.insert(version.to_owned(), Some(own.clone()));
         for (_, state) in managers.iter() {
             if !changes.contains_key(&state.api_version) {
-                let change = self.change_at(live, new, &state.api_version).map_err(ApplyError::Typed)?;
+                let change = self
+                    .change_at(live, new, &state.api_version)
+                    .map_err(ApplyError::Typed)?;
                 changes.insert(state.api_version.clone(), change);
             }
         }
         let touched = |state: &ManagerState| {
             let change = changes.get(&state.api_version).and_then(Option::as_ref);
-            change.map(|c| state.set.intersection(&c.modified.union(&c.added))).unwrap_or_default()
+            change
+                .map(|c| state.set.intersection(&c.modified.union(&c.added)))
+                .unwrap_or_default()
         };
         if on_conflict == OnConflict::Fail {
             let mut conflicts = Vec::new();
             for (key, state) in managers.iter().filter(|(key, _)| *key != me) {
                 let paths = touched(state).paths().into_iter();
-                conflicts.extend(paths.map(|path| Conflict { manager: key.clone(), path }));
+                conflicts.extend(paths.map(|path| Conflict {
+                    manager: key.clone(),
+                    path,
+                }));
             }
             if !conflicts.is_empty() {
                 return Err(ApplyError::Conflicts(Conflicts::new(conflicts)));
@@ -158,8 +214,13 @@ impl Updater<'_> {
         }
         managers.retain(|key, state| {
             if key != me {
-                let Some(Some(change)) = changes.get(&state.api_version) else { return false };
-                state.set = state.set.difference(&touched(state)).difference(&change.removed);
+                let Some(Some(change)) = changes.get(&state.api_version) else {
+                    return false;
+                };
+                state.set = state
+                    .set
+                    .difference(&touched(state))
+                    .difference(&change.removed);
             }
             !state.set.is_empty()
         });
@@ -174,8 +235,12 @@ impl Updater<'_> {
         version: &str,
         last: Option<&ManagerState>,
     ) -> Result<Typed, String> {
-        let Some(last) = last.filter(|l| !l.set.is_empty()) else { return Ok(merged) };
-        let Some(at_last) = self.at(&merged.value, &last.api_version)? else { return Ok(merged) };
+        let Some(last) = last.filter(|l| !l.set.is_empty()) else {
+            return Ok(merged);
+        };
+        let Some(at_last) = self.at(&merged.value, &last.api_version)? else {
+            return Ok(merged);
+        };
         let pruned = at_last.without(&at_last.named(&last.set));
         let pruned = self.add_back_owned(&at_last, pruned, &last.api_version, managers)?;
         let pruned = self.add_back_dangling(&at_last, &pruned, last)?;
@@ -195,11 +260,19 @@ impl Updater<'_> {
             let set = owned.entry(&state.api_version).or_default();
             *set = set.union(&state.set);
         }
-        let first = owned.remove(pruned_version).map(|set| (pruned_version, set));
-        let mut merged = Typed { ty: merged.ty.clone(), value: merged.value.clone() };
+        let first = owned
+            .remove(pruned_version)
+            .map(|set| (pruned_version, set));
+        let mut merged = Typed {
+            ty: merged.ty.clone(),
+            value: merged.value.clone(),
+        };
         let mut pruned = pruned;
         for (version, set) in first.into_iter().chain(owned) {
-            let (Some(m), Some(p)) = (self.at(&merged.value, version)?, self.at(&pruned.value, version)?) else {
+            let (Some(m), Some(p)) = (
+                self.at(&merged.value, version)?,
+                self.at(&pruned.value, version)?,
+            ) else {
                 continue;
             };
             let keep = p.fields()?.union(&m.named(&set));
@@ -210,9 +283,17 @@ impl Updater<'_> {
     }
 
     /// What was pruned without having been the manager's comes back.
-    fn add_back_dangling(&self, merged: &Typed, pruned: &Typed, last: &ManagerState) -> Result<Typed, String> {
+    fn add_back_dangling(
+        &self,
+        merged: &Typed,
+        pruned: &Typed,
+        last: &ManagerState,
+    ) -> Result<Typed, String> {
         let Some(pruned) = self.at(&pruned.value, &last.api_version)? else {
-            return Ok(Typed { ty: merged.ty.clone(), value: merged.value.clone() });
+            return Ok(Typed {
+                ty: merged.ty.clone(),
+                value: merged.value.clone(),
+            });
         };
         let gone = merged.fields()?.difference(&pruned.fields()?);
         Ok(merged.without(&gone.intersection(&merged.named(&last.set))))

@@ -58,10 +58,16 @@ impl KindVersions {
 
 impl Versions for KindVersions {
     fn type_at(&self, api_version: &str) -> Option<TypeRef> {
-        self.types.iter().find(|(v, _)| v == api_version).map(|(_, ty)| ty.clone())
+        self.types
+            .iter()
+            .find(|(v, _)| v == api_version)
+            .map(|(_, ty)| ty.clone())
     }
 
     fn filter_at(&self, api_version: &str) -> Option<&FieldFilter> {
-        self.filters.iter().find(|(v, _)| v == api_version).map(|(_, f)| f)
+        self.filters
+            .iter()
+            .find(|(v, _)| v == api_version)
+            .map(|(_, f)| f)
     }
 }

@@ -8,43 +8,186 @@ use crate::schema::{Schema, TypeId, TypeRef};
 /// One component's fields and the JSON text of their defaults. Source: defaults of the API groups, Kubernetes 1.36.
 const DEFAULTS: &[(&str, &[(&str, &str)])] = &[
     ("apps.v1.DaemonSetSpec", &[("revisionHistoryLimit", "10")]),
-    ("apps.v1.DeploymentSpec", &[("replicas", "1"), ("revisionHistoryLimit", "10"), ("progressDeadlineSeconds", "600")]),
+    (
+        "apps.v1.DeploymentSpec",
+        &[
+            ("replicas", "1"),
+            ("revisionHistoryLimit", "10"),
+            ("progressDeadlineSeconds", "600"),
+        ],
+    ),
     ("apps.v1.ReplicaSetSpec", &[("replicas", "1")]),
-    ("apps.v1.StatefulSetSpec", &[("replicas", "1"), ("revisionHistoryLimit", "10"), ("podManagementPolicy", "\"OrderedReady\"")]),
-    ("batch.v1.CronJobSpec", &[("concurrencyPolicy", "\"Allow\""), ("suspend", "false"), ("successfulJobsHistoryLimit", "3"), ("failedJobsHistoryLimit", "1")]),
-    ("core.v1.AzureDiskVolumeSource", &[("cachingMode", "\"ReadWrite\""), ("kind", "\"Shared\""), ("fsType", "\"ext4\""), ("readOnly", "false")]),
+    (
+        "apps.v1.StatefulSetSpec",
+        &[
+            ("replicas", "1"),
+            ("revisionHistoryLimit", "10"),
+            ("podManagementPolicy", "\"OrderedReady\""),
+        ],
+    ),
+    (
+        "batch.v1.CronJobSpec",
+        &[
+            ("concurrencyPolicy", "\"Allow\""),
+            ("suspend", "false"),
+            ("successfulJobsHistoryLimit", "3"),
+            ("failedJobsHistoryLimit", "1"),
+        ],
+    ),
+    (
+        "core.v1.AzureDiskVolumeSource",
+        &[
+            ("cachingMode", "\"ReadWrite\""),
+            ("kind", "\"Shared\""),
+            ("fsType", "\"ext4\""),
+            ("readOnly", "false"),
+        ],
+    ),
     ("core.v1.ConfigMapVolumeSource", &[("defaultMode", "420")]),
-    ("core.v1.Container", &[("terminationMessagePath", "\"/dev/termination-log\""), ("terminationMessagePolicy", "\"File\""), ("resources", "{}")]),
+    (
+        "core.v1.Container",
+        &[
+            ("terminationMessagePath", "\"/dev/termination-log\""),
+            ("terminationMessagePolicy", "\"File\""),
+            ("resources", "{}"),
+        ],
+    ),
     ("core.v1.ContainerPort", &[("protocol", "\"TCP\"")]),
     ("core.v1.DownwardAPIVolumeSource", &[("defaultMode", "420")]),
     ("core.v1.EndpointPort", &[("protocol", "\"TCP\"")]),
-    ("core.v1.EphemeralContainer", &[("terminationMessagePath", "\"/dev/termination-log\""), ("terminationMessagePolicy", "\"File\""), ("resources", "{}")]),
+    (
+        "core.v1.EphemeralContainer",
+        &[
+            ("terminationMessagePath", "\"/dev/termination-log\""),
+            ("terminationMessagePolicy", "\"File\""),
+            ("resources", "{}"),
+        ],
+    ),
     ("core.v1.GRPCAction", &[("service", "\"\"")]),
-    ("core.v1.HTTPGetAction", &[("path", "\"/\""), ("scheme", "\"HTTP\"")]),
+    (
+        "core.v1.HTTPGetAction",
+        &[("path", "\"/\""), ("scheme", "\"HTTP\"")],
+    ),
     ("core.v1.HostPathVolumeSource", &[("type", "\"\"")]),
-    ("core.v1.ISCSIVolumeSource", &[("iscsiInterface", "\"default\"")]),
+    (
+        "core.v1.ISCSIVolumeSource",
+        &[("iscsiInterface", "\"default\"")],
+    ),
     ("core.v1.ObjectFieldSelector", &[("apiVersion", "\"v1\"")]),
-    ("core.v1.PersistentVolumeClaimSpec", &[("volumeMode", "\"Filesystem\"")]),
-    ("core.v1.PersistentVolumeSpec", &[("volumeMode", "\"Filesystem\""), ("persistentVolumeReclaimPolicy", "\"Retain\"")]),
-    ("core.v1.PodSpec", &[("restartPolicy", "\"Always\""), ("terminationGracePeriodSeconds", "30"), ("dnsPolicy", "\"ClusterFirst\""), ("securityContext", "{}"), ("schedulerName", "\"default-scheduler\"")]),
-    ("core.v1.Probe", &[("timeoutSeconds", "1"), ("periodSeconds", "10"), ("successThreshold", "1"), ("failureThreshold", "3")]),
+    (
+        "core.v1.PersistentVolumeClaimSpec",
+        &[("volumeMode", "\"Filesystem\"")],
+    ),
+    (
+        "core.v1.PersistentVolumeSpec",
+        &[
+            ("volumeMode", "\"Filesystem\""),
+            ("persistentVolumeReclaimPolicy", "\"Retain\""),
+        ],
+    ),
+    (
+        "core.v1.PodSpec",
+        &[
+            ("restartPolicy", "\"Always\""),
+            ("terminationGracePeriodSeconds", "30"),
+            ("dnsPolicy", "\"ClusterFirst\""),
+            ("securityContext", "{}"),
+            ("schedulerName", "\"default-scheduler\""),
+        ],
+    ),
+    (
+        "core.v1.Probe",
+        &[
+            ("timeoutSeconds", "1"),
+            ("periodSeconds", "10"),
+            ("successThreshold", "1"),
+            ("failureThreshold", "3"),
+        ],
+    ),
     ("core.v1.ProjectedVolumeSource", &[("defaultMode", "420")]),
-    ("core.v1.RBDVolumeSource", &[("pool", "\"rbd\""), ("user", "\"admin\""), ("keyring", "\"/etc/ceph/keyring\"")]),
+    (
+        "core.v1.RBDVolumeSource",
+        &[
+            ("pool", "\"rbd\""),
+            ("user", "\"admin\""),
+            ("keyring", "\"/etc/ceph/keyring\""),
+        ],
+    ),
     ("core.v1.ReplicationControllerSpec", &[("replicas", "1")]),
     ("core.v1.ResourceFieldSelector", &[("divisor", "\"0\"")]),
-    ("core.v1.ScaleIOVolumeSource", &[("storageMode", "\"ThinProvisioned\""), ("fsType", "\"xfs\"")]),
+    (
+        "core.v1.ScaleIOVolumeSource",
+        &[
+            ("storageMode", "\"ThinProvisioned\""),
+            ("fsType", "\"xfs\""),
+        ],
+    ),
     ("core.v1.SecretVolumeSource", &[("defaultMode", "420")]),
-    ("core.v1.ServiceAccountTokenProjection", &[("expirationSeconds", "3600")]),
+    (
+        "core.v1.ServiceAccountTokenProjection",
+        &[("expirationSeconds", "3600")],
+    ),
     ("core.v1.ServicePort", &[("protocol", "\"TCP\"")]),
-    ("core.v1.ServiceSpec", &[("type", "\"ClusterIP\""), ("sessionAffinity", "\"None\"")]),
-    ("core.v1.TopologySpreadConstraint", &[("nodeAffinityPolicy", "\"Honor\""), ("nodeTaintsPolicy", "\"Ignore\"")]),
-    ("networking.v1.NetworkPolicyPort", &[("protocol", "\"TCP\"")]),
-    ("batch.v1.JobSpec", &[("backoffLimit", "6"), ("completionMode", "\"NonIndexed\""), ("suspend", "false"), ("podReplacementPolicy", "\"TerminatingOrFailed\"")]),
-    ("storage.v1.StorageClass", &[("reclaimPolicy", "\"Delete\""), ("volumeBindingMode", "\"Immediate\"")]),
-    ("admissionregistration.v1.MutatingWebhook", &[("failurePolicy", "\"Fail\""), ("matchPolicy", "\"Equivalent\""), ("namespaceSelector", "{}"), ("objectSelector", "{}"), ("timeoutSeconds", "10"), ("reinvocationPolicy", "\"Never\"")]),
-    ("admissionregistration.v1.ValidatingWebhook", &[("failurePolicy", "\"Fail\""), ("matchPolicy", "\"Equivalent\""), ("namespaceSelector", "{}"), ("objectSelector", "{}"), ("timeoutSeconds", "10")]),
-    ("admissionregistration.v1.RuleWithOperations", &[("scope", "\"*\"")]),
-    ("admissionregistration.v1.ServiceReference", &[("port", "443")]),
+    (
+        "core.v1.ServiceSpec",
+        &[("type", "\"ClusterIP\""), ("sessionAffinity", "\"None\"")],
+    ),
+    (
+        "core.v1.TopologySpreadConstraint",
+        &[
+            ("nodeAffinityPolicy", "\"Honor\""),
+            ("nodeTaintsPolicy", "\"Ignore\""),
+        ],
+    ),
+    (
+        "networking.v1.NetworkPolicyPort",
+        &[("protocol", "\"TCP\"")],
+    ),
+    (
+        "batch.v1.JobSpec",
+        &[
+            ("backoffLimit", "6"),
+            ("completionMode", "\"NonIndexed\""),
+            ("suspend", "false"),
+            ("podReplacementPolicy", "\"TerminatingOrFailed\""),
+        ],
+    ),
+    (
+        "storage.v1.StorageClass",
+        &[
+            ("reclaimPolicy", "\"Delete\""),
+            ("volumeBindingMode", "\"Immediate\""),
+        ],
+    ),
+    (
+        "admissionregistration.v1.MutatingWebhook",
+        &[
+            ("failurePolicy", "\"Fail\""),
+            ("matchPolicy", "\"Equivalent\""),
+            ("namespaceSelector", "{}"),
+            ("objectSelector", "{}"),
+            ("timeoutSeconds", "10"),
+            ("reinvocationPolicy", "\"Never\""),
+        ],
+    ),
+    (
+        "admissionregistration.v1.ValidatingWebhook",
+        &[
+            ("failurePolicy", "\"Fail\""),
+            ("matchPolicy", "\"Equivalent\""),
+            ("namespaceSelector", "{}"),
+            ("objectSelector", "{}"),
+            ("timeoutSeconds", "10"),
+        ],
+    ),
+    (
+        "admissionregistration.v1.RuleWithOperations",
+        &[("scope", "\"*\"")],
+    ),
+    (
+        "admissionregistration.v1.ServiceReference",
+        &[("port", "443")],
+    ),
     ("apiextensions.v1.ServiceReference", &[("port", "443")]),
 ];
 
@@ -83,12 +226,16 @@ fn fill(schema: &Schema, ty: TypeId, value: &mut Value) {
 
 fn defaults_of(name: Option<&str>) -> &'static [(&'static str, &'static str)] {
     let Some(name) = name else { return &[] };
-    DEFAULTS.iter().find(|(suffix, _)| is_component(name, suffix)).map_or(&[], |(_, fields)| fields)
+    DEFAULTS
+        .iter()
+        .find(|(suffix, _)| is_component(name, suffix))
+        .map_or(&[], |(_, fields)| fields)
 }
 
 /// Whether a component name is `…​.group.version.Type`.
 fn is_component(name: &str, suffix: &str) -> bool {
-    name.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'))
+    name.strip_suffix(suffix)
+        .is_some_and(|rest| rest.ends_with('.'))
 }
 
 /// Defaults that depend on other fields.
@@ -119,15 +266,26 @@ fn conditional(name: &str, object: &mut serde_json::Map<String, Value>) {
             }
         }
         "Container" | "EphemeralContainer" if name.contains(".core.") => {
-            let image = object.get("image").and_then(Value::as_str).unwrap_or_default();
+            let image = object
+                .get("image")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let policy = pull_policy(image);
             let slot = object.entry("imagePullPolicy").or_insert(Value::Null);
             if slot.is_null() {
                 *slot = json!(policy);
             }
         }
-        "DeploymentStrategy" => rolling(object, "RollingUpdate", json!({"maxUnavailable": "25%", "maxSurge": "25%"})),
-        "DaemonSetUpdateStrategy" => rolling(object, "RollingUpdate", json!({"maxUnavailable": 1, "maxSurge": 0})),
+        "DeploymentStrategy" => rolling(
+            object,
+            "RollingUpdate",
+            json!({"maxUnavailable": "25%", "maxSurge": "25%"}),
+        ),
+        "DaemonSetUpdateStrategy" => rolling(
+            object,
+            "RollingUpdate",
+            json!({"maxUnavailable": 1, "maxSurge": 0}),
+        ),
         "StatefulSetUpdateStrategy" => rolling(object, "RollingUpdate", json!({"partition": 0})),
         _ => {}
     }
@@ -141,7 +299,9 @@ fn rolling(object: &mut serde_json::Map<String, Value>, kind: &str, parameters: 
     if *strategy != json!(kind) {
         return;
     }
-    let Value::Object(parameters) = parameters else { return };
+    let Value::Object(parameters) = parameters else {
+        return;
+    };
     let slot = object.entry("rollingUpdate").or_insert_with(|| json!({}));
     if slot.is_null() {
         *slot = json!({});

@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 
 use super::{
-    CommonTypes, FieldType, JsonType, ListRelation, ListType, MapRelation, MapType, Name, PatchFacts, Scalar, Schema,
-    TypeId, TypeNode, kind_key,
+    CommonTypes, FieldType, JsonType, ListRelation, ListType, MapRelation, MapType, Name,
+    PatchFacts, Scalar, Schema, TypeId, TypeNode, kind_key,
 };
 
 pub(super) const DATA: &str = include_str!("../../data/builtin-schema.txt");
@@ -35,7 +35,11 @@ impl Reader {
     fn new() -> Self {
         let mut schema = Schema::default();
         let common = schema.add_common();
-        Self { schema, common, prefixes: Vec::new() }
+        Self {
+            schema,
+            common,
+            prefixes: Vec::new(),
+        }
     }
 
     /// First pass: every named type gets its index, so that references may point forward.
@@ -64,7 +68,10 @@ impl Reader {
                         (words.next(), words.next(), words.next(), current)
                     {
                         let group = if group == "-" { "" } else { group };
-                        self.schema.kinds.entry(kind_key(group, version, kind)).or_insert(id);
+                        self.schema
+                            .kinds
+                            .entry(kind_key(group, version, kind))
+                            .or_insert(id);
                     }
                 }
                 _ => {}
@@ -109,7 +116,14 @@ impl Reader {
     }
 
     fn override_relation(&mut self, owner: TypeId, field: &str, relation: MapRelation) {
-        let Some(target) = self.schema.node(owner).map.as_ref().and_then(|m| m.field(field)).map(|f| f.ty) else {
+        let Some(target) = self
+            .schema
+            .node(owner)
+            .map
+            .as_ref()
+            .and_then(|m| m.field(field))
+            .map(|f| f.ty)
+        else {
             return;
         };
         let mut node = self.schema.node(target).clone();
@@ -119,7 +133,10 @@ impl Reader {
             map.declared = true;
         }
         let id = self.schema.add(node);
-        let fields = self.schema.types[owner.0 as usize].map.as_mut().map(|m| &mut m.fields);
+        let fields = self.schema.types[owner.0 as usize]
+            .map
+            .as_mut()
+            .map(|m| &mut m.fields);
         if let Some(found) = fields.and_then(|fields| fields.iter_mut().find(|f| f.name == field)) {
             found.ty = id;
         }
@@ -128,15 +145,27 @@ impl Reader {
     fn field(&mut self, line: &'static str) -> Option<(FieldType, Option<MapRelation>)> {
         let mut words = line.splitn(4, ' ');
         let (name, flags, expression) = (words.next()?, words.next()?, words.next()?);
-        let default = words.next().and_then(|json| serde_json::from_str(json).ok());
+        let default = words
+            .next()
+            .and_then(|json| serde_json::from_str(json).ok());
         let (flags, merge_key) = match flags.split_once(':') {
             Some((flags, key)) => (flags, Some(Cow::Borrowed(key))),
             None => (flags, None),
         };
-        let patch = PatchFacts { merge: flags.contains('m'), retain_keys: flags.contains('k'), merge_key };
+        let patch = PatchFacts {
+            merge: flags.contains('m'),
+            retain_keys: flags.contains('k'),
+            merge_key,
+        };
         let (ty, overridden) = self.reference(expression, 0);
         self.promote(ty, &patch);
-        let field = FieldType { name: Cow::Borrowed(name), ty, required: flags.contains('r'), default, patch };
+        let field = FieldType {
+            name: Cow::Borrowed(name),
+            ty,
+            required: flags.contains('r'),
+            default,
+            patch,
+        };
         Some((field, overridden))
     }
 
@@ -165,7 +194,10 @@ impl Reader {
             if name.ends_with(".pkg.runtime.RawExtension") {
                 return (self.schema.named(&name).unwrap_or(self.common.atomic), None);
             }
-            return (self.schema.named(&name).unwrap_or(self.common.deduced), relation);
+            return (
+                self.schema.named(&name).unwrap_or(self.common.deduced),
+                relation,
+            );
         }
         let node = self.node(expression, depth);
         (self.schema.add(node), None)
@@ -175,10 +207,14 @@ impl Reader {
         if depth > MAX_NESTING {
             return self.catch_all(self.common.atomic, JsonType::Any);
         }
-        if let Some((relation, element)) = expression.strip_prefix('[').and_then(|e| e.split_once(']')) {
+        if let Some((relation, element)) =
+            expression.strip_prefix('[').and_then(|e| e.split_once(']'))
+        {
             return self.list(relation, element, depth);
         }
-        if let Some((relation, element)) = expression.strip_prefix('{').and_then(|e| e.split_once('}')) {
+        if let Some((relation, element)) =
+            expression.strip_prefix('{').and_then(|e| e.split_once('}'))
+        {
             let element = self.reference(element, depth + 1).0;
             return map_node(Vec::new(), Some(element), relation);
         }
@@ -217,15 +253,25 @@ impl Reader {
                 "map" => ListRelation::Map,
                 _ => ListRelation::Atomic,
             },
-            keys: keys.split(',').filter(|k| !k.is_empty()).map(Cow::Borrowed).collect(),
+            keys: keys
+                .split(',')
+                .filter(|k| !k.is_empty())
+                .map(Cow::Borrowed)
+                .collect(),
             declared: !relation.is_empty(),
         };
-        TypeNode { list: Some(list), ..TypeNode::empty(JsonType::Array) }
+        TypeNode {
+            list: Some(list),
+            ..TypeNode::empty(JsonType::Array)
+        }
     }
 
     /// A copy of a catch-all type with its own JSON facts.
     fn catch_all(&self, id: TypeId, json: JsonType) -> TypeNode {
-        TypeNode { json, ..self.schema.node(id).clone() }
+        TypeNode {
+            json,
+            ..self.schema.node(id).clone()
+        }
     }
 
     fn expand(&self, short: &'static str) -> Name {
@@ -240,8 +286,16 @@ impl Reader {
 
 fn map_node(fields: Vec<FieldType>, element: Option<TypeId>, stated: &str) -> TypeNode {
     let relation = relation_of(stated).unwrap_or(MapRelation::Granular);
-    let map = MapType { fields, element, relation, declared: !stated.is_empty() };
-    TypeNode { map: Some(map), ..TypeNode::empty(JsonType::Object) }
+    let map = MapType {
+        fields,
+        element,
+        relation,
+        declared: !stated.is_empty(),
+    };
+    TypeNode {
+        map: Some(map),
+        ..TypeNode::empty(JsonType::Object)
+    }
 }
 
 fn split_relation(word: &'static str) -> (&'static str, Option<MapRelation>) {

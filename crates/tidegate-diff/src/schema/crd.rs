@@ -10,8 +10,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    CommonTypes, FieldType, JsonType, ListRelation, ListType, MapRelation, MapType, Name, PatchFacts, Scalar, Schema,
-    TypeId, TypeNode, TypeRef,
+    CommonTypes, FieldType, JsonType, ListRelation, ListType, MapRelation, MapType, Name,
+    PatchFacts, Scalar, Schema, TypeId, TypeNode, TypeRef,
 };
 
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
@@ -30,19 +30,37 @@ pub enum CrdError {
 
 pub(super) fn read(crd: &Value, version: &str) -> Result<TypeRef, CrdError> {
     let spec = &crd["spec"];
-    let found = spec["versions"].as_array().into_iter().flatten().find(|v| v["name"] == version);
-    let Some(found) = found else { return Err(CrdError::NoSuchVersion(version.to_owned())) };
-    let Some(root) = found.pointer("/schema/openAPIV3Schema").filter(|s| s.is_object()) else {
+    let found = spec["versions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|v| v["name"] == version);
+    let Some(found) = found else {
+        return Err(CrdError::NoSuchVersion(version.to_owned()));
+    };
+    let Some(root) = found
+        .pointer("/schema/openAPIV3Schema")
+        .filter(|s| s.is_object())
+    else {
         return Ok(Schema::deduced());
     };
     let mut schema = Schema::default();
     let common = schema.add_common();
-    let mut reader = Reader { schema, common, copied: HashMap::new(), path: String::new(), depth: 0 };
+    let mut reader = Reader {
+        schema,
+        common,
+        copied: HashMap::new(),
+        path: String::new(),
+        depth: 0,
+    };
     let preserve = spec["preserveUnknownFields"] == true;
     let mut node = reader.node(root, preserve)?;
     reader.add_type_meta(&mut node);
     let id = reader.schema.add(node);
-    Ok(TypeRef { schema: Arc::new(reader.schema), id })
+    Ok(TypeRef {
+        schema: Arc::new(reader.schema),
+        id,
+    })
 }
 
 struct Reader {
@@ -56,8 +74,15 @@ struct Reader {
 
 impl Reader {
     fn fail<T>(&self, reason: impl Into<String>) -> Result<T, CrdError> {
-        let path = if self.path.is_empty() { "openAPIV3Schema" } else { self.path.as_str() };
-        Err(CrdError::Malformed { path: path.to_owned(), reason: reason.into() })
+        let path = if self.path.is_empty() {
+            "openAPIV3Schema"
+        } else {
+            self.path.as_str()
+        };
+        Err(CrdError::Malformed {
+            path: path.to_owned(),
+            reason: reason.into(),
+        })
     }
 
     fn node(&mut self, source: &Value, preserve: bool) -> Result<TypeNode, CrdError> {
@@ -70,19 +95,37 @@ impl Reader {
         let int_or_string = source["x-kubernetes-int-or-string"] == true;
         let mut node = match source["type"].as_str() {
             None | Some("") => {
-                let json = if int_or_string { JsonType::IntOrString } else { JsonType::Any };
+                let json = if int_or_string {
+                    JsonType::IntOrString
+                } else {
+                    JsonType::Any
+                };
                 let list = self.list(source, preserve)?;
                 let map = self.map(source, preserve)?;
-                TypeNode { list: Some(list), map: Some(map), ..TypeNode::scalar(json, Scalar::Untyped) }
+                TypeNode {
+                    list: Some(list),
+                    map: Some(map),
+                    ..TypeNode::scalar(json, Scalar::Untyped)
+                }
             }
-            Some("object") => TypeNode { map: Some(self.map(source, preserve)?), ..TypeNode::empty(JsonType::Object) },
-            Some("array") => TypeNode { list: Some(self.list(source, preserve)?), ..TypeNode::empty(JsonType::Array) },
+            Some("object") => TypeNode {
+                map: Some(self.map(source, preserve)?),
+                ..TypeNode::empty(JsonType::Object)
+            },
+            Some("array") => TypeNode {
+                list: Some(self.list(source, preserve)?),
+                ..TypeNode::empty(JsonType::Array)
+            },
             Some("integer") => TypeNode::scalar(JsonType::Integer { format }, Scalar::Numeric),
             Some("number") => TypeNode::scalar(JsonType::Number { format }, Scalar::Numeric),
             Some("boolean") => TypeNode::scalar(JsonType::Boolean, Scalar::Boolean),
             Some("string") => {
                 let plain = matches!(format.as_deref(), None | Some("" | "byte"));
-                let scalar = if plain { Scalar::String } else { Scalar::Untyped };
+                let scalar = if plain {
+                    Scalar::String
+                } else {
+                    Scalar::Untyped
+                };
                 TypeNode::scalar(JsonType::String { format }, scalar)
             }
             Some(other) => return self.fail(format!("unrecognized type: {other:?}")),
@@ -99,10 +142,16 @@ impl Reader {
     /// `apiVersion`, `kind` and `metadata`, whatever the schema says of them.
     fn add_type_meta(&mut self, node: &mut TypeNode) {
         let Some(map) = &mut node.map else { return };
-        map.fields.retain(|f| !matches!(f.name.as_ref(), "apiVersion" | "kind" | "metadata"));
-        let string = self.schema.add(TypeNode::scalar(JsonType::String { format: None }, Scalar::String));
+        map.fields
+            .retain(|f| !matches!(f.name.as_ref(), "apiVersion" | "kind" | "metadata"));
+        let string = self.schema.add(TypeNode::scalar(
+            JsonType::String { format: None },
+            Scalar::String,
+        ));
         let builtins = Schema::builtins();
-        let meta = builtins.named(OBJECT_META).map_or(self.common.deduced, |id| self.copy(builtins, id));
+        let meta = builtins
+            .named(OBJECT_META)
+            .map_or(self.common.deduced, |id| self.copy(builtins, id));
         for (name, ty) in [("apiVersion", string), ("kind", string), ("metadata", meta)] {
             map.fields.push(field(Cow::Borrowed(name), ty));
         }
@@ -148,7 +197,12 @@ impl Reader {
     fn map(&mut self, source: &Value, preserve: bool) -> Result<MapType, CrdError> {
         let empty = Map::new();
         let properties = source["properties"].as_object().unwrap_or(&empty);
-        let required: Vec<&str> = source["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = source["required"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let mut fields = Vec::with_capacity(properties.len());
         for (name, member) in properties {
             let ty = self.child(name, member, preserve)?;
@@ -160,7 +214,9 @@ impl Reader {
         }
         fields.sort_by(|a, b| a.name.cmp(&b.name));
         let element = match source.get("additionalProperties") {
-            None | Some(Value::Null) => (preserve || properties.is_empty()).then_some(self.common.deduced),
+            None | Some(Value::Null) => {
+                (preserve || properties.is_empty()).then_some(self.common.deduced)
+            }
             Some(Value::Bool(true)) => Some(self.common.deduced),
             Some(Value::Bool(false)) => None,
             Some(element) => Some(self.child("*", element, preserve)?),
@@ -171,7 +227,12 @@ impl Reader {
             Some("atomic") => (MapRelation::Atomic, true),
             Some(other) => return self.fail(format!("unknown map type {other}")),
         };
-        Ok(MapType { fields, element, relation, declared })
+        Ok(MapType {
+            fields,
+            element,
+            relation,
+            declared,
+        })
     }
 
     fn list(&mut self, source: &Value, preserve: bool) -> Result<ListType, CrdError> {
@@ -195,13 +256,30 @@ impl Reader {
                 return self.fail("`items` must be specified on arrays");
             }
             None | Some(Value::Null) => self.common.atomic,
-            Some(_) => return self.fail("structural schema arrays must have exactly one member subtype"),
+            Some(_) => {
+                return self.fail("structural schema arrays must have exactly one member subtype");
+            }
         };
-        let keys = if relation == ListRelation::Map { keys } else { Vec::new() };
-        Ok(ListType { element, relation, keys, declared: source.get("x-kubernetes-list-type").is_some() })
+        let keys = if relation == ListRelation::Map {
+            keys
+        } else {
+            Vec::new()
+        };
+        Ok(ListType {
+            element,
+            relation,
+            keys,
+            declared: source.get("x-kubernetes-list-type").is_some(),
+        })
     }
 }
 
 fn field(name: Name, ty: TypeId) -> FieldType {
-    FieldType { name, ty, required: false, default: None, patch: PatchFacts::default() }
+    FieldType {
+        name,
+        ty,
+        required: false,
+        default: None,
+        patch: PatchFacts::default(),
+    }
 }

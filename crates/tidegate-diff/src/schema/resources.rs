@@ -27,7 +27,11 @@ pub struct ResourceFacts {
 impl ResourceFacts {
     /// `v1` or `group/version`.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
     }
 
     /// Whether a server serves the version without being asked: alpha and beta versions are off.

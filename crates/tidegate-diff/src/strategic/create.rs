@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::order::{index_of_key, sorted};
 use super::{
-    DELETE_FROM, ElementKind, Facts, Lookup, Merger, Mode, Object, PATCH, RETAIN_KEYS, SET_ORDER, StrategicError,
-    deduplicate, element_kind, merge_key_of,
+    DELETE_FROM, ElementKind, Facts, Lookup, Merger, Mode, Object, PATCH, RETAIN_KEYS, SET_ORDER,
+    StrategicError, deduplicate, element_kind, merge_key_of,
 };
 use crate::schema::TypeRef;
 use crate::value::{equal, is_shallow};
@@ -22,8 +22,17 @@ struct Options {
 ///
 /// # Errors
 /// When lists cannot be compared: a merge key is missing, or items are of different types.
-pub fn create_two_way_merge_patch(ty: &TypeRef, original: &Value, modified: &Value) -> Result<Value, StrategicError> {
-    let options = Options { deletions: true, changes: true, order: true, retain_keys: false };
+pub fn create_two_way_merge_patch(
+    ty: &TypeRef,
+    original: &Value,
+    modified: &Value,
+) -> Result<Value, StrategicError> {
+    let options = Options {
+        deletions: true,
+        changes: true,
+        order: true,
+        retain_keys: false,
+    };
     diff(ty, original, modified, options).map(Value::Object)
 }
 
@@ -38,21 +47,54 @@ pub fn create_three_way_merge_patch(
     modified: &Value,
     current: &Value,
 ) -> Result<Value, StrategicError> {
-    let delta = Options { deletions: false, changes: true, order: true, retain_keys: false };
-    let removal = Options { deletions: true, changes: false, order: true, retain_keys: false };
+    let delta = Options {
+        deletions: false,
+        changes: true,
+        order: true,
+        retain_keys: false,
+    };
+    let removal = Options {
+        deletions: true,
+        changes: false,
+        order: true,
+        retain_keys: false,
+    };
     let delta = diff(ty, current, modified, delta)?;
     let removal = diff(ty, original, modified, removal)?;
-    let lookup = Lookup { schema: ty.schema(), ty: Some(ty.id()) };
-    Merger { mode: Mode::Combine }.map(removal, delta, lookup).map(Value::Object)
+    let lookup = Lookup {
+        schema: ty.schema(),
+        ty: Some(ty.id()),
+    };
+    Merger {
+        mode: Mode::Combine,
+    }
+    .map(removal, delta, lookup)
+    .map(Value::Object)
 }
 
-fn diff(ty: &TypeRef, original: &Value, modified: &Value, options: Options) -> Result<Object, StrategicError> {
+fn diff(
+    ty: &TypeRef,
+    original: &Value,
+    modified: &Value,
+    options: Options,
+) -> Result<Object, StrategicError> {
     if !is_shallow(original) || !is_shallow(modified) {
         return Err(StrategicError::TooDeep);
     }
     let empty = Map::new();
-    let (original, modified) = (original.as_object().unwrap_or(&empty), modified.as_object().unwrap_or(&empty));
-    diff_maps(original, modified, Lookup { schema: ty.schema(), ty: Some(ty.id()) }, options)
+    let (original, modified) = (
+        original.as_object().unwrap_or(&empty),
+        modified.as_object().unwrap_or(&empty),
+    );
+    diff_maps(
+        original,
+        modified,
+        Lookup {
+            schema: ty.schema(),
+            ty: Some(ty.id()),
+        },
+        options,
+    )
 }
 
 fn diff_maps(
@@ -63,7 +105,10 @@ fn diff_maps(
 ) -> Result<Object, StrategicError> {
     let mut patch = Map::new();
     let mut retained: Vec<&String> = Vec::new();
-    let inner = Options { retain_keys: false, ..options };
+    let inner = Options {
+        retain_keys: false,
+        ..options
+    };
     for (key, after) in modified {
         if options.retain_keys && !after.is_null() {
             retained.push(key);
@@ -71,7 +116,10 @@ fn diff_maps(
         match (original.get(key), after) {
             (Some(Value::Object(before)), Value::Object(after)) => {
                 let facts = lookup.field(key);
-                let below = Options { retain_keys: facts.retain_keys, ..inner };
+                let below = Options {
+                    retain_keys: facts.retain_keys,
+                    ..inner
+                };
                 let change = diff_maps(before, after, facts.below, below)?;
                 if !change.is_empty() {
                     patch.insert(key.clone(), Value::Object(change));
@@ -92,7 +140,11 @@ fn diff_maps(
             patch.insert(key.clone(), Value::Null);
         }
     }
-    let extra = || original.iter().any(|(key, value)| !value.is_null() && !modified.contains_key(key));
+    let extra = || {
+        original
+            .iter()
+            .any(|(key, value)| !value.is_null() && !modified.contains_key(key))
+    };
     if !retained.is_empty() && (!patch.is_empty() || extra()) {
         retained.sort();
         patch.insert(RETAIN_KEYS.into(), json!(retained));
@@ -110,13 +162,17 @@ fn diff_field_lists(
     patch: &mut Object,
 ) -> Result<(), StrategicError> {
     if !facts.merge {
-        let same = before.len() == after.len() && before.iter().zip(after).all(|(b, a)| equal(b, a));
+        let same =
+            before.len() == after.len() && before.iter().zip(after).all(|(b, a)| equal(b, a));
         if options.changes && !same {
             patch.insert(key.to_owned(), Value::Array(after.to_vec()));
         }
         return Ok(());
     }
-    let options = Options { retain_keys: facts.retain_keys, ..options };
+    let options = Options {
+        retain_keys: facts.retain_keys,
+        ..options
+    };
     let change = diff_lists(before, after, facts, options)?;
     let mut put = |key: String, items: Vec<Value>| {
         if !items.is_empty() {
@@ -143,8 +199,15 @@ fn diff_lists(
     options: Options,
 ) -> Result<ListChange, StrategicError> {
     if before.is_empty() {
-        let patch = if options.changes { after.to_vec() } else { Vec::new() };
-        return Ok(ListChange { patch, ..ListChange::default() });
+        let patch = if options.changes {
+            after.to_vec()
+        } else {
+            Vec::new()
+        };
+        return Ok(ListChange {
+            patch,
+            ..ListChange::default()
+        });
     }
     if element_kind(before.iter().chain(after))? != ElementKind::Object {
         return diff_scalars(before, after, options);
@@ -181,22 +244,52 @@ fn diff_lists(
         gone.sort_by_key(|k| k.as_str().map_or_else(|| k.to_string(), str::to_owned));
         patch.extend(gone.into_iter().map(|k| json!({key: k, PATCH: "delete"})));
     }
-    let same_order =
-        before.len() == after.len() && before.iter().zip(after).all(|(b, a)| b.get(key) == a.get(key));
+    let same_order = before.len() == after.len()
+        && before
+            .iter()
+            .zip(after)
+            .all(|(b, a)| b.get(key) == a.get(key));
     let changed = !patch.is_empty();
-    let wanted = options.order && ((options.changes && (changed || !same_order)) || (options.deletions && changed));
-    let order = if wanted { after.iter().map(|item| json!({key: item[key]})).collect() } else { Vec::new() };
-    Ok(ListChange { patch, deletions: Vec::new(), order })
+    let wanted = options.order
+        && ((options.changes && (changed || !same_order)) || (options.deletions && changed));
+    let order = if wanted {
+        after.iter().map(|item| json!({key: item[key]})).collect()
+    } else {
+        Vec::new()
+    };
+    Ok(ListChange {
+        patch,
+        deletions: Vec::new(),
+        order,
+    })
 }
 
-fn diff_scalars(before: &[Value], after: &[Value], options: Options) -> Result<ListChange, StrategicError> {
+fn diff_scalars(
+    before: &[Value],
+    after: &[Value],
+    options: Options,
+) -> Result<ListChange, StrategicError> {
     let missing = |from: &[Value], item: &Value| !from.iter().any(|v| equal(v, item));
-    let added: Vec<Value> = after.iter().filter(|v| options.changes && missing(before, v)).cloned().collect();
-    let mut deletions: Vec<Value> =
-        deduplicate(before.iter().filter(|v| options.deletions && missing(after, v)).cloned().collect());
+    let added: Vec<Value> = after
+        .iter()
+        .filter(|v| options.changes && missing(before, v))
+        .cloned()
+        .collect();
+    let mut deletions: Vec<Value> = deduplicate(
+        before
+            .iter()
+            .filter(|v| options.deletions && missing(after, v))
+            .cloned()
+            .collect(),
+    );
     deletions.sort_by_key(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned));
     let patch = sorted(added, after, "")?;
     let same = before.len() == after.len() && before.iter().zip(after).all(|(b, a)| equal(b, a));
-    let wanted = options.order && ((options.deletions && !deletions.is_empty()) || (options.changes && !same));
-    Ok(ListChange { patch, deletions, order: if wanted { after.to_vec() } else { Vec::new() } })
+    let wanted = options.order
+        && ((options.deletions && !deletions.is_empty()) || (options.changes && !same));
+    Ok(ListChange {
+        patch,
+        deletions,
+        order: if wanted { after.to_vec() } else { Vec::new() },
+    })
 }

@@ -19,7 +19,11 @@ pub(super) fn partition(
             merge_key_of(&item, merge_key)?;
         }
         let known = index(by, &item, merge_key).is_some();
-        if known { named.push(item) } else { rest.push(item) }
+        if known {
+            named.push(item);
+        } else {
+            rest.push(item);
+        }
     }
     Ok((named, rest))
 }
@@ -43,7 +47,10 @@ pub(super) fn normalize_element_order(
             (Some(_), None) => true,
             (None, Some(_)) => false,
             (Some(l), Some(r)) => {
-                match (index(server_order, l, merge_key), index(server_order, r, merge_key)) {
+                match (
+                    index(server_order, l, merge_key),
+                    index(server_order, r, merge_key),
+                ) {
                     (Some(l), Some(r)) => l < r,
                     _ => false,
                 }
@@ -65,13 +72,16 @@ pub(super) fn sorted(
             merge_key_of(item, merge_key)?;
         }
     }
-    let (mut kept, deleted): (Vec<Value>, Vec<Value>) = items.into_iter().partition(|v| !deletion(v));
-    kept.sort_by(|a, b| match (index(order, a, merge_key), index(order, b, merge_key)) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
-    });
+    let (mut kept, deleted): (Vec<Value>, Vec<Value>) =
+        items.into_iter().partition(|v| !deletion(v));
+    kept.sort_by(
+        |a, b| match (index(order, a, merge_key), index(order, b, merge_key)) {
+            (Some(a), Some(b)) => a.cmp(&b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => Ordering::Equal,
+        },
+    );
     kept.extend(deleted);
     Ok(kept)
 }
@@ -85,7 +95,8 @@ fn index(list: &[Value], item: &Value, merge_key: &str) -> Option<usize> {
 
 /// The position of the object whose merge key is `key`.
 pub(super) fn index_of_key(list: &[Value], merge_key: &str, key: &Value) -> Option<usize> {
-    list.iter().position(|v| v.get(merge_key).is_some_and(|k| equal(k, key)))
+    list.iter()
+        .position(|v| v.get(merge_key).is_some_and(|k| equal(k, key)))
 }
 
 /// The patch's items must stand in the order that the directive gives, and be part of it.
@@ -101,7 +112,11 @@ pub(super) fn validate(
     let mut ordered = order.iter();
     for item in patch.iter().filter(|v| v.get(PATCH).is_none()) {
         let found = ordered.any(|o| {
-            if merge_key.is_empty() { equal(o, item) } else { o.get(merge_key) == item.get(merge_key) }
+            if merge_key.is_empty() {
+                equal(o, item)
+            } else {
+                o.get(merge_key) == item.get(merge_key)
+            }
         });
         if !found {
             return Err(StrategicError::Order(field.to_owned()));

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::validate::check_scalar;
-use super::{Atom, Choice, Side, ValidationErrors, as_list, as_map, choose, field_type, invalid_atom, item_element};
+use super::{
+    Atom, Choice, Side, ValidationErrors, as_list, as_map, choose, field_type, invalid_atom,
+    item_element,
+};
 use crate::fieldset::{FieldSet, PathElement};
 use crate::schema::{ListRelation, ListType, MapRelation, MapType, Schema, TypeId, TypeRef};
 use crate::value::equal;
@@ -29,8 +32,16 @@ impl Comparison {
 ///
 /// # Errors
 /// When neither value fits the type.
-pub fn compare(ty: &TypeRef, before: &Value, after: &Value) -> Result<Comparison, ValidationErrors> {
-    let mut walker = Walker { schema: ty.schema(), path: Vec::new(), out: Comparison::default() };
+pub fn compare(
+    ty: &TypeRef,
+    before: &Value,
+    after: &Value,
+) -> Result<Comparison, ValidationErrors> {
+    let mut walker = Walker {
+        schema: ty.schema(),
+        path: Vec::new(),
+        out: Comparison::default(),
+    };
     walker.value(ty.id(), Some(before), Some(after))?;
     Ok(walker.out)
 }
@@ -75,7 +86,10 @@ impl<'s> Walker<'s> {
     ) -> bool {
         match atom.atom {
             Atom::Scalar(scalar) => {
-                let bad = (check_scalar(scalar, lhs, "lhs: "), check_scalar(scalar, rhs, "rhs: "));
+                let bad = (
+                    check_scalar(scalar, lhs, "lhs: "),
+                    check_scalar(scalar, rhs, "rhs: "),
+                );
                 if let (Err(mut left), Err(right)) = bad {
                     left.0.extend(right.0);
                     errors.absorb(Err(left));
@@ -111,7 +125,9 @@ impl<'s> Walker<'s> {
         match (lhs, rhs) {
             (None, _) => self.out.added.insert(&self.path),
             (_, None) => self.out.removed.insert(&self.path),
-            (Some(left), Some(right)) if !equal(left, right) => self.out.modified.insert(&self.path),
+            (Some(left), Some(right)) if !equal(left, right) => {
+                self.out.modified.insert(&self.path);
+            }
             _ => {}
         }
         true
@@ -136,7 +152,9 @@ impl<'s> Walker<'s> {
         let (left, right) = (as_map(lhs), as_map(rhs));
         let mut errors = ValidationErrors::default();
         for (key, before) in left.into_iter().flatten() {
-            let Some(ty) = field_type(map, key) else { continue };
+            let Some(ty) = field_type(map, key) else {
+                continue;
+            };
             let after = right.and_then(|r| r.get(key));
             errors.absorb(self.descend(PathElement::field(key), ty, Some(before), after));
         }
@@ -144,13 +162,20 @@ impl<'s> Walker<'s> {
             if left.is_some_and(|l| l.contains_key(key)) {
                 continue;
             }
-            let Some(ty) = field_type(map, key) else { continue };
+            let Some(ty) = field_type(map, key) else {
+                continue;
+            };
             errors.absorb(self.descend(PathElement::field(key), ty, None, Some(after)));
         }
         errors.into_result()
     }
 
-    fn list(&mut self, list: &ListType, left: &[Value], right: &[Value]) -> Result<(), ValidationErrors> {
+    fn list(
+        &mut self,
+        list: &ListType,
+        left: &[Value],
+        right: &[Value],
+    ) -> Result<(), ValidationErrors> {
         let mut errors = ValidationErrors::default();
         let mut items: BTreeMap<PathElement, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
         for (side, values) in [(0, left), (1, right)] {
@@ -158,9 +183,15 @@ impl<'s> Walker<'s> {
                 match item_element(self.schema, list, value) {
                     Ok(element) => {
                         let entry = items.entry(element).or_default();
-                        if side == 0 { entry.0.push(value) } else { entry.1.push(value) }
+                        if side == 0 {
+                            entry.0.push(value);
+                        } else {
+                            entry.1.push(value);
+                        }
                     }
-                    Err(reason) => errors.absorb(Err(ValidationErrors::one(format!("element {index}: {reason}")))),
+                    Err(reason) => errors.absorb(Err(ValidationErrors::one(format!(
+                        "element {index}: {reason}"
+                    )))),
                 }
             }
         }
@@ -181,9 +212,15 @@ impl<'s> Walker<'s> {
         let mut path = self.path.clone();
         path.push(element.clone());
         match (before.len() >= 2, after.len() >= 2) {
-            (false, false) => self.descend(element, list.element, before.first().copied(), after.first().copied()),
+            (false, false) => self.descend(
+                element,
+                list.element,
+                before.first().copied(),
+                after.first().copied(),
+            ),
             (true, true) => {
-                let same = before.len() == after.len() && before.iter().zip(after).all(|(b, a)| equal(b, a));
+                let same = before.len() == after.len()
+                    && before.iter().zip(after).all(|(b, a)| equal(b, a));
                 if !same {
                     self.out.modified.insert(&path);
                 }

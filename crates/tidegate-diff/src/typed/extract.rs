@@ -8,12 +8,19 @@ use crate::schema::{ListRelation, ListType, MapRelation, MapType, Schema, TypeId
 
 /// The value without the list items and map members in `items`. A container that loses its last member becomes null.
 pub fn remove_items(ty: &TypeRef, value: &Value, items: &FieldSet) -> Value {
-    Walker { schema: ty.schema(), mode: Mode::Remove }.value(ty.id(), value, items)
+    Walker {
+        schema: ty.schema(),
+        mode: Mode::Remove,
+    }
+    .value(ty.id(), value, items)
 }
 
 /// Only the list items and map members in `items`. With `KeyFields::Keep`, items of map lists keep their key fields.
 pub fn extract_items(ty: &TypeRef, value: &Value, items: &FieldSet, keys: KeyFields) -> Value {
-    let walker = Walker { schema: ty.schema(), mode: Mode::Extract };
+    let walker = Walker {
+        schema: ty.schema(),
+        mode: Mode::Extract,
+    };
     if keys == KeyFields::AsOwned {
         return walker.value(ty.id(), value, items);
     }
@@ -24,7 +31,9 @@ pub fn extract_items(ty: &TypeRef, value: &Value, items: &FieldSet, keys: KeyFie
             continue;
         }
         for (at, element) in path.0.iter().enumerate() {
-            let PathElement::Key(fields) = element else { continue };
+            let PathElement::Key(fields) = element else {
+                continue;
+            };
             for (name, _) in fields.iter() {
                 let mut key_path = path.0[..=at].to_vec();
                 key_path.push(PathElement::Field(name.clone()));
@@ -59,12 +68,16 @@ impl Walker<'_> {
             Atom::Scalar(_) => value.clone(),
             Atom::List(list) => match value.as_array() {
                 None => Value::Null,
-                Some(values) if values.is_empty() || list.relation == ListRelation::Atomic => self.whole(value),
+                Some(values) if values.is_empty() || list.relation == ListRelation::Atomic => {
+                    self.whole(value)
+                }
                 Some(values) => self.list(list, values, items),
             },
             Atom::Map(map) => match value.as_object() {
                 None => Value::Null,
-                Some(object) if object.is_empty() || map.relation == MapRelation::Atomic => self.whole(value),
+                Some(object) if object.is_empty() || map.relation == MapRelation::Atomic => {
+                    self.whole(value)
+                }
                 Some(object) => self.map(map, object, items),
             },
             Atom::None => Value::Null,
@@ -91,7 +104,11 @@ impl Walker<'_> {
                 (_, _, None) => out.push(item.clone()),
             }
         }
-        if out.is_empty() { Value::Null } else { Value::Array(out) }
+        if out.is_empty() {
+            Value::Null
+        } else {
+            Value::Array(out)
+        }
     }
 
     fn map(&self, map: &MapType, object: &Map<String, Value>, items: &FieldSet) -> Value {
@@ -103,7 +120,9 @@ impl Walker<'_> {
             if items.has_element(&element) {
                 if self.mode == Mode::Extract {
                     let nothing = FieldSet::new();
-                    let kept = ty.map_or(Value::Null, |ty| self.value(ty, member, below.unwrap_or(&nothing)));
+                    let kept = ty.map_or(Value::Null, |ty| {
+                        self.value(ty, member, below.unwrap_or(&nothing))
+                    });
                     out.insert(key.clone(), kept);
                 }
                 continue;
@@ -119,6 +138,10 @@ impl Walker<'_> {
                 (None, Mode::Extract) => {}
             }
         }
-        if out.is_empty() { Value::Null } else { Value::Object(out) }
+        if out.is_empty() {
+            Value::Null
+        } else {
+            Value::Object(out)
+        }
     }
 }

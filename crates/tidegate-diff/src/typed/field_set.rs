@@ -15,7 +15,10 @@ use crate::schema::{ListRelation, ListType, MapRelation, MapType, Schema, TypeId
 /// When the schema is broken.
 pub fn to_field_set(ty: &TypeRef, value: &Value) -> Result<FieldSet, ValidationErrors> {
     let mut set = FieldSet::new();
-    Walker { schema: ty.schema() }.value(ty.id(), value, &mut set)?;
+    Walker {
+        schema: ty.schema(),
+    }
+    .value(ty.id(), value, &mut set)?;
     Ok(set)
 }
 
@@ -25,7 +28,12 @@ struct Walker<'s> {
 
 impl Walker<'_> {
     /// Fills `below` with what lies under the value; returns whether the value's own node is in the set.
-    fn value(&self, ty: TypeId, value: &Value, below: &mut FieldSet) -> Result<bool, ValidationErrors> {
+    fn value(
+        &self,
+        ty: TypeId,
+        value: &Value,
+        below: &mut FieldSet,
+    ) -> Result<bool, ValidationErrors> {
         match deduce(self.schema.node(ty), Some(value)) {
             Atom::Scalar(_) => Ok(true),
             Atom::List(list) if list.relation == ListRelation::Atomic => Ok(true),
@@ -36,11 +44,19 @@ impl Walker<'_> {
         }
     }
 
-    fn list(&self, list: &ListType, value: &Value, below: &mut FieldSet) -> Result<(), ValidationErrors> {
+    fn list(
+        &self,
+        list: &ListType,
+        value: &Value,
+        below: &mut FieldSet,
+    ) -> Result<(), ValidationErrors> {
         let mut seen = FieldSet::new();
         let mut repeated = FieldSet::new();
         let items = as_list(Some(value));
-        let elements: Vec<_> = items.iter().map(|item| item_element(self.schema, list, item).ok()).collect();
+        let elements: Vec<_> = items
+            .iter()
+            .map(|item| item_element(self.schema, list, item).ok())
+            .collect();
         for element in elements.iter().flatten() {
             let path = std::slice::from_ref(element);
             if seen.has_element(element) {
@@ -61,14 +77,26 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn map(&self, map: &MapType, value: &Value, below: &mut FieldSet) -> Result<(), ValidationErrors> {
+    fn map(
+        &self,
+        map: &MapType,
+        value: &Value,
+        below: &mut FieldSet,
+    ) -> Result<(), ValidationErrors> {
         for (key, member) in as_map(Some(value)).into_iter().flatten() {
-            let Some(ty) = field_type(map, key) else { continue };
+            let Some(ty) = field_type(map, key) else {
+                continue;
+            };
             let mut children = FieldSet::new();
             let itself = self.value(ty, member, &mut children)?;
-            let hollow = member.is_null() || member.as_object().is_some_and(serde_json::Map::is_empty);
+            let hollow =
+                member.is_null() || member.as_object().is_some_and(serde_json::Map::is_empty);
             let undeclared = map.field(key).is_none();
-            below.set_child(&PathElement::field(key), itself || hollow || undeclared, children);
+            below.set_child(
+                &PathElement::field(key),
+                itself || hollow || undeclared,
+                children,
+            );
         }
         Ok(())
     }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::validate::check_scalar;
-use super::{Atom, Side, ValidationErrors, as_list, as_map, choose, field_type, invalid_atom, item_element};
+use super::{
+    Atom, Side, ValidationErrors, as_list, as_map, choose, field_type, invalid_atom, item_element,
+};
 use crate::fieldset::{FieldSet, PathElement};
 use crate::schema::{ListRelation, ListType, MapRelation, MapType, Schema, TypeId, TypeRef};
 
@@ -16,8 +18,14 @@ use crate::schema::{ListRelation, ListType, MapRelation, MapType, Schema, TypeId
 ///
 /// # Errors
 /// When neither value fits the type, or `config` repeats a key.
-pub fn merge(ty: &TypeRef, live: &Value, config: &Value) -> Result<Option<Value>, ValidationErrors> {
-    let walker = Walker { schema: ty.schema() };
+pub fn merge(
+    ty: &TypeRef,
+    live: &Value,
+    config: &Value,
+) -> Result<Option<Value>, ValidationErrors> {
+    let walker = Walker {
+        schema: ty.schema(),
+    };
     walker.value(ty.id(), Some(live), Some(config))
 }
 
@@ -46,7 +54,10 @@ impl<'s> Walker<'s> {
     fn atom(&self, atom: Atom<'s>, lhs: Side<'_>, rhs: Side<'_>) -> Merged {
         match atom {
             Atom::Scalar(scalar) => {
-                let bad = (check_scalar(scalar, lhs, "lhs: "), check_scalar(scalar, rhs, "rhs: "));
+                let bad = (
+                    check_scalar(scalar, lhs, "lhs: "),
+                    check_scalar(scalar, rhs, "rhs: "),
+                );
                 if let (Err(mut left), Err(right)) = bad {
                     left.0.extend(right.0);
                     return Err(left);
@@ -61,7 +72,8 @@ impl<'s> Walker<'s> {
                 self.list(list, left, right)
             }
             Atom::Map(map) => {
-                let empty = as_map(lhs).is_none_or(Map::is_empty) && as_map(rhs).is_none_or(Map::is_empty);
+                let empty =
+                    as_map(lhs).is_none_or(Map::is_empty) && as_map(rhs).is_none_or(Map::is_empty);
                 if map.relation == MapRelation::Atomic || empty {
                     return Ok(leaf(lhs, rhs));
                 }
@@ -71,11 +83,18 @@ impl<'s> Walker<'s> {
         }
     }
 
-    fn map(&self, map: &MapType, lhs: Option<&Map<String, Value>>, rhs: Option<&Map<String, Value>>) -> Merged {
+    fn map(
+        &self,
+        map: &MapType,
+        lhs: Option<&Map<String, Value>>,
+        rhs: Option<&Map<String, Value>>,
+    ) -> Merged {
         let mut out = Map::new();
         let mut errors = ValidationErrors::default();
         let mut put = |key: &String, left: Side<'_>, right: Side<'_>| {
-            let Some(ty) = field_type(map, key) else { return };
+            let Some(ty) = field_type(map, key) else {
+                return;
+            };
             match self.value(ty, left, right) {
                 Ok(Some(value)) => {
                     out.insert(key.clone(), value);
@@ -99,7 +118,14 @@ impl<'s> Walker<'s> {
     fn list(&self, list: &ListType, lhs: &[Value], rhs: &[Value]) -> Merged {
         let right = Indexed::new(self.schema, list, rhs, false)?;
         let left = Indexed::new(self.schema, list, lhs, true)?;
-        let mut weave = Weave { walker: self, list, left: &left, right: &right, done: FieldSet::new(), out: Vec::new() };
+        let mut weave = Weave {
+            walker: self,
+            list,
+            left: &left,
+            right: &right,
+            done: FieldSet::new(),
+            out: Vec::new(),
+        };
         weave.run()?;
         let out = weave.out;
         Ok((!out.is_empty()).then_some(Value::Array(out)))
@@ -121,20 +147,33 @@ struct Indexed<'v> {
 static REPEATED: Value = Value::Null;
 
 impl<'v> Indexed<'v> {
-    fn new(schema: &Schema, list: &ListType, values: &'v [Value], repeats: bool) -> Result<Self, ValidationErrors> {
-        let mut indexed = Self { elements: Vec::new(), items: Vec::new(), by_element: BTreeMap::new() };
+    fn new(
+        schema: &Schema,
+        list: &ListType,
+        values: &'v [Value],
+        repeats: bool,
+    ) -> Result<Self, ValidationErrors> {
+        let mut indexed = Self {
+            elements: Vec::new(),
+            items: Vec::new(),
+            by_element: BTreeMap::new(),
+        };
         let mut errors = ValidationErrors::default();
         for (index, value) in values.iter().enumerate() {
             let element = match item_element(schema, list, value) {
                 Ok(element) => element,
                 Err(reason) => {
-                    errors.absorb(Err(ValidationErrors::one(format!("element {index}: {reason}"))));
+                    errors.absorb(Err(ValidationErrors::one(format!(
+                        "element {index}: {reason}"
+                    ))));
                     continue;
                 }
             };
             if indexed.by_element.contains_key(&element) {
                 if !repeats {
-                    errors.absorb(Err(ValidationErrors::one(format!("duplicate entries for key {element}"))));
+                    errors.absorb(Err(ValidationErrors::one(format!(
+                        "duplicate entries for key {element}"
+                    ))));
                     continue;
                 }
                 indexed.by_element.insert(element.clone(), &REPEATED);
@@ -168,7 +207,10 @@ struct Weave<'a, 's, 'v> {
 impl Weave<'_, '_, '_> {
     fn run(&mut self) -> Result<(), ValidationErrors> {
         let (left, right) = (self.left, self.right);
-        let mut shared = right.elements.iter().filter(|e| left.by_element.contains_key(e));
+        let mut shared = right
+            .elements
+            .iter()
+            .filter(|e| left.by_element.contains_key(e));
         let mut next_shared = shared.next();
         let (mut l, mut r) = (0, 0);
         while l < left.elements.len() || r < right.elements.len() {
@@ -181,7 +223,9 @@ impl Weave<'_, '_, '_> {
                     next_shared = shared.next();
                     continue;
                 }
-                if right.by_element.contains_key(element) && next_shared.is_some_and(|next| next != element) {
+                if right.by_element.contains_key(element)
+                    && next_shared.is_some_and(|next| next != element)
+                {
                     // Shared, but its turn comes later.
                     l += 1;
                     continue;
@@ -209,8 +253,16 @@ impl Weave<'_, '_, '_> {
         Ok(())
     }
 
-    fn put(&mut self, element: &PathElement, left: Side<'_>, right: Side<'_>) -> Result<(), ValidationErrors> {
-        let merged = self.walker.value(self.list.element, left, right).map_err(|e| e.prefixed(element))?;
+    fn put(
+        &mut self,
+        element: &PathElement,
+        left: Side<'_>,
+        right: Side<'_>,
+    ) -> Result<(), ValidationErrors> {
+        let merged = self
+            .walker
+            .value(self.list.element, left, right)
+            .map_err(|e| e.prefixed(element))?;
         self.out.extend(merged);
         Ok(())
     }

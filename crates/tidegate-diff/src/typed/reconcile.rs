@@ -6,12 +6,19 @@ use crate::schema::{ListRelation, MapRelation, Schema, TypeId, TypeRef};
 
 /// The set as it reads under `ty`; `None` when nothing changes. Fields that the schema does not know stay.
 pub fn reconcile(ty: &TypeRef, set: &FieldSet) -> Option<FieldSet> {
-    let mut walker = Walker { schema: ty.schema(), path: Vec::new(), now_atomic: FieldSet::new() };
+    let mut walker = Walker {
+        schema: ty.schema(),
+        path: Vec::new(),
+        now_atomic: FieldSet::new(),
+    };
     walker.node(ty.id(), set, false);
     if walker.now_atomic.is_empty() {
         return None;
     }
-    Some(set.recursive_difference(&walker.now_atomic).union(&walker.now_atomic))
+    Some(
+        set.recursive_difference(&walker.now_atomic)
+            .union(&walker.now_atomic),
+    )
 }
 
 struct Walker<'s> {

@@ -12,7 +12,13 @@ pub fn unknown_fields(ty: &TypeRef, value: &Value) -> Vec<FieldPath> {
     found
 }
 
-fn find(schema: &Schema, ty: TypeId, value: &Value, path: &mut Vec<PathElement>, found: &mut Vec<FieldPath>) {
+fn find(
+    schema: &Schema,
+    ty: TypeId,
+    value: &Value,
+    path: &mut Vec<PathElement>,
+    found: &mut Vec<FieldPath>,
+) {
     let node = schema.node(ty);
     match value {
         Value::Object(object) => {

@@ -18,11 +18,19 @@ pub enum Duplicates {
 ///
 /// # Errors
 /// Every violation: undeclared fields, wrong kinds of value, bad keys, duplicates.
-pub fn validate(ty: &TypeRef, value: &Value, duplicates: Duplicates) -> Result<(), ValidationErrors> {
+pub fn validate(
+    ty: &TypeRef,
+    value: &Value,
+    duplicates: Duplicates,
+) -> Result<(), ValidationErrors> {
     if !is_shallow(value) {
         return Err(ValidationErrors::one("the value is nested too deeply"));
     }
-    Validator { schema: ty.schema(), duplicates }.value(ty.id(), value)
+    Validator {
+        schema: ty.schema(),
+        duplicates,
+    }
+    .value(ty.id(), value)
 }
 
 struct Validator<'s> {
@@ -44,7 +52,12 @@ impl Validator<'_> {
         let items = match value {
             Value::Null => return Ok(()),
             Value::Array(items) => items,
-            other => return Err(ValidationErrors::one(format!("expected list, got {}", go_wrapped(other)))),
+            other => {
+                return Err(ValidationErrors::one(format!(
+                    "expected list, got {}",
+                    go_wrapped(other)
+                )));
+            }
         };
         let mut errors = ValidationErrors::default();
         let mut seen = FieldSet::new();
@@ -55,18 +68,25 @@ impl Validator<'_> {
                 match item_element(self.schema, list, item) {
                     Ok(element) => element,
                     Err(reason) => {
-                        errors.absorb(Err(ValidationErrors::one(format!("element {index}: {reason}"))));
+                        errors.absorb(Err(ValidationErrors::one(format!(
+                            "element {index}: {reason}"
+                        ))));
                         return errors.into_result();
                     }
                 }
             };
             if list.relation != ListRelation::Atomic {
                 if self.duplicates == Duplicates::Refuse && seen.has_element(&element) {
-                    errors.absorb(Err(ValidationErrors::one(format!("duplicate entries for key {element}"))));
+                    errors.absorb(Err(ValidationErrors::one(format!(
+                        "duplicate entries for key {element}"
+                    ))));
                 }
                 seen.insert(std::slice::from_ref(&element));
             }
-            errors.absorb(self.value(list.element, item).map_err(|e| e.prefixed(&element)));
+            errors.absorb(
+                self.value(list.element, item)
+                    .map_err(|e| e.prefixed(&element)),
+            );
         }
         errors.into_result()
     }
@@ -75,7 +95,12 @@ impl Validator<'_> {
         let object = match value {
             Value::Null => return Ok(()),
             Value::Object(object) => object,
-            other => return Err(ValidationErrors::one(format!("expected map, got {}", go_wrapped(other)))),
+            other => {
+                return Err(ValidationErrors::one(format!(
+                    "expected map, got {}",
+                    go_wrapped(other)
+                )));
+            }
         };
         let mut errors = ValidationErrors::default();
         for (key, member) in object {
@@ -85,27 +110,47 @@ impl Validator<'_> {
                 // The API server stops at the first undeclared field of a struct.
                 break;
             };
-            errors.absorb(self.value(ty, member).map_err(|e| e.prefixed(&PathElement::field(key))));
+            errors.absorb(
+                self.value(ty, member)
+                    .map_err(|e| e.prefixed(&PathElement::field(key))),
+            );
         }
         errors.into_result()
     }
 }
 
-pub(super) fn check_scalar(scalar: Scalar, value: Option<&Value>, prefix: &str) -> Result<(), ValidationErrors> {
-    let Some(value) = value.filter(|v| !v.is_null()) else { return Ok(()) };
+pub(super) fn check_scalar(
+    scalar: Scalar,
+    value: Option<&Value>,
+    prefix: &str,
+) -> Result<(), ValidationErrors> {
+    let Some(value) = value.filter(|v| !v.is_null()) else {
+        return Ok(());
+    };
     let expected = match scalar {
         Scalar::Numeric if !value.is_number() => {
-            return fail(prefix, format!("expected numeric (int or float), got {}", go_type(value)));
+            return fail(
+                prefix,
+                &format!("expected numeric (int or float), got {}", go_type(value)),
+            );
         }
-        Scalar::String if !value.is_string() => return fail(prefix, format!("expected string, got {}", go_syntax(value))),
+        Scalar::String if !value.is_string() => {
+            return fail(
+                prefix,
+                &format!("expected string, got {}", go_syntax(value)),
+            );
+        }
         Scalar::Boolean if !value.is_boolean() => "boolean",
         Scalar::Untyped if value.is_array() || value.is_object() => "any scalar",
         _ => return Ok(()),
     };
-    fail(prefix, format!("expected {expected}, got {}", go_wrapped(value)))
+    fail(
+        prefix,
+        &format!("expected {expected}, got {}", go_wrapped(value)),
+    )
 }
 
-fn fail(prefix: &str, message: String) -> Result<(), ValidationErrors> {
+fn fail(prefix: &str, message: &str) -> Result<(), ValidationErrors> {
     Err(ValidationErrors::one(format!("{prefix}{message}")))
 }
 
@@ -132,9 +177,15 @@ fn go_plain(value: &Value) -> String {
         Value::Null => "<nil>".into(),
         Value::String(s) => s.clone(),
         Value::Number(n) => number(n),
-        Value::Array(items) => format!("[{}]", items.iter().map(go_plain).collect::<Vec<_>>().join(" ")),
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(go_plain).collect::<Vec<_>>().join(" ")
+        ),
         Value::Object(map) => {
-            let mut pairs: Vec<String> = map.iter().map(|(k, v)| format!("{k}:{}", go_plain(v))).collect();
+            let mut pairs: Vec<String> = map
+                .iter()
+                .map(|(k, v)| format!("{k}:{}", go_plain(v)))
+                .collect();
             pairs.sort();
             format!("map[{}]", pairs.join(" "))
         }
@@ -149,10 +200,16 @@ fn go_syntax(value: &Value) -> String {
             Value::Null => "interface {}(nil)".into(),
             Value::String(s) => quote(s),
             Value::Array(items) => {
-                format!("[]interface {{}}{{{}}}", items.iter().map(inner).collect::<Vec<_>>().join(", "))
+                format!(
+                    "[]interface {{}}{{{}}}",
+                    items.iter().map(inner).collect::<Vec<_>>().join(", ")
+                )
             }
             Value::Object(map) => {
-                let mut pairs: Vec<String> = map.iter().map(|(k, v)| format!("{}:{}", quote(k), inner(v))).collect();
+                let mut pairs: Vec<String> = map
+                    .iter()
+                    .map(|(k, v)| format!("{}:{}", quote(k), inner(v)))
+                    .collect();
                 pairs.sort();
                 format!("map[string]interface {{}}{{{}}}", pairs.join(", "))
             }

@@ -20,9 +20,17 @@ fn pod(containers: Value) -> Value {
 #[test]
 fn paths_and_rows() {
     let check = |ty: &TypeRef, before: Value, after: Value, expected: &str| {
-        assert_eq!(render(&changes(ty, Some(&before), Some(&after)), Colour::Plain), expected);
+        assert_eq!(
+            render(&changes(ty, Some(&before), Some(&after)), Colour::Plain),
+            expected
+        );
     };
-    check(&deployment(), json!({"spec": {"replicas": 1}}), json!({"spec": {"replicas": 3}}), "~ .spec.replicas: 1 -> 3\n");
+    check(
+        &deployment(),
+        json!({"spec": {"replicas": 1}}),
+        json!({"spec": {"replicas": 3}}),
+        "~ .spec.replicas: 1 -> 3\n",
+    );
     check(
         &deployment(),
         pod(json!([{"name": "a", "image": "1"}, {"name": "b"}])),
@@ -36,9 +44,24 @@ fn paths_and_rows() {
         "~ .spec.template.spec.containers: [\"[name=\\\"a\\\"]\",\"[name=\\\"b\\\"]\"] -> [\"[name=\\\"b\\\"]\",\"[name=\\\"a\\\"]\"]\n",
     );
     let deduced = Schema::deduced();
-    check(&deduced, json!({"l": [1, 2, 3]}), json!({"l": [1, 9, 3]}), "~ .l[1]: 2 -> 9\n");
-    check(&deduced, json!({"l": [1, 3]}), json!({"l": [1, 2, 3]}), "+ .l[1]: 2\n");
-    check(&deduced, json!({"l": [1, 2, 3]}), json!({"l": [7]}), "~ .l: [1,2,3] -> [7]\n");
+    check(
+        &deduced,
+        json!({"l": [1, 2, 3]}),
+        json!({"l": [1, 9, 3]}),
+        "~ .l[1]: 2 -> 9\n",
+    );
+    check(
+        &deduced,
+        json!({"l": [1, 3]}),
+        json!({"l": [1, 2, 3]}),
+        "+ .l[1]: 2\n",
+    );
+    check(
+        &deduced,
+        json!({"l": [1, 2, 3]}),
+        json!({"l": [7]}),
+        "~ .l: [1,2,3] -> [7]\n",
+    );
     check(&deduced, json!({"a": 1}), json!({"a": 1.0}), "");
     check(
         &deduced,
@@ -52,11 +75,20 @@ fn paths_and_rows() {
 fn creation_and_deletion() {
     let object = json!({"kind": "X", "spec": {"a": 1}});
     let made = changes(&Schema::deduced(), None, Some(&object));
-    assert_eq!(render(&made, Colour::Plain), "+ .kind: \"X\"\n+ .spec: {\"a\":1}\n");
+    assert_eq!(
+        render(&made, Colour::Plain),
+        "+ .kind: \"X\"\n+ .spec: {\"a\":1}\n"
+    );
     assert!(made.iter().all(|c| c.before.is_none()));
     let gone = changes(&Schema::deduced(), Some(&object), None);
-    assert_eq!(render(&gone, Colour::Ansi).lines().next().unwrap(), "\u{1b}[31m- .kind: \"X\"\u{1b}[0m");
-    assert_eq!(serde_json::to_value(&gone[0]).unwrap(), json!({"path": ".kind", "before": "X"}));
+    assert_eq!(
+        render(&gone, Colour::Ansi).lines().next().unwrap(),
+        "\u{1b}[31m- .kind: \"X\"\u{1b}[0m"
+    );
+    assert_eq!(
+        serde_json::to_value(&gone[0]).unwrap(),
+        json!({"path": ".kind", "before": "X"})
+    );
 }
 
 fn secret(data: Value) -> Value {
@@ -73,15 +105,26 @@ fn masks() {
     assert_eq!(target["data"], json!({"a": "++++++++", "b": "++++++++"}));
     assert_eq!(target["stringData"], json!({"c": "++++++++"}));
     // The value written plain and the one stored encoded are the same.
-    assert_eq!(live["data"], json!({"a": "++++++++", "b": "++++++++++++", "c": "++++++++", "d": "++++++++"}));
-    let applied: Value = serde_json::from_str(live["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap()).unwrap();
+    assert_eq!(
+        live["data"],
+        json!({"a": "++++++++", "b": "++++++++++++", "c": "++++++++", "d": "++++++++"})
+    );
+    let applied: Value = serde_json::from_str(
+        live["metadata"]["annotations"][LAST_APPLIED]
+            .as_str()
+            .unwrap(),
+    )
+    .unwrap();
     assert_eq!(applied["data"]["a"], "++++++++++++");
     assert_eq!(live["metadata"]["annotations"]["token"], "++++++++");
     assert_eq!(live["metadata"]["annotations"]["plain"], "p");
     let mut odd = secret(json!("not a map"));
     odd["metadata"] = json!({"annotations": {LAST_APPLIED: "{broken secret"}});
     mask(&mut [&mut odd], &[]);
-    assert!(!odd.to_string().contains("not a map") && !odd.to_string().contains("broken secret"), "{odd}");
+    assert!(
+        !odd.to_string().contains("not a map") && !odd.to_string().contains("broken secret"),
+        "{odd}"
+    );
     let mut other = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "shown"}});
     mask(&mut [&mut other], &[]);
     assert_eq!(other["data"]["a"], "shown");
@@ -90,29 +133,50 @@ fn masks() {
 #[test]
 fn masked_changes() {
     let ty = Schema::builtin("", "v1", "Secret").unwrap();
-    let mut found = changes(&ty, Some(&secret(json!({"a": "eA=="}))), Some(&secret(json!({"a": "eQ==", "b": "eg=="}))));
+    let mut found = changes(
+        &ty,
+        Some(&secret(json!({"a": "eA=="}))),
+        Some(&secret(json!({"a": "eQ==", "b": "eg=="}))),
+    );
     mask_changes(&mut found, &[]);
-    assert_eq!(render(&found, Colour::Plain), "~ .data.a: \"++++++++\" -> \"++++++++++++\"\n+ .data.b: \"++++++++\"\n");
+    assert_eq!(
+        render(&found, Colour::Plain),
+        "~ .data.a: \"++++++++\" -> \"++++++++++++\"\n+ .data.b: \"++++++++\"\n"
+    );
 }
 
 #[test]
 fn legacy_three_way() {
     let rules = IgnoreRules::default();
     let check = |target: Value, live: Value, expected: &str| {
-        let compared = three_way(Some(&deployment()), &target, &live, Options::default(), &rules);
+        let compared = three_way(
+            Some(&deployment()),
+            &target,
+            &live,
+            Options::default(),
+            &rules,
+        );
         assert_eq!(render(&compared.changes, Colour::Plain), expected);
     };
     let base = |spec: Value| json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "n"}, "spec": spec});
-    let target = base(json!({"selector": {"matchLabels": {"a": "b"}}, "template": {"spec": {"containers": [{"name": "a", "image": "1:x"}]}}}));
-    let mut live = base(json!({"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600,
-        "template": {"spec": {"containers": [{"name": "a", "image": "1:x", "imagePullPolicy": "IfNotPresent"}, {"name": "injected"}]}}}));
+    let target = base(
+        json!({"selector": {"matchLabels": {"a": "b"}}, "template": {"spec": {"containers": [{"name": "a", "image": "1:x"}]}}}),
+    );
+    let mut live = base(
+        json!({"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600,
+        "template": {"spec": {"containers": [{"name": "a", "image": "1:x", "imagePullPolicy": "IfNotPresent"}, {"name": "injected"}]}}}),
+    );
     live["status"] = json!({"replicas": 1});
     live["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
     // Without last-applied, what Git does not name is no drift.
     check(target.clone(), live.clone(), "");
     let mut changed = live.clone();
     changed["spec"]["template"]["spec"]["containers"][0]["image"] = json!("2:x");
-    check(target.clone(), changed, "~ .spec.template.spec.containers[name=\"a\"].image: \"2:x\" -> \"1:x\"\n");
+    check(
+        target.clone(),
+        changed,
+        "~ .spec.template.spec.containers[name=\"a\"].image: \"2:x\" -> \"1:x\"\n",
+    );
     // With it, what was applied and is no longer wanted is.
     let mut applied = target.clone();
     applied["spec"]["paused"] = json!(true);
@@ -131,5 +195,8 @@ fn legacy_comparison_of_custom_resources() {
     assert!(!compared.differs(), "{:?}", compared.changes);
     live["spec"]["a"] = json!(2);
     let compared = three_way(None, &target, &live, Options::default(), &rules);
-    assert_eq!(render(&compared.changes, Colour::Plain), "~ .spec.a: 2 -> 1\n");
+    assert_eq!(
+        render(&compared.changes, Colour::Plain),
+        "~ .spec.a: 2 -> 1\n"
+    );
 }

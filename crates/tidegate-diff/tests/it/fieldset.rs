@@ -69,7 +69,10 @@ fn encoding() {
         let set = FieldSet::decode(&fields).unwrap();
         assert_eq!(set.encode_text(), text);
     };
-    check(json!({"f:b": {}, "f:a": {".": {}, "f:x": {}}}), r#"{"f:a":{".":{},"f:x":{}},"f:b":{}}"#);
+    check(
+        json!({"f:b": {}, "f:a": {".": {}, "f:x": {}}}),
+        r#"{"f:a":{".":{},"f:x":{}},"f:b":{}}"#,
+    );
     // Numbers in keys are ordered as numbers, keys go after names, values after keys.
     check(
         json!({"v:\"x\"": {}, "k:{\"port\":8080}": {}, "k:{\"port\":80}": {".": {}, "f:p": {}}, "f:z": {}}),
@@ -77,7 +80,10 @@ fn encoding() {
     );
     check(json!({"v:\"a<b\"": {}}), r#"{"v:\"a\\u003cb\"":{}}"#);
     // Unknown kinds of elements are dropped; a node of only those is a member.
-    check(json!({"f:a": {"q:new": {}}, "q:other": {}}), r#"{"f:a":{}}"#);
+    check(
+        json!({"f:a": {"q:new": {}}, "q:other": {}}),
+        r#"{"f:a":{}}"#,
+    );
 }
 
 #[test]
@@ -100,5 +106,12 @@ fn paths_read_as_kubernetes_prints_them() {
         "k:{\"port\":80,\"protocol\":\"TCP\"}": {"f:name": {}}}, "f:set": {"v:\"a\\nb\"": {}}, "f:l": {"i:2": {}}}}))
     .unwrap();
     let paths: Vec<String> = set.paths().iter().map(ToString::to_string).collect();
-    assert_eq!(paths, [".spec.l[2]", r#".spec.ports[port=80,protocol="TCP"].name"#, r#".spec.set[="a\nb"]"#]);
+    assert_eq!(
+        paths,
+        [
+            ".spec.l[2]",
+            r#".spec.ports[port=80,protocol="TCP"].name"#,
+            r#".spec.set[="a\nb"]"#
+        ]
+    );
 }

@@ -7,7 +7,10 @@ pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     pub(crate) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
 
@@ -48,14 +51,16 @@ pub(crate) fn config_map(dice: &mut Dice) -> Value {
         object["metadata"]["annotations"] = dice.strings(&["p", "q"]);
     }
     if dice.often() {
-        object["metadata"]["finalizers"] = dice.subset(&[json!("test.example/a"), json!("test.example/b")]);
+        object["metadata"]["finalizers"] =
+            dice.subset(&[json!("test.example/a"), json!("test.example/b")]);
     }
     object
 }
 
 pub(crate) fn service(dice: &mut Dice) -> Value {
     let mut spec = json!({"selector": {"app": dice.pick(&["x", "y"])}});
-    let mut ports = vec![json!({"name": "http", "port": 80, "targetPort": dice.pick(&["web", "alt"])})];
+    let mut ports =
+        vec![json!({"name": "http", "port": 80, "targetPort": dice.pick(&["web", "alt"])})];
     if dice.often() {
         ports.push(json!({"name": "dns", "port": 53, "protocol": "UDP"}));
     }
@@ -101,10 +106,16 @@ pub(crate) fn deployment(dice: &mut Dice) -> Value {
         pod["nodeSelector"] = json!({"disk": dice.pick(&["ssd", "hdd"])});
     }
     if dice.often() {
-        pod["tolerations"] = dice.subset(&[json!({"key": "a", "operator": "Exists"}), json!({"key": "b", "value": "c"})]);
+        pod["tolerations"] = dice.subset(&[
+            json!({"key": "a", "operator": "Exists"}),
+            json!({"key": "b", "value": "c"}),
+        ]);
     }
     if dice.often() {
-        pod["volumes"] = dice.subset(&[json!({"name": "e", "emptyDir": {}}), json!({"name": "c", "configMap": {"name": "c"}})]);
+        pod["volumes"] = dice.subset(&[
+            json!({"name": "e", "emptyDir": {}}),
+            json!({"name": "c", "configMap": {"name": "c"}}),
+        ]);
     }
     let mut spec = json!({
         "selector": {"matchLabels": {"app": "x"}},
@@ -142,7 +153,11 @@ pub(crate) fn widget(dice: &mut Dice) -> Value {
         spec["free"] = json!({"deep": {"list": [1, {"k": 1}], "map": dice.strings(&["m", "n"])}});
     }
     if dice.often() {
-        spec["port"] = if dice.often() { json!("http") } else { json!(80) };
+        spec["port"] = if dice.often() {
+            json!("http")
+        } else {
+            json!(80)
+        };
     }
     if dice.often() {
         spec["labels"] = dice.strings(&["u", "v", "w"]);
@@ -189,4 +204,3 @@ pub(crate) fn widget_crd() -> Value {
         },
     })
 }
-

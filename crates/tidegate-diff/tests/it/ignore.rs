@@ -29,10 +29,24 @@ fn left(rule: IgnoreDifference, object: Value) -> Value {
 
 #[test]
 fn pointers() {
-    let check = |pointer: &str, object: Value, expected: Value| assert_eq!(left(rule(&[pointer], &[], &[]), object), expected);
-    check("/spec/replicas", json!({"spec": {"replicas": 1, "x": 1}}), json!({"spec": {"x": 1}}));
-    check("/metadata/annotations/a~1b", json!({"metadata": {"annotations": {"a/b": 1}}}), json!({"metadata": {"annotations": {}}}));
-    check("/spec/l/0", json!({"spec": {"l": [1, 2]}}), json!({"spec": {"l": [2]}}));
+    let check = |pointer: &str, object: Value, expected: Value| {
+        assert_eq!(left(rule(&[pointer], &[], &[]), object), expected);
+    };
+    check(
+        "/spec/replicas",
+        json!({"spec": {"replicas": 1, "x": 1}}),
+        json!({"spec": {"x": 1}}),
+    );
+    check(
+        "/metadata/annotations/a~1b",
+        json!({"metadata": {"annotations": {"a/b": 1}}}),
+        json!({"metadata": {"annotations": {}}}),
+    );
+    check(
+        "/spec/l/0",
+        json!({"spec": {"l": [1, 2]}}),
+        json!({"spec": {"l": [2]}}),
+    );
     check("/spec/nothing/here", json!({"spec": 1}), json!({"spec": 1}));
 }
 
@@ -47,12 +61,28 @@ fn jq_paths() {
         for pointer in pointers.iter().rev() {
             expected = left(rule(&[pointer], &[], &[]), expected);
         }
-        assert_eq!(left(rule(&[], &[expression], &[]), object.clone()), expected, "{expression}");
+        assert_eq!(
+            left(rule(&[], &[expression], &[]), object.clone()),
+            expected,
+            "{expression}"
+        );
     };
-    check(".spec.containers[].image", &["/spec/containers/0/image", "/spec/containers/1/image"]);
-    check(".spec.containers[] | select(.name == \"a\") | .image", &["/spec/containers/0/image"]);
-    check(".spec.containers[] | select(.name | startswith(\"side\"))", &["/spec/containers/1"]);
-    check(".spec.containers[] | select(.name | test(\"^side-[a-z]$\")).image", &["/spec/containers/1/image"]);
+    check(
+        ".spec.containers[].image",
+        &["/spec/containers/0/image", "/spec/containers/1/image"],
+    );
+    check(
+        ".spec.containers[] | select(.name == \"a\") | .image",
+        &["/spec/containers/0/image"],
+    );
+    check(
+        ".spec.containers[] | select(.name | startswith(\"side\"))",
+        &["/spec/containers/1"],
+    );
+    check(
+        ".spec.containers[] | select(.name | test(\"^side-[a-z]$\")).image",
+        &["/spec/containers/1/image"],
+    );
     check(".spec.containers[0].env[]?", &["/spec/containers/0/env/0"]);
     check(".spec.containers[].env[]?", &["/spec/containers/0/env/0"]);
     check(".spec.list[1:3]", &["/spec/list/1", "/spec/list/2"]);
@@ -60,10 +90,22 @@ fn jq_paths() {
     check(".spec[\"key.with.dots\"].q", &["/spec/key.with.dots/q"]);
     check(".spec.\"key.with.dots\".q", &["/spec/key.with.dots/q"]);
     check(".spec.n, .spec.list", &["/spec/list", "/spec/n"]);
-    check(".spec.containers | .[] | select(has(\"env\") and (.image != \"2\")) | .env", &["/spec/containers/0/env"]);
-    check(".. | select(type == \"object\" and has(\"image\")) | .image", &["/spec/containers/0/image", "/spec/containers/1/image"]);
-    check(".spec.list[] | select(. > 2)", &["/spec/list/2", "/spec/list/3"]);
-    check(".spec.containers[] | select(.env // [] | any(.name == \"X\"))", &["/spec/containers/0"]);
+    check(
+        ".spec.containers | .[] | select(has(\"env\") and (.image != \"2\")) | .env",
+        &["/spec/containers/0/env"],
+    );
+    check(
+        ".. | select(type == \"object\" and has(\"image\")) | .image",
+        &["/spec/containers/0/image", "/spec/containers/1/image"],
+    );
+    check(
+        ".spec.list[] | select(. > 2)",
+        &["/spec/list/2", "/spec/list/3"],
+    );
+    check(
+        ".spec.containers[] | select(.env // [] | any(.name == \"X\"))",
+        &["/spec/containers/0"],
+    );
     check(".spec.containers[] | select([] == 1)", &[]);
     // What does not fit names nothing.
     check(".spec.n[]", &[]);
@@ -76,14 +118,20 @@ fn jq_paths() {
 fn refused_expressions() {
     let check = |expression: &str, reason: &str| {
         let errors = IgnoreRules::compile(&[rule(&[], &[expression], &[])]).unwrap_err();
-        assert_eq!(errors[0].to_string(), format!("jqPathExpressions: {expression:?}: {reason}"));
+        assert_eq!(
+            errors[0].to_string(),
+            format!("jqPathExpressions: {expression:?}: {reason}")
+        );
     };
     check(".a | map(.b)", "map is not supported in path expressions");
     check(".a[", "the expression ends too early");
     check(".a)", "unexpected `)`");
     check("$x", "`$` is not supported here");
     check(".a | select(", "the expression ends too early");
-    check(".a | test(.b)", "test takes one pattern, written as a string");
+    check(
+        ".a | test(.b)",
+        "test takes one pattern, written as a string",
+    );
     check(".a | test(\"(\")", "\"(\" is no regular expression");
     check("\"\\(1)\"", "string interpolation is not supported");
     assert!(PathExpression::parse(&"(".repeat(5000)).is_err());
@@ -96,7 +144,10 @@ fn refused_expressions() {
 fn long_runs_end() {
     let wide = json!((0..2000).collect::<Vec<_>>());
     let product = PathExpression::parse("select((.[] == .[]) == 1)").unwrap();
-    assert_eq!(product.paths(&wide).unwrap_err(), "the expression takes too many steps");
+    assert_eq!(
+        product.paths(&wide).unwrap_err(),
+        "the expression takes too many steps"
+    );
 }
 
 #[test]
@@ -109,7 +160,11 @@ fn whom_a_rule_concerns() {
             ..IgnoreDifference::default()
         };
         let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "n"}});
-        assert_eq!(IgnoreRules::compile(&[rule]).unwrap().concern(&object), expected, "{group} {kind} {name:?}");
+        assert_eq!(
+            IgnoreRules::compile(&[rule]).unwrap().concern(&object),
+            expected,
+            "{group} {kind} {name:?}"
+        );
     };
     check("apps", "Deployment", None, true);
     check("*", "*", None, true);
@@ -135,15 +190,25 @@ fn fields_of_managers() {
 #[test]
 fn respected_fields_keep_their_live_values() {
     let ty = Schema::builtin("apps", "v1", "Deployment").unwrap();
-    let rules = IgnoreRules::compile(&[rule(&["/spec/replicas", "/status"], &[".spec.template.spec.containers[] | select(.name == \"b\") | .image"], &[])]).unwrap();
-    let object = |replicas: i64, image: &str| json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": replicas,
-        "template": {"spec": {"containers": [{"name": "a", "image": image}, {"name": "b", "image": image}]}}}});
+    let rules = IgnoreRules::compile(&[rule(
+        &["/spec/replicas", "/status"],
+        &[".spec.template.spec.containers[] | select(.name == \"b\") | .image"],
+        &[],
+    )])
+    .unwrap();
+    let object = |replicas: i64, image: &str| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": replicas,
+        "template": {"spec": {"containers": [{"name": "a", "image": image}, {"name": "b", "image": image}]}}}})
+    };
     let mut live = object(5, "live");
     live["status"] = json!({"x": 1});
     let kept = rules.keep_live_values(Some(&ty), &object(1, "git"), &live);
     assert_eq!(kept["spec"]["replicas"], 5);
     assert!(kept.get("status").is_none());
-    assert_eq!(kept["spec"]["template"]["spec"]["containers"], json!([{"name": "a", "image": "git"}, {"name": "b", "image": "live"}]));
+    assert_eq!(
+        kept["spec"]["template"]["spec"]["containers"],
+        json!([{"name": "a", "image": "git"}, {"name": "b", "image": "live"}])
+    );
 }
 
 proptest! {

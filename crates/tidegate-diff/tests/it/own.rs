@@ -8,13 +8,28 @@ use tidegate_diff::schema::{Schema, TypeRef};
 
 use crate::generate::{Dice, widget, widget_crd};
 
-const OWNER: Owner<'static> = Owner { manager: "tidegate", filter: None };
+const OWNER: Owner<'static> = Owner {
+    manager: "tidegate",
+    filter: None,
+};
 
 fn live_of(ty: &TypeRef, desired: &Value) -> Value {
-    let (version, kind) = (desired["apiVersion"].as_str().unwrap(), desired["kind"].as_str().unwrap());
+    let (version, kind) = (
+        desired["apiVersion"].as_str().unwrap(),
+        desired["kind"].as_str().unwrap(),
+    );
     let versions = KindVersions::one(version, ty.clone());
-    let request = Request { versions: &versions, api_version: version, kind, subresource: "", manager: "tidegate", now: "2026-01-02T03:04:05Z" };
-    apply(&request, None, desired, OnConflict::Fail).unwrap().object
+    let request = Request {
+        versions: &versions,
+        api_version: version,
+        kind,
+        subresource: "",
+        manager: "tidegate",
+        now: "2026-01-02T03:04:05Z",
+    };
+    apply(&request, None, desired, OnConflict::Fail)
+        .unwrap()
+        .object
 }
 
 fn summary(verdict: &Verdict) -> String {
@@ -23,7 +38,10 @@ fn summary(verdict: &Verdict) -> String {
         Verdict::Unsure(reason) => format!("unsure: {reason}"),
         Verdict::Drifted(changes) => {
             let text = |v: &Option<Value>| v.as_ref().map_or("-".to_owned(), Value::to_string);
-            let rows: Vec<String> = changes.iter().map(|c| format!("{} {} {}", c.path, text(&c.before), text(&c.after))).collect();
+            let rows: Vec<String> = changes
+                .iter()
+                .map(|c| format!("{} {} {}", c.path, text(&c.before), text(&c.after)))
+                .collect();
             rows.join("; ")
         }
     }
@@ -58,7 +76,10 @@ fn what_a_server_makes_of_it_is_no_drift() {
             container["env"][0]["valueFrom"]["fieldRef"]["apiVersion"] = json!("v1");
             container["ports"][0]["protocol"] = json!("TCP");
             container["imagePullPolicy"] = json!("Always");
-            live["spec"]["template"]["spec"].as_object_mut().unwrap().remove("imagePullSecrets");
+            live["spec"]["template"]["spec"]
+                .as_object_mut()
+                .unwrap()
+                .remove("imagePullSecrets");
             live["spec"]["revisionHistoryLimit"] = json!(10);
             live["spec"]["replicas"] = json!(2.0);
             live["metadata"]["uid"] = json!("u");
@@ -71,26 +92,57 @@ fn what_a_server_makes_of_it_is_no_drift() {
 
 #[test]
 fn drift() {
-    check(|live| live["spec"]["replicas"] = json!(3), |_| {}, ".spec.replicas 3 2");
+    check(
+        |live| live["spec"]["replicas"] = json!(3),
+        |_| {},
+        ".spec.replicas 3 2",
+    );
     check(
         |live| live["spec"]["template"]["spec"]["containers"][0]["image"] = json!("x"),
         |_| {},
         ".spec.template.spec.containers[name=\"c\"].image \"x\" \"i\"",
     );
-    check(|live| live["metadata"]["labels"] = json!({}), |_| {}, ".metadata.labels.a - \"b\"");
     check(
-        |live| live["spec"]["template"]["spec"]["tolerations"] = json!([{"key": "k"}, {"key": "l"}]),
+        |live| live["metadata"]["labels"] = json!({}),
+        |_| {},
+        ".metadata.labels.a - \"b\"",
+    );
+    check(
+        |live| {
+            live["spec"]["template"]["spec"]["tolerations"] = json!([{"key": "k"}, {"key": "l"}]);
+        },
         |_| {},
         ".spec.template.spec.tolerations [{\"key\":\"k\"},{\"key\":\"l\"}] [{\"key\":\"k\"}]",
     );
-    check(|_| {}, |want| want["spec"]["replicas"] = json!(4), ".spec.replicas 2 4");
-    check(|_| {}, |want| want["spec"]["paused"] = json!(true), ".spec.paused - true");
-    // Dropped from Git: gone, unless the default is the same.
-    check(|_| {}, |want| drop(want["metadata"].as_object_mut().unwrap().remove("labels")), ".metadata.labels.a \"b\" -");
-    check(|_| {}, |want| drop(want["spec"].as_object_mut().unwrap().remove("replicas")), ".spec.replicas 2 1");
     check(
         |_| {},
-        |want| want["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap().push(json!({"name": "d"})),
+        |want| want["spec"]["replicas"] = json!(4),
+        ".spec.replicas 2 4",
+    );
+    check(
+        |_| {},
+        |want| want["spec"]["paused"] = json!(true),
+        ".spec.paused - true",
+    );
+    // Dropped from Git: gone, unless the default is the same.
+    check(
+        |_| {},
+        |want| drop(want["metadata"].as_object_mut().unwrap().remove("labels")),
+        ".metadata.labels.a \"b\" -",
+    );
+    check(
+        |_| {},
+        |want| drop(want["spec"].as_object_mut().unwrap().remove("replicas")),
+        ".spec.replicas 2 1",
+    );
+    check(
+        |_| {},
+        |want| {
+            want["spec"]["template"]["spec"]["containers"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!({"name": "d"}));
+        },
         ".spec.template.spec.containers[name=\"d\"] - {\"name\":\"d\"}",
     );
 }
@@ -98,7 +150,10 @@ fn drift() {
 #[test]
 fn what_only_the_server_knows() {
     check(
-        |live| live["spec"]["template"]["spec"]["tolerations"] = json!([{"key": "k", "operator": "Exists"}]),
+        |live| {
+            live["spec"]["template"]["spec"]["tolerations"] =
+                json!([{"key": "k", "operator": "Exists"}]);
+        },
         |_| {},
         "unsure: .spec.template.spec.tolerations holds more than was applied",
     );
@@ -115,7 +170,11 @@ fn what_only_the_server_knows() {
         |_| {},
         "unsure: .spec.replicas has the wanted value, but its owners differ",
     );
-    check(|live| live["apiVersion"] = json!("apps/v2"), |_| {}, "unsure: the live object was read at another version");
+    check(
+        |live| live["apiVersion"] = json!("apps/v2"),
+        |_| {},
+        "unsure: the live object was read at another version",
+    );
     check(
         |_| {},
         |want| want["spec"]["zz"] = json!(1),
@@ -132,7 +191,10 @@ fn secrets() {
     live["data"] = json!({"a": "dGV4dA==", "b": "eA=="});
     assert_eq!(summary(&verdict(&ty, &live, &desired, OWNER)), "in sync");
     live["data"]["a"] = json!("b3RoZXI=");
-    assert_eq!(summary(&verdict(&ty, &live, &desired, OWNER)), ".data.a \"b3RoZXI=\" \"dGV4dA==\"");
+    assert_eq!(
+        summary(&verdict(&ty, &live, &desired, OWNER)),
+        ".data.a \"b3RoZXI=\" \"dGV4dA==\""
+    );
 }
 
 #[test]
@@ -144,7 +206,10 @@ fn status_is_not_ours() {
     bare.as_object_mut().unwrap().remove("status");
     let mut live = live_of(&ty, &bare);
     live["status"] = json!({"phase": "y"});
-    let owner = Owner { manager: "tidegate", filter: Some(&filter) };
+    let owner = Owner {
+        manager: "tidegate",
+        filter: Some(&filter),
+    };
     assert_eq!(summary(&verdict(&ty, &live, &desired, owner)), "in sync");
 }
 

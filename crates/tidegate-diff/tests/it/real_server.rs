@@ -1,13 +1,17 @@
 //! Random writes by several managers against a real API server: its objects and managed fields must equal ours.
 //! Runs only when `TIDEGATE_TEST_KUBECONFIG` names a server and kubectl is installed; says so when it does not.
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 use tidegate_diff::managed::{self, ApplyError, KindVersions, OnConflict, Request};
+use tidegate_diff::own::{Owner, Verdict, verdict};
 use tidegate_diff::schema::Schema;
-use tidegate_diff::strategic::{create_three_way_merge_patch, create_two_way_merge_patch, strategic_merge_patch};
+use tidegate_diff::strategic::{
+    create_three_way_merge_patch, create_two_way_merge_patch, strategic_merge_patch,
+};
 use tidegate_diff::typed::compare;
 
 use crate::generate::{Dice, config_map, deployment, service, widget, widget_crd};
@@ -36,19 +40,31 @@ impl Server {
             return None;
         };
         let mut proxy = Command::new("kubectl")
-            .args(["--kubeconfig", &config, "proxy", "--port=0", "--reject-paths=^$"])
+            .args([
+                "--kubeconfig",
+                &config,
+                "proxy",
+                "--port=0",
+                "--reject-paths=^$",
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(proxy.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(proxy.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
         Some(Self { proxy, port })
     }
 
     fn call(&self, method: &str, path: &str, content: &str, body: &Value) -> (u16, Value) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
         write!(
             stream,
             "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Type: {content}\r\nContent-Length: {}\r\n\r\n{body}",
@@ -75,18 +91,42 @@ struct Kind {
 fn kinds() -> Vec<Kind> {
     let builtin = |group: &str, version: &'static str, kind: &'static str, plural: &str, make| {
         let api_version: &'static str = if group.is_empty() { version } else { "apps/v1" };
-        let root = if group.is_empty() { "/api/v1".to_owned() } else { format!("/apis/{api_version}") };
-        let mut versions = KindVersions::one(api_version, Schema::builtin(group, version, kind).unwrap());
+        let root = if group.is_empty() {
+            "/api/v1".to_owned()
+        } else {
+            format!("/apis/{api_version}")
+        };
+        let mut versions =
+            KindVersions::one(api_version, Schema::builtin(group, version, kind).unwrap());
         if let Some(filter) = managed::reset_fields(group, kind, "", false) {
             versions = versions.with_filter(api_version, filter);
         }
         let collection = format!("{root}/namespaces/{NAMESPACE}/{plural}");
-        Kind { api_version, kind, collection, versions, typed: true, make }
+        Kind {
+            api_version,
+            kind,
+            collection,
+            versions,
+            typed: true,
+            make,
+        }
     };
-    let custom = KindVersions::one("diff.tidegate.dev/v1", Schema::from_crd(&widget_crd(), "v1").unwrap())
-        .with_filter("diff.tidegate.dev/v1", managed::reset_fields("diff.tidegate.dev", "Widget", "", true).unwrap());
+    let custom = KindVersions::one(
+        "diff.tidegate.dev/v1",
+        Schema::from_crd(&widget_crd(), "v1").unwrap(),
+    )
+    .with_filter(
+        "diff.tidegate.dev/v1",
+        managed::reset_fields("diff.tidegate.dev", "Widget", "", true).unwrap(),
+    );
     vec![
-        builtin("", "v1", "ConfigMap", "configmaps", config_map as fn(&mut Dice) -> Value),
+        builtin(
+            "",
+            "v1",
+            "ConfigMap",
+            "configmaps",
+            config_map as fn(&mut Dice) -> Value,
+        ),
         builtin("", "v1", "Service", "services", service),
         builtin("apps", "v1", "Deployment", "deployments", deployment),
         Kind {
@@ -104,14 +144,26 @@ fn kinds() -> Vec<Kind> {
 fn bare(object: &Value) -> Value {
     let mut object = object.clone();
     if let Some(meta) = object["metadata"].as_object_mut() {
-        for key in ["managedFields", "resourceVersion", "generation", "uid", "creationTimestamp"] {
+        for key in [
+            "managedFields",
+            "resourceVersion",
+            "generation",
+            "uid",
+            "creationTimestamp",
+        ] {
             meta.remove(key);
         }
     }
-    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) = object
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
         annotations.remove("deployment.kubernetes.io/revision");
         if annotations.is_empty() {
-            object["metadata"].as_object_mut().unwrap().remove("annotations");
+            object["metadata"]
+                .as_object_mut()
+                .unwrap()
+                .remove("annotations");
         }
     }
     object.as_object_mut().unwrap().remove("status");
@@ -123,7 +175,9 @@ fn without_empties(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.values_mut().for_each(without_empties);
-            map.retain(|key, v| key == "emptyDir" || !(v.is_null() || *v == json!([]) || *v == json!({})));
+            map.retain(|key, v| {
+                key == "emptyDir" || !(v.is_null() || *v == json!([]) || *v == json!({}))
+            });
         }
         Value::Array(items) => items.iter_mut().for_each(without_empties),
         _ => {}
@@ -153,7 +207,10 @@ fn orders(value: &Value) -> Vec<String> {
 
 /// Entries without times, but with whether there is one.
 fn owners(object: &Value) -> Value {
-    let mut entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
+    let mut entries = object["metadata"]["managedFields"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     // Controllers write in between.
     entries.retain(|entry| entry["manager"] != "kube-controller-manager");
     for entry in &mut entries {
@@ -175,6 +232,10 @@ struct Run<'a> {
     dice: Dice,
     live: Option<Value>,
     conflicts: usize,
+    /// What each manager applied last.
+    applied: BTreeMap<&'static str, Value>,
+    /// How often drift was ruled out, found, left open.
+    verdicts: [usize; 3],
 }
 
 impl Run<'_> {
@@ -213,29 +274,53 @@ impl Run<'_> {
         }
     }
 
-    fn apply(&mut self, manager: &str) {
+    fn apply(&mut self, manager: &'static str) {
         let config = self.object();
         let force = self.dice.roll(2) == 0;
-        let on_conflict = if force { OnConflict::Force } else { OnConflict::Fail };
+        let on_conflict = if force {
+            OnConflict::Force
+        } else {
+            OnConflict::Fail
+        };
         let path = format!("{}?fieldManager={manager}&force={force}", self.path());
-        let (status, theirs) = self.server.call("PATCH", &path, "application/apply-patch+yaml", &config);
-        let ours = managed::apply(&self.request(manager), self.live.as_ref(), &config, on_conflict);
+        let (status, theirs) =
+            self.server
+                .call("PATCH", &path, "application/apply-patch+yaml", &config);
+        let ours = managed::apply(
+            &self.request(manager),
+            self.live.as_ref(),
+            &config,
+            on_conflict,
+        );
         let live = self.live.clone().unwrap_or(Value::Null);
         match ours {
             Err(ApplyError::Conflicts(conflicts)) => {
                 self.conflicts += 1;
-                let mut mine: Vec<String> = conflicts.iter().map(|c| format!("{} {}", c.cause(), c.path)).collect();
+                let mut mine: Vec<String> = conflicts
+                    .iter()
+                    .map(|c| format!("{} {}", c.cause(), c.path))
+                    .collect();
                 let mut other: Vec<String> = theirs["details"]["causes"]
                     .as_array()
                     .map(|causes| {
-                        let text = |c: &Value, key: &str| c[key].as_str().unwrap_or_default().to_owned();
-                        causes.iter().map(|c| format!("{} {}", text(c, "message"), text(c, "field"))).collect()
+                        let text =
+                            |c: &Value, key: &str| c[key].as_str().unwrap_or_default().to_owned();
+                        causes
+                            .iter()
+                            .map(|c| format!("{} {}", text(c, "message"), text(c, "field")))
+                            .collect()
                     })
                     .unwrap_or_default();
                 mine.sort();
                 other.sort();
                 if status != 409 || mine != other || theirs["message"] != conflicts.to_string() {
-                    describe("conflicts", &live, &config, &json!(conflicts.to_string()), &theirs);
+                    describe(
+                        "conflicts",
+                        &live,
+                        &config,
+                        &json!(conflicts.to_string()),
+                        &theirs,
+                    );
                 }
             }
             Err(error) => {
@@ -247,12 +332,58 @@ impl Run<'_> {
             Ok(_) if status == 422 => {}
             Ok(merged) => {
                 if status >= 300 {
-                    describe(&format!("status {status} where we succeed"), &live, &config, &merged.object, &theirs);
+                    describe(
+                        &format!("status {status} where we succeed"),
+                        &live,
+                        &config,
+                        &merged.object,
+                        &theirs,
+                    );
                 }
                 self.check_object(&live, &config, &merged.object, &theirs);
                 self.check_owners(&live, &config, &merged.object, &theirs);
                 self.live = Some(theirs);
+                self.applied.insert(manager, config);
             }
+        }
+    }
+
+    /// The offline verdict must agree with a dry run: in sync means that it changes nothing, drifted that it does.
+    fn drift(&mut self) {
+        let managers: Vec<&str> = self.applied.keys().copied().collect();
+        let (Some(live), false) = (self.live.clone(), managers.is_empty()) else {
+            return;
+        };
+        let manager = self.dice.pick(&managers);
+        let desired = self.applied[manager].clone();
+        let ty = managed::Versions::type_at(&self.kind.versions, self.kind.api_version).unwrap();
+        let filter = managed::Versions::filter_at(&self.kind.versions, self.kind.api_version);
+        let verdict = verdict(&ty, &live, &desired, Owner { manager, filter });
+        let path = format!(
+            "{}?fieldManager={manager}&force=true&dryRun=All",
+            self.path()
+        );
+        let (status, theirs) =
+            self.server
+                .call("PATCH", &path, "application/apply-patch+yaml", &desired);
+        if status >= 300 {
+            return;
+        }
+        let changed = bare(&live) != bare(&theirs);
+        let at = match verdict {
+            Verdict::InSync => 0,
+            Verdict::Drifted(_) => 1,
+            Verdict::Unsure(_) => 2,
+        };
+        self.verdicts[at] += 1;
+        if (at == 0 && changed) || (at == 1 && !changed) {
+            describe(
+                &format!("{verdict:?}"),
+                &live,
+                &desired,
+                &bare(&live),
+                &bare(&theirs),
+            );
         }
     }
 
@@ -274,18 +405,38 @@ impl Run<'_> {
         let (ours, theirs) = (&ours, &theirs);
         let change = compare(&ty, ours, theirs).unwrap();
         let ok = if self.kind.typed {
-            let allowed = |path: &str| path.contains("limits.cpu") || path.contains(".env") || path.contains("tolerations");
-            change.removed.paths().iter().all(|p| p.to_string().starts_with(".spec.sessionAffinityConfig"))
-                && change.modified.paths().iter().all(|p| allowed(&p.to_string()) || p.to_string().contains("volumes"))
+            let allowed = |path: &str| {
+                path.contains("limits.cpu") || path.contains(".env") || path.contains("tolerations")
+            };
+            change
+                .removed
+                .paths()
+                .iter()
+                .all(|p| p.to_string().starts_with(".spec.sessionAffinityConfig"))
+                && change
+                    .modified
+                    .paths()
+                    .iter()
+                    .all(|p| allowed(&p.to_string()) || p.to_string().contains("volumes"))
                 && orders(ours) == orders(theirs)
         } else {
             // The server fills the default of a key.
             change.modified.is_empty()
                 && change.removed.is_empty()
-                && change.added.paths().iter().all(|p| p.to_string().ends_with(".port"))
+                && change
+                    .added
+                    .paths()
+                    .iter()
+                    .all(|p| p.to_string().ends_with(".port"))
         };
         if !ok {
-            describe(&format!("objects differ: {change:?}"), live, sent, ours, theirs);
+            describe(
+                &format!("objects differ: {change:?}"),
+                live,
+                sent,
+                ours,
+                theirs,
+            );
         }
     }
 
@@ -294,8 +445,13 @@ impl Run<'_> {
             describe("owners differ", live, sent, &owners(ours), &owners(theirs));
         }
         let order = |object: &Value| -> Vec<String> {
-            let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-            let ours = entries.iter().filter(|e| e["manager"] != "kube-controller-manager");
+            let entries = object["metadata"]["managedFields"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
+            let ours = entries
+                .iter()
+                .filter(|e| e["manager"] != "kube-controller-manager");
             ours.map(|e| e["operation"].to_string()).collect()
         };
         assert_eq!(order(ours), order(theirs));
@@ -307,13 +463,17 @@ impl Run<'_> {
             patch["metadata"]["labels"] = json!({"a": null, "l": "merged"});
         }
         let path = format!("{}?fieldManager={manager}", self.path());
-        let (status, theirs) = self.server.call("PATCH", &path, "application/merge-patch+json", &patch);
+        let (status, theirs) =
+            self.server
+                .call("PATCH", &path, "application/merge-patch+json", &patch);
         self.check_update(manager, status, theirs, &patch);
     }
 
     /// A strategic merge patch, as it is or from one random object to another, must give what the server makes of it.
     fn strategic(&mut self, manager: &str) {
-        let Some(live) = self.live.clone() else { return };
+        let Some(live) = self.live.clone() else {
+            return;
+        };
         let ty = managed::Versions::type_at(&self.kind.versions, self.kind.api_version).unwrap();
         let (mut old, new) = (self.object(), self.object());
         if self.dice.often() {
@@ -330,13 +490,28 @@ impl Run<'_> {
                 map.remove(key);
             }
             if let Some(meta) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-                meta.retain(|key, _| key == "labels" || key.ends_with("finalizers") || key == "annotations");
+                meta.retain(|key, _| {
+                    key == "labels" || key.ends_with("finalizers") || key == "annotations"
+                });
             }
         }
         let path = format!("{}?fieldManager={manager}", self.path());
-        let (status, theirs) = self.server.call("PATCH", &path, "application/strategic-merge-patch+json", &patch);
+        let (status, theirs) = self.server.call(
+            "PATCH",
+            &path,
+            "application/strategic-merge-patch+json",
+            &patch,
+        );
         if status < 300 {
-            let ours = strategic_merge_patch(&ty, &live, &patch).unwrap_or_else(|e| describe("patch refused by us", &live, &patch, &json!(e.to_string()), &theirs));
+            let ours = strategic_merge_patch(&ty, &live, &patch).unwrap_or_else(|e| {
+                describe(
+                    "patch refused by us",
+                    &live,
+                    &patch,
+                    &json!(e.to_string()),
+                    &theirs,
+                )
+            });
             self.check_object(&live, &patch, &ours, &theirs);
         }
         self.check_update(manager, status, theirs, &patch);
@@ -354,10 +529,17 @@ impl Run<'_> {
             return;
         }
         let mut new = theirs.clone();
-        new["metadata"].as_object_mut().unwrap().remove("managedFields");
+        new["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("managedFields");
         // A controller may have written its annotation between our read and this write.
         let revision = "/metadata/annotations/deployment.kubernetes.io~1revision";
-        let before = self.live.as_ref().and_then(|l| l.pointer(revision)).cloned();
+        let before = self
+            .live
+            .as_ref()
+            .and_then(|l| l.pointer(revision))
+            .cloned();
         match (new.pointer_mut(revision), before) {
             (Some(now), Some(before)) => *now = before,
             (Some(_), None) => return self.live = Some(theirs),
@@ -372,30 +554,65 @@ impl Run<'_> {
 
 #[test]
 fn same_as_a_real_server() {
-    let Some(server) = Server::start() else { return };
+    let Some(server) = Server::start() else {
+        return;
+    };
     let json_type = "application/json";
-    server.call("POST", "/api/v1/namespaces", json_type, &json!({"metadata": {"name": NAMESPACE}}));
-    let (status, _) =
-        server.call("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json_type, &widget_crd());
+    server.call(
+        "POST",
+        "/api/v1/namespaces",
+        json_type,
+        &json!({"metadata": {"name": NAMESPACE}}),
+    );
+    let (status, _) = server.call(
+        "POST",
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        json_type,
+        &widget_crd(),
+    );
     assert!(status == 201 || status == 409, "CRD: {status}");
     let kinds = kinds();
-    while server.call("GET", &kinds[3].collection, json_type, &Value::Null).0 != 200 {}
-    let rounds: u64 = std::env::var("TIDEGATE_TEST_ROUNDS").ok().and_then(|r| r.parse().ok()).unwrap_or(3);
+    while server
+        .call("GET", &kinds[3].collection, json_type, &Value::Null)
+        .0
+        != 200
+    {}
+    let rounds: u64 = std::env::var("TIDEGATE_TEST_ROUNDS")
+        .ok()
+        .and_then(|r| r.parse().ok())
+        .unwrap_or(3);
     let mut conflicts = 0;
+    let mut verdicts = [0; 3];
     for kind in &kinds {
         for seed in 0..rounds {
             let name = format!("t{seed}-{}", std::process::id());
-            let mut run = Run { server: &server, kind, name, dice: Dice(seed), live: None, conflicts: 0 };
+            let mut run = Run {
+                server: &server,
+                kind,
+                name,
+                dice: Dice(seed),
+                live: None,
+                conflicts: 0,
+                applied: BTreeMap::new(),
+                verdicts: [0; 3],
+            };
             for _ in 0..STEPS {
                 run.step();
                 // Controllers may have written meanwhile.
                 let (status, live) = server.call("GET", &run.path(), json_type, &Value::Null);
                 run.live = (status == 200).then_some(live);
+                run.drift();
             }
             conflicts += run.conflicts;
+            for (sum, count) in verdicts.iter_mut().zip(run.verdicts) {
+                *sum += count;
+            }
             server.call("DELETE", &run.path(), json_type, &Value::Null);
         }
     }
-    eprintln!("{conflicts} conflicts agreed");
+    let [in_sync, drifted, unsure] = verdicts;
+    eprintln!(
+        "{conflicts} conflicts agreed; {in_sync} in sync, {drifted} drifted, {unsure} unsure"
+    );
     assert!(conflicts > 0, "the sequences never met a conflict");
 }

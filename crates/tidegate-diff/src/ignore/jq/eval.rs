@@ -30,9 +30,19 @@ type Results<'v> = Result<Vec<Located<'v>>, String>;
 
 pub(super) fn paths(expression: &Expr, value: &Value) -> Result<Vec<Vec<PathStep>>, String> {
     let mut run = Run { steps: 0 };
-    let root = Located { value: Cow::Borrowed(value), trail: Some(Trail(None)) };
+    let root = Located {
+        value: Cow::Borrowed(value),
+        trail: Some(Trail(None)),
+    };
     let found = run.all(expression, &root)?;
-    found.into_iter().map(|l| l.trail.map(|t| t.steps()).ok_or_else(|| "the expression names no path".into())).collect()
+    found
+        .into_iter()
+        .map(|l| {
+            l.trail
+                .map(|t| t.steps())
+                .ok_or_else(|| "the expression names no path".into())
+        })
+        .collect()
 }
 
 impl Trail {
@@ -54,19 +64,33 @@ impl Trail {
 
 impl<'v> Located<'v> {
     fn computed(value: Value) -> Self {
-        Self { value: Cow::Owned(value), trail: None }
+        Self {
+            value: Cow::Owned(value),
+            trail: None,
+        }
     }
 
     /// The member at a step; null where there is none.
     fn member(&self, step: PathStep) -> Self {
         let value = match (&self.value, &step) {
-            (Cow::Borrowed(Value::Object(map)), PathStep::Key(key)) => map.get(key).map(Cow::Borrowed),
-            (Cow::Borrowed(Value::Array(items)), PathStep::Index(at)) => items.get(*at).map(Cow::Borrowed),
-            (Cow::Owned(Value::Object(map)), PathStep::Key(key)) => map.get(key).cloned().map(Cow::Owned),
-            (Cow::Owned(Value::Array(items)), PathStep::Index(at)) => items.get(*at).cloned().map(Cow::Owned),
+            (Cow::Borrowed(Value::Object(map)), PathStep::Key(key)) => {
+                map.get(key).map(Cow::Borrowed)
+            }
+            (Cow::Borrowed(Value::Array(items)), PathStep::Index(at)) => {
+                items.get(*at).map(Cow::Borrowed)
+            }
+            (Cow::Owned(Value::Object(map)), PathStep::Key(key)) => {
+                map.get(key).cloned().map(Cow::Owned)
+            }
+            (Cow::Owned(Value::Array(items)), PathStep::Index(at)) => {
+                items.get(*at).cloned().map(Cow::Owned)
+            }
             _ => None,
         };
-        Self { value: value.unwrap_or(Cow::Owned(Value::Null)), trail: self.trail.as_ref().map(|t| t.then(step)) }
+        Self {
+            value: value.unwrap_or(Cow::Owned(Value::Null)),
+            trail: self.trail.as_ref().map(|t| t.then(step)),
+        }
     }
 }
 
@@ -77,7 +101,11 @@ struct Run {
 impl Run {
     fn step(&mut self) -> Result<(), String> {
         self.steps += 1;
-        if self.steps > MAX_STEPS { Err("the expression takes too many steps".into()) } else { Ok(()) }
+        if self.steps > MAX_STEPS {
+            Err("the expression takes too many steps".into())
+        } else {
+            Ok(())
+        }
     }
 
     fn all<'v>(&mut self, expression: &Expr, input: &Located<'v>) -> Results<'v> {
@@ -86,7 +114,12 @@ impl Run {
         Ok(out)
     }
 
-    fn eval<'v>(&mut self, expression: &Expr, input: &Located<'v>, out: &mut Vec<Located<'v>>) -> Done {
+    fn eval<'v>(
+        &mut self,
+        expression: &Expr,
+        input: &Located<'v>,
+        out: &mut Vec<Located<'v>>,
+    ) -> Done {
         self.step()?;
         match expression {
             Expr::Identity => out.push(input.clone()),
@@ -95,16 +128,23 @@ impl Run {
             Expr::Index(term, key) => {
                 let keys = self.all(key, input)?;
                 self.each(term, input, out, |_, at, out| {
-                    keys.iter().try_for_each(|key| index_one(at, &key.value).map(|found| out.push(found)))
+                    keys.iter()
+                        .try_for_each(|key| index_one(at, &key.value).map(|found| out.push(found)))
                 })?;
             }
             Expr::Slice(term, start, end) => {
-                self.each(term, input, out, |_, at, out| slice(at, *start, *end).map(|found| out.extend(found)))?;
+                self.each(term, input, out, |_, at, out| {
+                    slice(at, *start, *end).map(|found| out.extend(found))
+                })?;
             }
             Expr::Iterate(term) => {
-                self.each(term, input, out, |run, at, out| run.iterate(at).map(|found| out.extend(found)))?;
+                self.each(term, input, out, |run, at, out| {
+                    run.iterate(at).map(|found| out.extend(found))
+                })?;
             }
-            Expr::Pipe(left, right) => self.each(left, input, out, |run, at, out| run.eval(right, at, out))?,
+            Expr::Pipe(left, right) => {
+                self.each(left, input, out, |run, at, out| run.eval(right, at, out))?;
+            }
             Expr::Comma(left, right) => {
                 self.eval(left, input, out)?;
                 self.eval(right, input, out)?;
@@ -125,13 +165,20 @@ impl Run {
                 self.forgive(done)?;
             }
             Expr::Compare(operator, left, right) => {
-                self.both(left, right, input, out, |a, b| json!(holds(*operator, a, b)))?;
+                self.both(left, right, input, out, |a, b| {
+                    json!(holds(*operator, a, b))
+                })?;
             }
             Expr::And(left, right) => self.connect(left, right, input, out, false)?,
             Expr::Or(left, right) => self.connect(left, right, input, out, true)?,
             Expr::Test(pattern) => match input.value.as_str() {
                 Some(text) => out.push(Located::computed(json!(pattern.is_match(text)))),
-                None => return Err(format!("{} cannot be matched, as it is not a string", kind(&input.value))),
+                None => {
+                    return Err(format!(
+                        "{} cannot be matched, as it is not a string",
+                        kind(&input.value)
+                    ));
+                }
             },
             Expr::Call(function, arguments) => self.call(*function, arguments, input, out)?,
         }
@@ -175,7 +222,11 @@ impl Run {
                 continue;
             }
             let rights = self.all(right, input)?;
-            out.extend(rights.iter().map(|r| Located::computed(json!(truthy(&r.value)))));
+            out.extend(
+                rights
+                    .iter()
+                    .map(|r| Located::computed(json!(truthy(&r.value)))),
+            );
         }
         Ok(())
     }
@@ -231,10 +282,16 @@ impl Run {
         match (function, arguments.first()) {
             (Function::Empty, _) => {}
             (Function::Select, Some(condition)) => {
-                let hits = self.all(condition, input)?.iter().filter(|l| truthy(&l.value)).count();
+                let hits = self
+                    .all(condition, input)?
+                    .iter()
+                    .filter(|l| truthy(&l.value))
+                    .count();
                 out.extend(std::iter::repeat_n(input.clone(), hits));
             }
-            (Function::First, Some(inner)) => out.extend(self.all(inner, input)?.into_iter().take(1)),
+            (Function::First, Some(inner)) => {
+                out.extend(self.all(inner, input)?.into_iter().take(1));
+            }
             (Function::Last, Some(inner)) => out.extend(self.all(inner, input)?.pop()),
             (Function::First, None) => out.push(index_one(input, &json!(0))?),
             (Function::Last, None) => out.push(index_one(input, &json!(-1))?),
@@ -242,17 +299,26 @@ impl Run {
                 let mut verdicts = Vec::new();
                 for item in self.iterate(input)? {
                     match condition {
-                        Some(condition) => verdicts.extend(self.all(condition, &item)?.iter().map(|l| truthy(&l.value))),
+                        Some(condition) => verdicts
+                            .extend(self.all(condition, &item)?.iter().map(|l| truthy(&l.value))),
                         None => verdicts.push(truthy(&item.value)),
                     }
                 }
                 let mut verdicts = verdicts.into_iter();
-                let verdict = if function == Function::Any { verdicts.any(|v| v) } else { verdicts.all(|v| v) };
+                let verdict = if function == Function::Any {
+                    verdicts.any(|v| v)
+                } else {
+                    verdicts.all(|v| v)
+                };
                 out.push(Located::computed(json!(verdict)));
             }
             (_, Some(argument)) => {
                 for argument in self.all(argument, input)? {
-                    out.push(Located::computed(with_argument(function, &input.value, &argument.value)?));
+                    out.push(Located::computed(with_argument(
+                        function,
+                        &input.value,
+                        &argument.value,
+                    )?));
                 }
             }
             (_, None) => out.push(Located::computed(alone(function, &input.value)?)),
@@ -263,8 +329,12 @@ impl Run {
 
 fn index_one<'v>(at: &Located<'v>, key: &Value) -> Result<Located<'v>, String> {
     match (at.value.as_ref(), key) {
-        (Value::Object(_) | Value::Null, Value::String(name)) => Ok(at.member(PathStep::Key(name.clone()))),
-        (Value::Array(items), Value::Number(n)) => Ok(at.member(PathStep::Index(position(n, items.len())))),
+        (Value::Object(_) | Value::Null, Value::String(name)) => {
+            Ok(at.member(PathStep::Key(name.clone())))
+        }
+        (Value::Array(items), Value::Number(n)) => {
+            Ok(at.member(PathStep::Index(position(n, items.len()))))
+        }
         (Value::Null, Value::Number(n)) => Ok(at.member(PathStep::Index(position(n, 0)))),
         (value, Value::String(name)) => Err(format!("cannot index {} with {name:?}", kind(value))),
         (value, _) => Err(format!("cannot index {}", kind(value))),
@@ -275,7 +345,12 @@ fn index_one<'v>(at: &Located<'v>, key: &Value) -> Result<Located<'v>, String> {
 fn position(n: &serde_json::Number, length: usize) -> usize {
     let length = i64::try_from(length).unwrap_or(i64::MAX);
     let at = n.as_i64().unwrap_or(i64::MAX);
-    usize::try_from(if at < 0 { at.saturating_add(length) } else { at }).unwrap_or(usize::MAX)
+    usize::try_from(if at < 0 {
+        at.saturating_add(length)
+    } else {
+        at
+    })
+    .unwrap_or(usize::MAX)
 }
 
 /// The items of a slice, one by one: they are what gets deleted.
@@ -286,9 +361,14 @@ fn slice<'v>(at: &Located<'v>, start: Option<i64>, end: Option<i64>) -> Results<
         other => return Err(format!("cannot slice {}", kind(other))),
     };
     let length = i64::try_from(items.len()).unwrap_or(i64::MAX);
-    let bound = |n: i64| usize::try_from(if n < 0 { n.saturating_add(length) } else { n }.clamp(0, length)).unwrap_or(0);
+    let bound = |n: i64| {
+        usize::try_from(if n < 0 { n.saturating_add(length) } else { n }.clamp(0, length))
+            .unwrap_or(0)
+    };
     let (start, end) = (bound(start.unwrap_or(0)), bound(end.unwrap_or(length)));
-    Ok((start..end.max(start)).map(|i| at.member(PathStep::Index(i))).collect())
+    Ok((start..end.max(start))
+        .map(|i| at.member(PathStep::Index(i)))
+        .collect())
 }
 
 fn truthy(value: &Value) -> bool {
@@ -334,7 +414,9 @@ fn order(a: &Value, b: &Value) -> Ordering {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => compare_numbers(x, y),
         (Value::String(x), Value::String(y)) => x.cmp(y),
-        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => crate::value::compare(a, b),
+        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => {
+            crate::value::compare(a, b)
+        }
         _ => rank(a).cmp(&rank(b)),
     }
 }
@@ -364,14 +446,23 @@ fn alone(function: Function, value: &Value) -> Result<Value, String> {
 
 fn with_argument(function: Function, value: &Value, argument: &Value) -> Result<Value, String> {
     Ok(match (function, value, argument) {
-        (Function::StartsWith, Value::String(s), Value::String(a)) => json!(s.starts_with(a.as_str())),
+        (Function::StartsWith, Value::String(s), Value::String(a)) => {
+            json!(s.starts_with(a.as_str()))
+        }
         (Function::EndsWith, Value::String(s), Value::String(a)) => json!(s.ends_with(a.as_str())),
-        (Function::TrimStart, Value::String(s), Value::String(a)) => json!(s.strip_prefix(a.as_str()).unwrap_or(s)),
-        (Function::TrimEnd, Value::String(s), Value::String(a)) => json!(s.strip_suffix(a.as_str()).unwrap_or(s)),
+        (Function::TrimStart, Value::String(s), Value::String(a)) => {
+            json!(s.strip_prefix(a.as_str()).unwrap_or(s))
+        }
+        (Function::TrimEnd, Value::String(s), Value::String(a)) => {
+            json!(s.strip_suffix(a.as_str()).unwrap_or(s))
+        }
         (Function::TrimStart | Function::TrimEnd, other, _) => other.clone(),
         (Function::Has, Value::Object(map), Value::String(key)) => json!(map.contains_key(key)),
         (Function::Has, Value::Array(items), Value::Number(n)) => {
-            json!(n.as_u64().is_some_and(|at| usize::try_from(at).is_ok_and(|at| at < items.len())))
+            json!(
+                n.as_u64()
+                    .is_some_and(|at| usize::try_from(at).is_ok_and(|at| at < items.len()))
+            )
         }
         (Function::Contains, _, _) => json!(contains(value, argument)?),
         (Function::Inside, _, _) => json!(contains(argument, value)?),
@@ -390,10 +481,14 @@ fn contains(a: &Value, b: &Value) -> Result<bool, String> {
             }
             Ok(true)
         }
-        (Value::Array(x), Value::Array(y)) => {
-            Ok(y.iter().all(|wanted| x.iter().any(|have| contains(have, wanted).unwrap_or(false))))
-        }
+        (Value::Array(x), Value::Array(y)) => Ok(y
+            .iter()
+            .all(|wanted| x.iter().any(|have| contains(have, wanted).unwrap_or(false)))),
         _ if kind(a) == kind(b) => Ok(equal(a, b)),
-        _ => Err(format!("{} and {} cannot contain each other", kind(a), kind(b))),
+        _ => Err(format!(
+            "{} and {} cannot contain each other",
+            kind(a),
+            kind(b)
+        )),
     }
 }

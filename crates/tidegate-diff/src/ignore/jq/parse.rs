@@ -23,15 +23,20 @@ enum Token {
     Punct(&'static str),
 }
 
-const PUNCTUATION: [&str; 18] =
-    ["==", "!=", "<=", ">=", "//", "<", ">", "|", ",", "(", ")", "[", "]", "?", ":", "-", "{", "}"];
+const PUNCTUATION: [&str; 18] = [
+    "==", "!=", "<=", ">=", "//", "<", ">", "|", ",", "(", ")", "[", "]", "?", ":", "-", "{", "}",
+];
 
 pub(super) fn parse(text: &str) -> Result<Expr, String> {
     if text.len() > MAX_LENGTH {
         return Err("the expression is too long".into());
     }
     let tokens = tokenize(text)?;
-    let mut parser = Parser { tokens, at: 0, depth: 0 };
+    let mut parser = Parser {
+        tokens,
+        at: 0,
+        depth: 0,
+    };
     let expression = parser.pipe()?;
     match parser.tokens.get(parser.at) {
         None => Ok(expression),
@@ -60,7 +65,10 @@ fn tokenize(text: &str) -> Result<Vec<Token>, String> {
     let mut rest = text.trim_start();
     while let Some(c) = rest.chars().next() {
         let token = if c == '#' {
-            rest = rest.split_once('\n').map_or("", |(_, after)| after).trim_start();
+            rest = rest
+                .split_once('\n')
+                .map_or("", |(_, after)| after)
+                .trim_start();
             continue;
         } else if let Some(after) = rest.strip_prefix("..") {
             rest = after;
@@ -68,15 +76,21 @@ fn tokenize(text: &str) -> Result<Vec<Token>, String> {
         } else if let Some(after) = rest.strip_prefix('.') {
             rest = after;
             match after.chars().next() {
-                Some(c) if c.is_ascii_alphabetic() || c == '_' => Token::Field(take_word(&mut rest)),
+                Some(c) if c.is_ascii_alphabetic() || c == '_' => {
+                    Token::Field(take_word(&mut rest))
+                }
                 Some('"') => Token::Field(take_string(&mut rest)?),
                 _ => Token::Dot,
             }
         } else if c == '"' {
             Token::Text(take_string(&mut rest)?)
         } else if c.is_ascii_digit() {
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-            let number = rest[..end].parse().map_err(|_| format!("`{}` is no number", &rest[..end]))?;
+            let end = rest
+                .find(|c: char| !c.is_ascii_digit() && c != '.')
+                .unwrap_or(rest.len());
+            let number = rest[..end]
+                .parse()
+                .map_err(|_| format!("`{}` is no number", &rest[..end]))?;
             rest = &rest[end..];
             Token::Number(number)
         } else if c.is_ascii_alphabetic() || c == '_' {
@@ -113,7 +127,8 @@ fn take_string(rest: &mut &str) -> Result<String, String> {
             }
             '\\' => escaped = true,
             '"' => {
-                let text = serde_json::from_str(&rest[..=at]).map_err(|_| format!("{} is no string", &rest[..=at]))?;
+                let text = serde_json::from_str(&rest[..=at])
+                    .map_err(|_| format!("{} is no string", &rest[..=at]))?;
                 *rest = &rest[at + 1..];
                 return Ok(text);
             }
@@ -219,7 +234,11 @@ impl Parser {
         ];
         for (text, operator) in operators {
             if self.eat(text) {
-                return Ok(Expr::Compare(operator, Box::new(left), Box::new(self.postfix()?)));
+                return Ok(Expr::Compare(
+                    operator,
+                    Box::new(left),
+                    Box::new(self.postfix()?),
+                ));
             }
         }
         Ok(left)
@@ -234,8 +253,13 @@ impl Parser {
                 term = self.brackets(term)?;
             } else if let Some(Token::Field(field)) = self.peek().cloned() {
                 self.at += 1;
-                term = Expr::Index(Box::new(term), Box::new(Expr::Literal(Value::String(field))));
-            } else if self.peek() == Some(&Token::Dot) && self.tokens.get(self.at + 1) == Some(&Token::Punct("[")) {
+                term = Expr::Index(
+                    Box::new(term),
+                    Box::new(Expr::Literal(Value::String(field))),
+                );
+            } else if self.peek() == Some(&Token::Dot)
+                && self.tokens.get(self.at + 1) == Some(&Token::Punct("["))
+            {
                 self.at += 1;
             } else {
                 return Ok(term);
@@ -260,7 +284,11 @@ impl Parser {
                 return Err("a slice takes plain numbers".into());
             };
             let start = start.as_i64().ok_or("a slice takes whole numbers")?;
-            let end = if matches!(self.peek(), Some(Token::Punct("]"))) { None } else { Some(self.integer()?) };
+            let end = if matches!(self.peek(), Some(Token::Punct("]"))) {
+                None
+            } else {
+                Some(self.integer()?)
+            };
             self.expect("]")?;
             return Ok(Expr::Slice(term, Some(start), end));
         }
@@ -270,24 +298,31 @@ impl Parser {
 
     fn integer(&mut self) -> Result<i64, String> {
         match self.term()? {
-            Expr::Literal(Value::Number(n)) => n.as_i64().ok_or_else(|| "a slice takes whole numbers".into()),
+            Expr::Literal(Value::Number(n)) => n
+                .as_i64()
+                .ok_or_else(|| "a slice takes whole numbers".into()),
             _ => Err("a slice takes plain numbers".into()),
         }
     }
 
     fn term(&mut self) -> Result<Expr, String> {
-        let Some(token) = self.peek().cloned() else { return Err("the expression ends too early".into()) };
+        let Some(token) = self.peek().cloned() else {
+            return Err("the expression ends too early".into());
+        };
         self.at += 1;
         Ok(match token {
-            Token::Field(field) => {
-                Expr::Index(Box::new(Expr::Identity), Box::new(Expr::Literal(Value::String(field))))
-            }
+            Token::Field(field) => Expr::Index(
+                Box::new(Expr::Identity),
+                Box::new(Expr::Literal(Value::String(field))),
+            ),
             Token::Dot => Expr::Identity,
             Token::DotDot => Expr::Recurse,
             Token::Text(text) => Expr::Literal(Value::String(text)),
             Token::Number(number) => Expr::Literal(whole(number)),
             Token::Punct("-") => match self.term()? {
-                Expr::Literal(Value::Number(n)) => Expr::Literal(whole(-n.as_f64().unwrap_or_default())),
+                Expr::Literal(Value::Number(n)) => {
+                    Expr::Literal(whole(-n.as_f64().unwrap_or_default()))
+                }
                 _ => return Err("`-` stands only before numbers".into()),
             },
             Token::Punct("(") => {
@@ -322,14 +357,22 @@ impl Parser {
             let [Expr::Literal(Value::String(pattern))] = arguments.as_slice() else {
                 return Err("test takes one pattern, written as a string".into());
             };
-            let regex = regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build();
-            return regex.map(Expr::Test).map_err(|_| format!("{pattern:?} is no regular expression"));
+            let regex = regex::RegexBuilder::new(pattern)
+                .size_limit(MAX_PATTERN)
+                .build();
+            return regex
+                .map(Expr::Test)
+                .map_err(|_| format!("{pattern:?} is no regular expression"));
         }
-        let Some((_, function, counts)) = FUNCTIONS.iter().find(|(name, _, _)| *name == word) else {
+        let Some((_, function, counts)) = FUNCTIONS.iter().find(|(name, _, _)| *name == word)
+        else {
             return Err(format!("{word} is not supported in path expressions"));
         };
         if !counts.contains(&arguments.len()) {
-            return Err(format!("{word} does not take {} arguments", arguments.len()));
+            return Err(format!(
+                "{word} does not take {} arguments",
+                arguments.len()
+            ));
         }
         Ok(Expr::Call(*function, arguments))
     }
@@ -338,7 +381,10 @@ impl Parser {
 /// `x.a?` and `x[]?` forgive per value of `x`; anything else as a whole.
 fn optional(term: Expr) -> Expr {
     let apart = |inner: Box<Expr>, last: fn(Box<Expr>) -> Expr| {
-        Expr::Pipe(inner, Box::new(Expr::Optional(Box::new(last(Box::new(Expr::Identity))))))
+        Expr::Pipe(
+            inner,
+            Box::new(Expr::Optional(Box::new(last(Box::new(Expr::Identity))))),
+        )
     };
     match term {
         Expr::Iterate(inner) => apart(inner, Expr::Iterate),
@@ -354,7 +400,14 @@ fn optional(term: Expr) -> Expr {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "checked to be whole and in range")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "checked to be whole and in range"
+)]
 fn whole(number: f64) -> Value {
-    if number.fract() == 0.0 && number.abs() < 9e15 { json!(number as i64) } else { json!(number) }
+    if number.fract() == 0.0 && number.abs() < 9e15 {
+        json!(number as i64)
+    } else {
+        json!(number)
+    }
 }
