@@ -40,6 +40,10 @@ impl FileTree for CommitTree {
     fn read_link(&self, path: &str) -> Result<String, TreeError> {
         self.0.read_link(path).map_err(|error| unreadable(path, error))
     }
+
+    fn id(&self, path: &str) -> Option<String> {
+        self.0.entry(path).ok().flatten().map(|entry| entry.id.to_string())
+    }
 }
 
 fn kind(kind: tidegate_git::EntryKind) -> EntryKind {
@@ -103,5 +107,9 @@ impl<T: FileTree> FileTree for Below<T> {
 
     fn read_link(&self, path: &str) -> Result<String, TreeError> {
         self.tree.read_link(&self.path(path)?)
+    }
+
+    fn id(&self, path: &str) -> Option<String> {
+        self.tree.id(&self.path(path).ok()?)
     }
 }

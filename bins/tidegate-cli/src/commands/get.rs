@@ -17,7 +17,7 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<Exit> {
     let engine = session.tidegate.engine();
     let comparison = engine.compare(&destination, &desired).await.map_err(tidegate::Error::from)?;
     let document =
-        engine.status_document(&desired.application, Some(&comparison)).await.map_err(tidegate::Error::from)?;
+        engine.status_document(&desired.application).await.map_err(tidegate::Error::from)?;
     match arguments.output {
         Output::Json => output::json(&document)?,
         Output::Yaml => output::yaml(&document)?,

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Value, json};
-use tidegate::health::{HealthOptions, Mode, assess};
+use tidegate::health::{HealthOptions, assess};
 use tidegate::manifest::{GroupVersionKind, HealthStatus};
 
 use crate::arguments::{HealthArguments, StreamOutput};
@@ -20,8 +20,7 @@ pub(crate) fn run(arguments: &HealthArguments) -> Result<Exit> {
     if let Some(error) = stream.errors.first() {
         return Err(anyhow!("{}: {error}", arguments.file.display()));
     }
-    let mode = if arguments.compatible { Mode::Compatible } else { Mode::Precise };
-    let options = HealthOptions { mode, ..HealthOptions::default() };
+    let options = if arguments.compatible { HealthOptions::compatible() } else { HealthOptions::default() };
     let mut table = Table::new(&["KIND", "NAMESPACE", "NAME", "HEALTH", "MESSAGE"]);
     let mut is_unhealthy = false;
     for object in stream.documents.iter().flat_map(|document| flat(document.root.to_json())) {

@@ -7,7 +7,7 @@ use tidegate::manifest::{Diagnostic, Severity};
 use super::{Tone, note, tone};
 
 /// Shows one finding on standard error.
-pub(crate) fn refuse(finding: &Diagnostic) {
+fn refuse(finding: &Diagnostic) {
     note(&render(finding));
 }
 
