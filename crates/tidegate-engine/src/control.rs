@@ -1,5 +1,6 @@
 //! How a caller steers a running call: cancel, terminate, tell of a newer revision.
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 /// The caller's end.
@@ -21,6 +22,8 @@ pub(crate) struct Signals {
     pub(crate) is_cancelled: bool,
     pub(crate) is_terminated: bool,
     pub(crate) newer: Option<Vec<String>>,
+    /// When deletions that ask for it were approved.
+    pub(crate) approved: Option<Timestamp>,
     /// Grows with each nudge: look at the live state again.
     pub(crate) nudges: u64,
 }
@@ -54,6 +57,12 @@ impl Controller {
     pub fn newer(&self, revisions: Vec<String>) {
         self.sender
             .send_modify(|signals| signals.newer = Some(revisions));
+    }
+
+    /// Approves deletions that ask for it (`argocd.argoproj.io/deletion-approved`).
+    pub fn approve_deletions(&self, at: Timestamp) {
+        self.sender
+            .send_modify(|signals| signals.approved = Some(at));
     }
 
     /// Makes a wait look at the live state at once.

@@ -1,17 +1,33 @@
 //! The async shell: everything an embedder calls. What is decided is decided in pure modules.
 
-use std::sync::Arc;
+mod memory;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
-use tidegate_manifest::Application;
+use tidegate_applier::{LiveObject, OwnerRef};
+use tidegate_diff::changes::without_server_fields;
+use tidegate_diff::ignore::IgnoreRules;
+use tidegate_manifest::{Application, Diagnostic, OperationPhase, Role, TargetKind};
 use tidegate_store::Store;
 
+use crate::compare::{CompareInput, compare};
+use crate::difference::{self, Differences};
+use crate::journal::{Entry, Progress};
+use crate::live::Observation;
+use crate::request::{self, RequestContext};
+use crate::run::{self, Run};
+use crate::tasks::{self, TaskInput};
 use crate::{
-    Clock, Comparison, Control, Desired, Destination, EngineError, EventSink, HistoryEntry,
-    IdSource, NoEvents, OperationState, Plan, RandomIds, ResourceDiff, StepOptions, SyncRequest,
-    SystemClock,
+    Clock, Comparison, Control, Controller, Desired, Destination, EngineError, Event, EventSink,
+    HistoryEntry, IdSource, NoEvents, OperationState, Plan, PlanAction, RandomIds, Reason,
+    ResourceDiff, StepOptions, Strategy, SyncRequest, SystemClock, observe, planning,
 };
+use memory::Running;
 
 /// What an engine needs from outside.
 #[derive(Clone, Debug)]
@@ -89,61 +105,176 @@ impl Default for WaitFor {
     }
 }
 
-/// Plans, syncs, compares, rolls back and deletes applications.
+/// Plans, syncs, compares, rolls back and deletes applications. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) context: EngineContext,
     pub(crate) options: EngineOptions,
+    /// Operations that run in this process, by application.
+    running: Arc<Mutex<BTreeMap<String, Option<OperationState>>>>,
 }
 
 impl Engine {
     /// An engine.
     pub fn new(context: EngineContext, options: EngineOptions) -> Self {
-        Self { context, options }
+        Self {
+            context,
+            options,
+            running: Arc::default(),
+        }
     }
 
-    /// Compares an application with its live state. Changes nothing.
+    /// Compares an application with its live state. Changes nothing there.
     ///
     /// # Errors
-    /// A target cannot be reached. What is wrong in Git is in the comparison.
+    /// The verdict could not be remembered. What could not be compared, and why, is in the comparison.
     pub async fn compare(
         &self,
         destination: &Destination,
         desired: &Desired,
     ) -> Result<Comparison, EngineError> {
-        let _ = (destination, desired);
-        Err(EngineError::Refused("not there yet".to_owned()))
+        let (comparison, _) = self.compare_observed(destination, desired).await?;
+        Ok(comparison)
+    }
+
+    pub(crate) async fn compare_observed(
+        &self,
+        destination: &Destination,
+        desired: &Desired,
+    ) -> Result<(Comparison, Observation), EngineError> {
+        let request = SyncRequest::manual(&desired.application, "");
+        let context = self.request_context(desired, &request);
+        let (rules, rule_errors) = difference::ignore_rules(desired);
+        let observation = self.observe(destination, desired, &context, &rules).await;
+        let comparison = self
+            .judge(desired, &observation, &rules, &rule_errors)
+            .await?;
+        Ok((comparison, observation))
+    }
+
+    /// The verdict on what was seen; remembered.
+    pub(crate) async fn judge(
+        &self,
+        desired: &Desired,
+        observation: &Observation,
+        rules: &IgnoreRules,
+        rule_errors: &[Diagnostic],
+    ) -> Result<Comparison, EngineError> {
+        let name = self.tracking_name(&desired.application);
+        let record = self.record(&name).await?;
+        let comparison = compare(&CompareInput {
+            desired,
+            observation,
+            differences: &difference::differences(observation, rules),
+            rule_errors,
+            applied_namespace_metadata: record.namespace_metadata.as_ref(),
+        });
+        self.remember(&name, desired, &comparison, record).await?;
+        Ok(comparison)
     }
 
     /// How each object differs from Git; objects that do not are left out. Changes nothing.
     ///
     /// # Errors
-    /// As [`Engine::compare`], and when documents are wrong.
+    /// [`EngineError::Invalid`] when documents are wrong, so that there is nothing to compare with.
     pub async fn diff(
         &self,
         destination: &Destination,
         desired: &Desired,
     ) -> Result<Vec<ResourceDiff>, EngineError> {
-        let _ = (destination, desired);
-        Err(EngineError::Refused("not there yet".to_owned()))
+        let mut request = SyncRequest::manual(&desired.application, "");
+        request.prune = true;
+        let context = self.request_context(desired, &request);
+        let (rules, rule_errors) = difference::ignore_rules(desired);
+        let observation = self.observe(destination, desired, &context, &rules).await;
+        let mut diagnostics = observation.normalised.diagnostics.clone();
+        diagnostics.extend(rule_errors);
+        if diagnostics.iter().any(Diagnostic::is_error) {
+            return Err(EngineError::Invalid {
+                application: desired.application_name().to_owned(),
+                diagnostics,
+            });
+        }
+        let differences = difference::differences(&observation, &rules);
+        if let Some((key, error)) = differences.errors.iter().next() {
+            return Err(EngineError::Target {
+                target: key.target.clone(),
+                action: "compared",
+                source: Box::new(error.clone()),
+            });
+        }
+        let plan = self.plan_of(destination, desired, &observation, &differences, &context);
+        let changed = plan.entries.into_iter().filter(|entry| match entry.action {
+            PlanAction::Create | PlanAction::Update | PlanAction::Replace | PlanAction::Delete => {
+                true
+            }
+            PlanAction::Hook | PlanAction::Nothing | PlanAction::Skip => false,
+        });
+        let mut found: Vec<ResourceDiff> = changed
+            .map(|entry| resource_diff(&observation, &rules, entry))
+            .collect();
+        found.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(found)
     }
 
     /// What a sync would do. Changes nothing.
     ///
     /// # Errors
-    /// As [`Engine::compare`]. A plan of wrong documents says so itself ([`Plan::is_invalid`]).
+    /// None at present: a plan of wrong documents says so itself ([`Plan::is_invalid`]).
     pub async fn plan(
         &self,
         destination: &Destination,
         desired: &Desired,
         request: &SyncRequest,
     ) -> Result<Plan, EngineError> {
-        let _ = (destination, desired, request);
-        Err(EngineError::Refused("not there yet".to_owned()))
+        let context = self.request_context(desired, request);
+        let (rules, rule_errors) = difference::ignore_rules(desired);
+        let mut observation = self.observe(destination, desired, &context, &rules).await;
+        observation.normalised.diagnostics.extend(rule_errors);
+        let differences = difference::differences(&observation, &rules);
+        let plan = self.plan_of(destination, desired, &observation, &differences, &context);
+        let changes = plan.entries.iter().filter(|entry| entry.action.is_change());
+        let message = format!(
+            "{} of {} objects to change",
+            changes.count(),
+            plan.entries.len()
+        );
+        self.emit(Event::new(Reason::Planned, desired.application_name()).message(message));
+        Ok(plan)
+    }
+
+    /// The plan of what was seen. It names no operation and no time, so that plans can be compared.
+    pub(crate) fn plan_of(
+        &self,
+        destination: &Destination,
+        desired: &Desired,
+        observation: &Observation,
+        differences: &Differences,
+        context: &RequestContext,
+    ) -> Plan {
+        let context = RequestContext {
+            attempt: String::new(),
+            ..context.clone()
+        };
+        let tasks = tasks::tasks(&TaskInput {
+            desired,
+            destination,
+            observation,
+            context: &context,
+            started_at: Timestamp::UNIX_EPOCH,
+            unmodified: &differences.unmodified(),
+        });
+        planning::plan(&planning::PlanningInput {
+            desired,
+            observation,
+            differences,
+            context: &context,
+            tasks: &tasks,
+        })
     }
 
     /// Runs one operation to its end, retries included; goes on with the one that a killed process
-    /// left behind when it is the same.
+    /// left behind when it is the same, and ends it as superseded when it is another.
     ///
     /// With a plan that was approved, nothing is done unless the plan still holds.
     ///
@@ -161,8 +292,95 @@ impl Engine {
         approved: Option<&Plan>,
         control: &Control,
     ) -> Result<OperationState, EngineError> {
-        let _ = (destination, desired, request, approved, control);
-        Err(EngineError::Refused("not there yet".to_owned()))
+        let name = self.tracking_name(&desired.application);
+        let _running = self.begin(&name)?;
+        let left = self.progress(&name).await?;
+        let is_same = |left: &Progress| {
+            left.operation.revisions == desired.revisions()
+                && left.operation.desired == desired.digest()
+                && left.operation.request.is_same(&request)
+        };
+        let progress = match left {
+            Some(left) if is_same(&left) => left,
+            left => {
+                if let Some(left) = left {
+                    self.abandon(&name, desired, left.operation).await?;
+                }
+                self.begin_operation(&name, desired, request).await?
+            }
+        };
+        self.go(destination, desired, progress, approved, control)
+            .await
+    }
+
+    /// Journals the beginning of an operation.
+    async fn begin_operation(
+        &self,
+        name: &str,
+        desired: &Desired,
+        request: SyncRequest,
+    ) -> Result<Progress, EngineError> {
+        let application = &desired.application;
+        let operation = OperationState {
+            id: self.context.ids.next(),
+            request,
+            revisions: desired.revisions(),
+            sources: application
+                .sources
+                .iter()
+                .map(|s| s.document.clone())
+                .collect(),
+            is_multi_source: application.is_multi_source,
+            desired: desired.digest(),
+            phase: OperationPhase::Running,
+            message: String::new(),
+            started_at: self.context.clock.now(),
+            finished_at: None,
+            retry_count: 0,
+            results: Vec::new(),
+            waits: Vec::new(),
+            is_superseded: false,
+        };
+        let began = Entry::Began(Box::new(operation.clone()));
+        self.commit(name, Progress::batch(name, &[began])).await?;
+        Ok(Progress::new(operation))
+    }
+
+    async fn go(
+        &self,
+        destination: &Destination,
+        desired: &Desired,
+        progress: Progress,
+        approved: Option<&Plan>,
+        control: &Control,
+    ) -> Result<OperationState, EngineError> {
+        let name = self.tracking_name(&desired.application);
+        let record = self.record(&name).await?;
+        let mut run = Run::new(self, destination, desired, progress, control);
+        run.approved = approved;
+        let items = record.inventory.into_iter();
+        run.inventory = items.map(|item| (item.key, item.uid)).collect();
+        run::run(run).await
+    }
+
+    /// Ends an operation that a killed process left behind and that nobody goes on with.
+    async fn abandon(
+        &self,
+        name: &str,
+        desired: &Desired,
+        operation: OperationState,
+    ) -> Result<(), EngineError> {
+        let message = format!("superseded by {}", desired.revisions().join(", "));
+        let operation = OperationState {
+            phase: OperationPhase::Failed,
+            message: message.clone(),
+            finished_at: Some(self.context.clock.now()),
+            is_superseded: true,
+            ..operation
+        };
+        self.close(name, desired, &operation).await?;
+        self.emit(Event::new(Reason::Superseded, desired.application_name()).message(message));
+        Ok(())
     }
 
     /// The operation that a killed process left behind, if any: render its revisions, then [`Engine::resume`].
@@ -173,8 +391,9 @@ impl Engine {
         &self,
         application: &Application,
     ) -> Result<Option<OperationState>, EngineError> {
-        let _ = application;
-        Err(EngineError::Refused("not there yet".to_owned()))
+        let name = self.tracking_name(application);
+        let progress = self.progress(&name).await?;
+        Ok(progress.map(|progress| progress.operation))
     }
 
     /// Goes on with the operation that a killed process left behind; none when there is none.
@@ -190,24 +409,22 @@ impl Engine {
         desired: &Desired,
         control: &Control,
     ) -> Result<Option<OperationState>, EngineError> {
-        let _ = (destination, desired, control);
-        Err(EngineError::Refused("not there yet".to_owned()))
-    }
-
-    /// Waits until the application is as asked; tells what it waits for by events.
-    ///
-    /// # Errors
-    /// [`EngineError::TimedOut`] after `timeout`, [`EngineError::Cancelled`].
-    pub async fn wait(
-        &self,
-        destination: &Destination,
-        desired: &Desired,
-        wanted: WaitFor,
-        timeout: Duration,
-        control: &Control,
-    ) -> Result<Comparison, EngineError> {
-        let _ = (destination, desired, wanted, timeout, control);
-        Err(EngineError::Refused("not there yet".to_owned()))
+        let name = self.tracking_name(&desired.application);
+        let _running = self.begin(&name)?;
+        let Some(progress) = self.progress(&name).await? else {
+            return Ok(None);
+        };
+        if progress.operation.revisions != desired.revisions() {
+            return Err(EngineError::Refused(format!(
+                "the operation that was left behind is of {}, not of {}",
+                progress.operation.revisions.join(", "),
+                desired.revisions().join(", ")
+            )));
+        }
+        let ended = self
+            .go(destination, desired, progress, None, control)
+            .await?;
+        Ok(Some(ended))
     }
 
     /// The history of an application, oldest first.
@@ -218,8 +435,26 @@ impl Engine {
         &self,
         application: &Application,
     ) -> Result<Vec<HistoryEntry>, EngineError> {
-        let _ = application;
-        Err(EngineError::Refused("not there yet".to_owned()))
+        let name = self.tracking_name(application);
+        Ok(self.record(&name).await?.history)
+    }
+
+    /// The last operation that ended, or the one that runs in this process.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn operation(
+        &self,
+        application: &Application,
+    ) -> Result<Option<OperationState>, EngineError> {
+        let name = self.tracking_name(application);
+        if let Some(running) = self.published(&name) {
+            return Ok(Some(running));
+        }
+        if let Some(progress) = self.progress(&name).await? {
+            return Ok(Some(progress.operation));
+        }
+        Ok(self.record(&name).await?.operation)
     }
 
     /// Syncs to an entry of the history: `desired` is what its revisions render to. Hooks do not run.
@@ -235,8 +470,36 @@ impl Engine {
         request: SyncRequest,
         control: &Control,
     ) -> Result<OperationState, EngineError> {
-        let _ = (destination, desired, entry, request, control);
-        Err(EngineError::Refused("not there yet".to_owned()))
+        let refuse = |why: String| Err(EngineError::Refused(why));
+        if desired.application.sync_policy.automated.is_some() {
+            return refuse(
+                "rollback cannot be performed when auto-sync is enabled: set spec.syncPolicy.automated.enabled to false first".to_owned(),
+            );
+        }
+        let history = self.history(&desired.application).await?;
+        let Some(found) = history.iter().find(|item| item.id == entry) else {
+            let known: Vec<String> = history.iter().map(|item| item.id.to_string()).collect();
+            return refuse(format!(
+                "there is no history entry {entry}; there are: {}",
+                known.join(", ")
+            ));
+        };
+        if found.revisions != desired.revisions() {
+            return refuse(format!(
+                "history entry {entry} is of {}, not of {}",
+                found.revisions.join(", "),
+                desired.revisions().join(", ")
+            ));
+        }
+        let force = request.strategy.is_forced();
+        let request = SyncRequest {
+            strategy: Strategy::Apply { force },
+            is_pinned: true,
+            rollback_to: Some(entry),
+            ..request
+        };
+        self.sync(destination, desired, request, None, control)
+            .await
     }
 
     /// Ends the operation that a killed process left behind: its running hooks are deleted.
@@ -250,37 +513,121 @@ impl Engine {
         destination: &Destination,
         desired: &Desired,
     ) -> Result<Option<OperationState>, EngineError> {
-        let _ = (destination, desired);
-        Err(EngineError::Refused("not there yet".to_owned()))
+        let (controller, control) = Controller::new();
+        controller.terminate();
+        self.resume(destination, desired, &control).await
+    }
+}
+
+/// The parts that the other modules of the shell use.
+impl Engine {
+    /// The name under which the application marks what is its own (Argo CD section 5).
+    pub(crate) fn tracking_name(&self, application: &Application) -> String {
+        let namespace = &application.namespace;
+        match &self.options.control_namespace {
+            Some(control) if !namespace.is_empty() && namespace != control => {
+                format!("{namespace}_{}", application.name)
+            }
+            Some(_) | None => application.name.clone(),
+        }
     }
 
-    /// Deletes an application as its finalizers say: cascading or leaving its objects.
-    ///
-    /// # Errors
-    /// A target cannot be reached, a PreDelete hook failed, a deletion was refused.
-    ///
-    /// # Cancel safety
-    /// May be repeated: what is gone is not deleted again.
-    pub async fn delete_application(
+    pub(crate) fn owner(&self, application: &Application) -> OwnerRef {
+        OwnerRef {
+            application: self.tracking_name(application),
+            destination_namespace: application.destination.namespace.clone(),
+        }
+    }
+
+    pub(crate) fn request_context(&self, desired: &Desired, sync: &SyncRequest) -> RequestContext {
+        RequestContext {
+            owner: self.owner(&desired.application),
+            field_owner: self.options.field_owner.clone(),
+            sync: sync.clone(),
+            attempt: String::new(),
+        }
+    }
+
+    pub(crate) fn emit(&self, event: Event) {
+        let time = Some(self.context.clock.now());
+        self.context.events.emit(Event { time, ..event });
+    }
+
+    /// Looks at everything that a comparison, a plan or an operation needs.
+    pub(crate) async fn observe(
         &self,
         destination: &Destination,
         desired: &Desired,
-        control: &Control,
-    ) -> Result<(), EngineError> {
-        let _ = (destination, desired, control);
-        Err(EngineError::Refused("not there yet".to_owned()))
+        context: &RequestContext,
+        rules: &IgnoreRules,
+    ) -> Observation {
+        let respects = context.sync.options.respect_ignore_differences;
+        let preview = |object: &crate::normalise::DesiredObject, live: Option<&LiveObject>| {
+            let facts = &object.object.facts;
+            if facts.role != Role::Resource {
+                return None;
+            }
+            let mut body = object.object.body.clone();
+            if let Some(live) = live.filter(|_| respects) {
+                let ty = difference::type_of(&object.object.gvk);
+                body = rules.keep_live_values(Some(&ty), &body, &without_server_fields(&live.body));
+            }
+            Some(context.preview(&object.key, &object.object.gvk, facts, body, live))
+        };
+        let namespace = destination
+            .target(TargetKind::Kubernetes)
+            .filter(|_| context.sync.options.create_namespace)
+            .and_then(|target| request::managed_namespace(&desired.application, target));
+        let more = namespace.map(|namespace| namespace.key);
+        observe::observe(destination, desired, &context.owner, more, preview).await
     }
 
-    /// The Application document with `.status` in Argo CD's form (section 2).
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn status_document(
-        &self,
-        application: &Application,
-        comparison: Option<&Comparison>,
-    ) -> Result<Value, EngineError> {
-        let _ = (application, comparison);
-        Err(EngineError::Refused("not there yet".to_owned()))
+    fn begin(&self, name: &str) -> Result<Running, EngineError> {
+        Running::begin(&self.running, name)
+    }
+}
+
+/// One entry of a plan as a difference for people.
+fn resource_diff(
+    observation: &Observation,
+    rules: &IgnoreRules,
+    entry: crate::PlanEntry,
+) -> ResourceDiff {
+    let live = observation.live.get(&entry.key);
+    let mut before = live.map(|live| without_server_fields(&live.body));
+    let preview = observation
+        .previews
+        .get(&entry.key)
+        .and_then(|p| p.as_ref().ok());
+    let objects = observation.normalised.objects.iter();
+    let desired = objects.clone().find(|object| object.key == entry.key);
+    let mut after = match (preview, desired) {
+        (Some(preview), _) => Some(without_server_fields(&preview.after)),
+        (None, Some(object)) => Some(object.object.body.clone()),
+        (None, None) => None,
+    };
+    if let (Some(before), Some(after)) = (&mut before, &mut after) {
+        let gvk = desired
+            .map(|object| object.object.gvk.clone())
+            .unwrap_or_default();
+        rules.apply(Some(&difference::type_of(&gvk)), after, before);
+        for side in [&mut *before, &mut *after] {
+            if let Some(map) = side.as_object_mut() {
+                map.remove("status");
+            }
+        }
+    }
+    let mut sides: Vec<&mut Value> = [before.as_mut(), after.as_mut()]
+        .into_iter()
+        .flatten()
+        .collect();
+    tidegate_diff::mask::mask(&mut sides, &[]);
+    ResourceDiff {
+        key: entry.key,
+        action: entry.action,
+        live: before,
+        desired: after.filter(|_| entry.action != PlanAction::Delete),
+        changes: entry.changes,
+        origin: entry.origin.map(Arc::new),
     }
 }

@@ -18,21 +18,28 @@
 //! | `control`, `clock`, `event`, `error` | signals in, time and identities in, events and errors out |
 
 mod clock;
+mod compare;
 mod comparison;
 mod control;
+mod deletion;
 mod desired;
 mod destination;
+mod difference;
 mod engine;
 mod error;
 mod event;
+mod journal;
 mod live;
 mod normalise;
 mod observe;
 mod operation;
 mod plan;
+mod planning;
 mod project;
 mod reconcile;
 mod request;
+mod run;
+mod status;
 mod step;
 mod tasks;
 mod wait;

@@ -24,7 +24,11 @@ impl Live {
     }
 
     /// Takes over what one read answered.
-    pub(crate) fn set(&mut self, key: &ResourceKey, read: Result<Option<LiveObject>, ApplierError>) {
+    pub(crate) fn set(
+        &mut self,
+        key: &ResourceKey,
+        read: Result<Option<LiveObject>, ApplierError>,
+    ) {
         self.errors.remove(key);
         match read {
             Ok(Some(live)) => {
@@ -84,12 +88,19 @@ pub(crate) fn is_deleting(live: &LiveObject) -> bool {
 
 /// The finalizers that hold the object.
 pub(crate) fn finalizers(live: &LiveObject) -> Vec<String> {
-    let list = live.body.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let list = live
+        .body
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array);
     let names = list.into_iter().flatten().filter_map(Value::as_str);
     names.map(str::to_owned).collect()
 }
 
 /// The value of one annotation of a live object.
 pub(crate) fn live_annotation<'l>(live: &'l LiveObject, name: &str) -> Option<&'l str> {
-    live.body.get("metadata")?.get("annotations")?.get(name)?.as_str()
+    live.body
+        .get("metadata")?
+        .get("annotations")?
+        .get(name)?
+        .as_str()
 }

@@ -259,9 +259,15 @@ fn refusal(
         });
     }
     let skips = object.facts.options.skip_dry_run_on_missing_resource
-        || desired.application.sync_policy.options.skip_dry_run_on_missing_resource;
+        || desired
+            .application
+            .sync_policy
+            .options
+            .skip_dry_run_on_missing_resource;
     if served == Served::No && !skips {
-        let versions = answer.and_then(|a| a.facts.as_ref()).map(|f| f.versions.join(", "));
+        let versions = answer
+            .and_then(|a| a.facts.as_ref())
+            .map(|f| f.versions.join(", "));
         let message = match versions {
             Some(versions) => format!(
                 "the target serves {kind} in {versions}, not in {}",
@@ -304,7 +310,10 @@ fn duplicate(first: &Object, second: &Object) -> Diagnostic {
         place if place.is_empty() => "elsewhere".to_owned(),
         place => format!("at {place}"),
     };
-    let message = format!("duplicate object: {} is also defined {other}", second.short());
+    let message = format!(
+        "duplicate object: {} is also defined {other}",
+        second.short()
+    );
     Diagnostic::error(DUPLICATE, message, (*second.origin).clone())
         .object(second.short())
         .help("remove one of the two, or give them different names or namespaces")

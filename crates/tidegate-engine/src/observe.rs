@@ -16,10 +16,7 @@ use crate::normalise::{self, Discovery, KindAnswer, Normalised};
 use crate::{Desired, Destination, project};
 
 /// Asks the targets which of them serve the kinds.
-pub(crate) async fn discover(
-    destination: &Destination,
-    kinds: &BTreeSet<GroupKind>,
-) -> Discovery {
+pub(crate) async fn discover(destination: &Destination, kinds: &BTreeSet<GroupKind>) -> Discovery {
     let mut asked: BTreeMap<&Target, Vec<GroupKind>> = BTreeMap::new();
     for kind in kinds {
         for target in destination.candidates(kind) {
@@ -34,7 +31,12 @@ pub(crate) async fn discover(
         let mut answers = answers.into_iter();
         kinds
             .into_iter()
-            .map(|kind| ((target.clone(), kind), answers.next().unwrap_or_else(no_answer)))
+            .map(|kind| {
+                (
+                    (target.clone(), kind),
+                    answers.next().unwrap_or_else(no_answer),
+                )
+            })
             .collect()
     });
     let answers: BTreeMap<_, _> = join_all(answers).await.into_iter().flatten().collect();
@@ -90,21 +92,23 @@ where
     Q: Clone,
     F: Future<Output = Vec<Result<A, ApplierError>>>,
 {
-    let calls = by_target(requests, target).into_iter().map(|(target, batch)| {
-        let applier = destination.applier(&target).cloned();
-        let call = applier.map(|applier| call(applier, batch.clone()));
-        async move {
-            let answers = match call {
-                Some(call) => call.await,
-                None => Vec::new(),
-            };
-            let mut answers = answers.into_iter();
-            batch
-                .into_iter()
-                .map(|request| (request, answers.next().unwrap_or_else(no_answer)))
-                .collect::<Vec<_>>()
-        }
-    });
+    let calls = by_target(requests, target)
+        .into_iter()
+        .map(|(target, batch)| {
+            let applier = destination.applier(&target).cloned();
+            let call = applier.map(|applier| call(applier, batch.clone()));
+            async move {
+                let answers = match call {
+                    Some(call) => call.await,
+                    None => Vec::new(),
+                };
+                let mut answers = answers.into_iter();
+                batch
+                    .into_iter()
+                    .map(|request| (request, answers.next().unwrap_or_else(no_answer)))
+                    .collect::<Vec<_>>()
+            }
+        });
     join_all(calls).await.into_iter().flatten().collect()
 }
 
@@ -161,6 +165,7 @@ pub(crate) async fn observe(
     destination: &Destination,
     desired: &Desired,
     owner: &OwnerRef,
+    more: Option<ResourceKey>,
     request: impl Fn(&normalise::DesiredObject, Option<&LiveObject>) -> Option<ApplyRequest>,
 ) -> Observation {
     let discovery = discover(destination, &normalise::kinds_of(desired)).await;
@@ -178,6 +183,7 @@ pub(crate) async fn observe(
     };
     let wanted = normalised.objects.iter().filter(served);
     let mut keys: Vec<ResourceKey> = wanted.map(|object| object.key.clone()).collect();
+    keys.extend(more.filter(|key| !keys.contains(key)));
     keys.extend(candidates.iter().map(|owned| owned.key.clone()));
     let mut live = Live::default();
     for (key, answer) in read(destination, keys, ReadOptions::default()).await {
@@ -192,7 +198,9 @@ pub(crate) async fn observe(
     for (asked, answer) in preview(destination, requests.collect()).await {
         observation.previews.insert(asked.key, answer);
     }
-    observation.conditions.extend(shared(&normalised, &live, owner));
+    observation
+        .conditions
+        .extend(shared(&normalised, &live, owner));
     observation.normalised = normalised;
     observation.live = live;
     observation
@@ -204,7 +212,11 @@ fn prune_block(
     discovery: &Discovery,
     incomplete: &[String],
 ) -> Option<String> {
-    if normalised.diagnostics.iter().any(tidegate_manifest::Diagnostic::is_error) {
+    if normalised
+        .diagnostics
+        .iter()
+        .any(tidegate_manifest::Diagnostic::is_error)
+    {
         return Some("ignored (the manifests have errors)".to_owned());
     }
     if !incomplete.is_empty() {
@@ -218,7 +230,9 @@ fn prune_block(
         answer.error.is_some() || answer.facts.as_ref().is_some_and(|facts| facts.stale)
     });
     let (kind, _) = stale.next()?;
-    Some(format!("ignored (what the target knows of {kind} is not current)"))
+    Some(format!(
+        "ignored (what the target knows of {kind} is not current)"
+    ))
 }
 
 /// Marked objects that Git does not have: roots whose mark names themselves, in kinds that the

@@ -279,6 +279,13 @@ impl SyncRequest {
         Ok(self)
     }
 
+    /// Whether another request asks for the same.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.prune, self.dry_run, self.strategy) == (other.prune, other.dry_run, other.strategy)
+            && self.resources == other.resources
+            && self.options == other.options
+    }
+
     /// Whether hooks run in it.
     pub fn runs_hooks(&self) -> bool {
         self.strategy.runs_hooks() && self.resources.is_empty()
@@ -336,6 +343,22 @@ impl ResourceResult {
             hook_type: task.hook,
             images: body.map(crate::request::images).unwrap_or_default(),
             uid: String::new(),
+            started_at: None,
+        }
+    }
+
+    /// A task that is known by its key only: its object is gone.
+    pub(crate) fn of_key(key: &ResourceKey, phase: Phase, uid: &str) -> Self {
+        Self {
+            key: key.clone(),
+            version: String::new(),
+            sync_phase: phase,
+            status: None,
+            hook_phase: OperationPhase::Running,
+            message: String::new(),
+            hook_type: None,
+            images: Vec::new(),
+            uid: uid.to_owned(),
             started_at: None,
         }
     }

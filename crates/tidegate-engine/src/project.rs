@@ -186,17 +186,37 @@ mod tests {
             let project = project(|p| {
                 p.source_repos = patterns.iter().map(|s| (*s).to_owned()).collect();
             });
-            assert_eq!(permits_source(&project, url), expected, "{patterns:?} {url}");
+            assert_eq!(
+                permits_source(&project, url),
+                expected,
+                "{patterns:?} {url}"
+            );
         };
         check(&["*"], "https://git.example/a/b", true);
         check(&[], "https://git.example/a/b", false);
-        check(&["https://git.example/a/*"], "https://git.example/a/b.git", true);
+        check(
+            &["https://git.example/a/*"],
+            "https://git.example/a/b.git",
+            true,
+        );
         check(&["https://git.example/*"], "https://git.example/a/b", false);
         check(&["https://git.example/**"], "https://GIT.example/a/b", true);
         check(&["git@git.example:a/*"], "git@git.example:a/b.git", true);
-        check(&["!https://git.example/a/*"], "https://git.example/a/b", false);
-        check(&["!https://git.example/a/*"], "https://git.example/c/d", true);
-        check(&["*", "!https://git.example/a/*"], "https://git.example/a/b", false);
+        check(
+            &["!https://git.example/a/*"],
+            "https://git.example/a/b",
+            false,
+        );
+        check(
+            &["!https://git.example/a/*"],
+            "https://git.example/c/d",
+            true,
+        );
+        check(
+            &["*", "!https://git.example/a/*"],
+            "https://git.example/a/b",
+            false,
+        );
     }
 
     #[test]
@@ -217,14 +237,34 @@ mod tests {
         check(&[("*", "", "*")], ("https://c", "", "ns"), true);
         check(&[("*", "", "*")], ("", "prod", "ns"), true);
         check(&[], ("https://c", "", "ns"), false);
-        check(&[("https://c", "", "team-*")], ("https://c", "", "team-a"), true);
-        check(&[("https://c", "", "team-*")], ("https://c", "", "other"), false);
+        check(
+            &[("https://c", "", "team-*")],
+            ("https://c", "", "team-a"),
+            true,
+        );
+        check(
+            &[("https://c", "", "team-*")],
+            ("https://c", "", "other"),
+            false,
+        );
         check(&[("", "prod", "*")], ("", "prod", "x"), true);
         check(&[("", "prod", "*")], ("", "stage", "x"), false);
-        check(&[("*", "", "!kube-system")], ("https://c", "", "kube-system"), false);
+        check(
+            &[("*", "", "!kube-system")],
+            ("https://c", "", "kube-system"),
+            false,
+        );
         check(&[("*", "", "!kube-system")], ("https://c", "", "a"), true);
-        check(&[("*", "", "*"), ("*", "", "!kube-system")], ("https://c", "", "kube-system"), false);
-        check(&[("!https://c", "", "*"), ("*", "", "*")], ("https://c", "", "a"), false);
+        check(
+            &[("*", "", "*"), ("*", "", "!kube-system")],
+            ("https://c", "", "kube-system"),
+            false,
+        );
+        check(
+            &[("!https://c", "", "*"), ("*", "", "*")],
+            ("https://c", "", "a"),
+            false,
+        );
         check(&[("!https://c", "", "*")], ("https://d", "", "a"), true);
     }
 

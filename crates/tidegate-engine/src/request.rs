@@ -31,10 +31,13 @@ impl RequestContext {
         facts: &SyncFacts,
         live: Option<&LiveObject>,
     ) -> (ApplyMode, bool) {
-        let live_facts = live.map(|live| SyncFacts::of(&live.body)).unwrap_or_default();
+        let live_facts = live
+            .map(|live| SyncFacts::of(&live.body))
+            .unwrap_or_default();
         let says_replace = facts.options.replace.unwrap_or(self.sync.options.replace)
             || (facts.options.replace.is_none() && live_facts.options.replace == Some(true));
-        let force = self.sync.strategy.is_forced() || facts.options.force || live_facts.options.force;
+        let force =
+            self.sync.strategy.is_forced() || facts.options.force || live_facts.options.force;
         if !says_replace || live.is_none() {
             return (ApplyMode::Apply, force);
         }
@@ -103,7 +106,10 @@ impl RequestContext {
 
 /// The namespace of `CreateNamespace=true` as it is applied: without a mark, so that it is never pruned
 /// (Argo CD section 8).
-pub(crate) fn managed_namespace(application: &Application, target: &Target) -> Option<ManagedNamespace> {
+pub(crate) fn managed_namespace(
+    application: &Application,
+    target: &Target,
+) -> Option<ManagedNamespace> {
     let name = &application.destination.namespace;
     if name.is_empty() {
         return None;
@@ -157,7 +163,13 @@ pub(crate) fn hook_name(
     // A dirty directory's revision may hold what no name may.
     name.to_lowercase()
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '.' {
+                c
+            } else {
+                '-'
+            }
+        })
         .collect()
 }
 
@@ -232,7 +244,10 @@ mod tests {
     fn hook_names_follow_argo_cd() {
         let started = "2024-05-01T10:00:00Z".parse().expect("a time");
         let name = |revision| hook_name("migrate-", revision, Phase::PreSync, started);
-        assert_eq!(name("0123456789abcdef"), "migrate-0123456-presync-1714557600");
+        assert_eq!(
+            name("0123456789abcdef"),
+            "migrate-0123456-presync-1714557600"
+        );
         assert_eq!(name("0123456"), "migrate-0123456-presync-1714557600");
         assert_eq!(name("abc+dirty"), "migrate-abc-dir-presync-1714557600");
     }
@@ -247,7 +262,10 @@ mod tests {
             json!({"name": "a-1", "finalizers": ["x/y", annotation::HOOK_FINALIZER],
                 "annotations": {OPERATION_ID: "op/0/PreSync"}})
         );
-        assert_eq!(without_finalizer(&hook)["metadata"]["finalizers"], json!(["x/y"]));
+        assert_eq!(
+            without_finalizer(&hook)["metadata"]["finalizers"],
+            json!(["x/y"])
+        );
     }
 
     #[test]

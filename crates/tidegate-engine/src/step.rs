@@ -8,6 +8,8 @@ mod group;
 mod progress;
 mod words;
 
+pub(crate) use words::NOT_DELETED;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -186,7 +188,12 @@ impl Step<'_> {
         });
         for (task, reason) in invalid.collect::<Vec<_>>() {
             reasons.push(reason.clone());
-            self.set(task, Some(ResultCode::SyncFailed), OperationPhase::Failed, &reason);
+            self.set(
+                task,
+                Some(ResultCode::SyncFailed),
+                OperationPhase::Failed,
+                &reason,
+            );
         }
         let wrong = self.input.tasks.graph_errors();
         reasons.extend(wrong.map(|diagnostic| diagnostic.message.clone()));
@@ -194,7 +201,9 @@ impl Step<'_> {
             return None;
         }
         let reasons = reasons.join(", ");
-        Some(format!("one or more synchronization tasks are not valid: {reasons}"))
+        Some(format!(
+            "one or more synchronization tasks are not valid: {reasons}"
+        ))
     }
 
     /// The destination's namespace and the dry run, once per attempt.
@@ -230,13 +239,16 @@ impl Step<'_> {
                 Some(_) => {}
             }
         }
-        let asked = tasks.iter().filter(|(_, task)| {
-            !task.is_prune() && !task.skips_dry_run && !self.is_dropped(task)
-        });
+        let asked = tasks
+            .iter()
+            .filter(|(_, task)| !task.is_prune() && !task.skips_dry_run && !self.is_dropped(task));
         let asked = asked.filter(|(_, task)| self.result(task).is_none());
         let asked = asked.filter(|(_, task)| !self.is_replaced(task));
         let asked = asked.map(|(id, _)| id).collect();
-        self.take_run(vec![Action::DryRun(asked)], "checking what would be done".to_owned())
+        self.take_run(
+            vec![Action::DryRun(asked)],
+            "checking what would be done".to_owned(),
+        )
     }
 
     /// A hook of this very attempt that is live without a result: the process died between the two.
@@ -248,7 +260,12 @@ impl Step<'_> {
             };
             if self.result(task).is_none() && self.is_own(task, live) {
                 let message = format!("{} created", task.key.name);
-                self.set(task, Some(ResultCode::Synced), OperationPhase::Running, &message);
+                self.set(
+                    task,
+                    Some(ResultCode::Synced),
+                    OperationPhase::Running,
+                    &message,
+                );
             }
         }
     }
@@ -296,11 +313,13 @@ impl Step<'_> {
     }
 
     fn is_in(&self, task: &Task, phase: OperationPhase) -> bool {
-        self.result(task).is_some_and(|result| result.hook_phase == phase)
+        self.result(task)
+            .is_some_and(|result| result.hook_phase == phase)
     }
 
     fn is_completed(&self, task: &Task) -> bool {
-        self.result(task).is_some_and(|result| result.hook_phase.is_completed())
+        self.result(task)
+            .is_some_and(|result| result.hook_phase.is_completed())
     }
 
     fn is_pending(&self, task: &Task) -> bool {
@@ -336,12 +355,7 @@ impl Step<'_> {
         self.take(phase, message, actions, Vec::new())
     }
 
-    fn end(
-        mut self,
-        phase: OperationPhase,
-        message: String,
-        actions: Vec<Action>,
-    ) -> StepOutput {
+    fn end(mut self, phase: OperationPhase, message: String, actions: Vec<Action>) -> StepOutput {
         self.take(phase, message, actions, Vec::new())
     }
 

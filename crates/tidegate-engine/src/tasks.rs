@@ -220,16 +220,15 @@ fn skips_dry_run(input: &TaskInput<'_>, object: &DesiredObject) -> bool {
         })
 }
 
-fn hook_task(
-    input: &TaskInput<'_>,
-    object: &DesiredObject,
-    hook: HookKind,
-    phase: Phase,
-) -> Task {
+fn hook_task(input: &TaskInput<'_>, object: &DesiredObject, hook: HookKind, phase: Phase) -> Task {
     let mut task = plain(input, object);
     let name = match object.object.generate_name() {
         Some(prefix) => {
-            let revision = input.desired.sources.first().map_or("", |s| s.revision.as_str());
+            let revision = input
+                .desired
+                .sources
+                .first()
+                .map_or("", |s| s.revision.as_str());
             request::hook_name(prefix, revision, phase, input.started_at)
         }
         None => object.object.name.clone(),
@@ -238,7 +237,10 @@ fn hook_task(
     let mut named = (*object.object).clone();
     named.set_name(&name);
     let mark = crate::normalise::tracking_id(&named, &input.context.owner);
-    named.set_annotation(tidegate_manifest::annotation::TRACKING_ID, &mark.to_string());
+    named.set_annotation(
+        tidegate_manifest::annotation::TRACKING_ID,
+        &mark.to_string(),
+    );
     let body = request::hook_body(&named, &name, attempt, phase.as_str());
     task.key.name = name;
     task.body = Some(Arc::new(body));
@@ -285,10 +287,7 @@ fn prunes<'a>(input: &'a TaskInput<'_>) -> impl Iterator<Item = Task> + 'a {
 }
 
 /// The task that makes the destination's namespace, or keeps its metadata (Argo CD section 8).
-fn namespace(
-    input: &TaskInput<'_>,
-    made: &BTreeMap<(ResourceKey, Phase), Task>,
-) -> Option<Task> {
+fn namespace(input: &TaskInput<'_>, made: &BTreeMap<(ResourceKey, Phase), Task>) -> Option<Task> {
     if !input.context.sync.options.create_namespace {
         return None;
     }

@@ -12,7 +12,9 @@ pub(crate) fn matches(pattern: &str, text: &str, separators: &[char]) -> bool {
     }
     let text: Vec<char> = text.chars().collect();
     let alternatives = expand(&pattern.chars().collect::<Vec<_>>());
-    alternatives.iter().any(|pattern| walk(pattern, &text, separators))
+    alternatives
+        .iter()
+        .any(|pattern| walk(pattern, &text, separators))
 }
 
 /// A pattern without braces for each choice.
@@ -193,7 +195,11 @@ mod tests {
             ("", "", &[], true),
             ("", "x", &[], false),
         ] {
-            assert_eq!(matches(pattern, text, separators), expected, "{pattern} on {text}");
+            assert_eq!(
+                matches(pattern, text, separators),
+                expected,
+                "{pattern} on {text}"
+            );
         }
     }
 

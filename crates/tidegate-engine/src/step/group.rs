@@ -19,9 +19,8 @@ impl Step<'_> {
     fn last_group(&self) -> Option<&Group> {
         self.groups.iter().rev().find(|group| {
             let counts = |id: NodeId| {
-                self.task(id).is_some_and(|task| {
-                    !self.is_pending(task) || !self.is_dropped(task)
-                })
+                self.task(id)
+                    .is_some_and(|task| !self.is_pending(task) || !self.is_dropped(task))
             };
             group.phase != Phase::SyncFail && group.members().any(counts)
         })
@@ -33,7 +32,11 @@ impl Step<'_> {
             return None;
         }
         let last = self.last_group()?;
-        if last.applies.iter().any(|id| self.task(*id).is_some_and(Task::is_hook)) {
+        if last
+            .applies
+            .iter()
+            .any(|id| self.task(*id).is_some_and(Task::is_hook))
+        {
             return None;
         }
         let members: BTreeSet<usize> = last.members().map(NodeId::index).collect();
@@ -66,7 +69,8 @@ impl Step<'_> {
             .map(|(_, task)| task)
             .filter(|task| task.phase != Phase::SyncFail)
             .filter(|task| {
-                self.result(task).is_some_and(|result| result.hook_phase.is_unsuccessful())
+                self.result(task)
+                    .is_some_and(|result| result.hook_phase.is_unsuccessful())
             })
             .collect();
         if failed.is_empty() {
@@ -83,7 +87,10 @@ impl Step<'_> {
         if fail_hooks.iter().all(is_done) {
             return Some(self.take_end(OperationPhase::Failed, message, actions));
         }
-        let wave = fail_hooks.first().and_then(|id| self.task(*id)).map_or(0, |task| task.wave);
+        let wave = fail_hooks
+            .first()
+            .and_then(|id| self.task(*id))
+            .map_or(0, |task| task.wave);
         let group = Group {
             phase: Phase::SyncFail,
             wave,
@@ -99,7 +106,8 @@ impl Step<'_> {
     /// later step sees is told otherwise (Argo CD 0.6).
     fn failure(&self, failed: &[&Task]) -> String {
         let could_not_apply = |task: &Task| {
-            self.result(task).is_some_and(|result| result.status == Some(ResultCode::SyncFailed))
+            self.result(task)
+                .is_some_and(|result| result.status == Some(ResultCode::SyncFailed))
         };
         let members: BTreeSet<usize> = self
             .last_group()
@@ -169,7 +177,10 @@ impl Step<'_> {
             return None;
         }
         let message = words::confirming(&open);
-        let waits = open.iter().map(|task| Wait::approval(&task.key, "pruning")).collect();
+        let waits = open
+            .iter()
+            .map(|task| Wait::approval(&task.key, "pruning"))
+            .collect();
         Some(self.take(OperationPhase::Running, message, Vec::new(), waits))
     }
 
@@ -185,7 +196,9 @@ impl Step<'_> {
             .filter(|id| tasks.task(*id).is_some_and(|task| self.is_replaced(task)))
             .collect();
         let is_going = |id: &NodeId| {
-            let found = tasks.task(*id).and_then(|task| self.input.live.get(&task.key));
+            let found = tasks
+                .task(*id)
+                .and_then(|task| self.input.live.get(&task.key));
             found.is_some_and(is_deleting)
         };
         let going: Vec<&Task> = replaced
@@ -193,7 +206,11 @@ impl Step<'_> {
             .filter(|id| is_going(id))
             .filter_map(|id| tasks.task(*id))
             .collect();
-        let to_delete: Vec<NodeId> = replaced.iter().copied().filter(|id| !is_going(id)).collect();
+        let to_delete: Vec<NodeId> = replaced
+            .iter()
+            .copied()
+            .filter(|id| !is_going(id))
+            .collect();
         if prunes.is_empty() && to_delete.is_empty() && !going.is_empty() {
             let message = words::deleting(&going);
             let waits = going.iter().map(|task| self.wait_gone(task)).collect();

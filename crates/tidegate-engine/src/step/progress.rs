@@ -7,7 +7,7 @@ use tidegate_manifest::{
 };
 
 use super::{Action, OnSuspended, Step, StepOutput, words};
-use crate::live::{self, finalizers, is_deleting};
+use crate::live::{finalizers, is_deleting};
 use crate::tasks::Task;
 use crate::{ResourceResult, Wait};
 
@@ -56,7 +56,11 @@ impl Step<'_> {
         let message = health.message.clone();
         match (health.status, self.input.options.suspended) {
             (HealthStatus::Healthy, _) | (HealthStatus::Suspended, OnSuspended::Succeed) => {
-                let kept = if message.is_empty() { result.message.clone() } else { message };
+                let kept = if message.is_empty() {
+                    result.message.clone()
+                } else {
+                    message
+                };
                 Verdict::Ended(Succeeded, kept)
             }
             (HealthStatus::Degraded, _) | (HealthStatus::Suspended, OnSuspended::Fail) => {
@@ -92,7 +96,9 @@ impl Step<'_> {
             let found = self.input.live.get(&task.key);
             found.is_some_and(|found| {
                 self.is_own(task, found)
-                    && finalizers(found).iter().any(|f| f == annotation::HOOK_FINALIZER)
+                    && finalizers(found)
+                        .iter()
+                        .any(|f| f == annotation::HOOK_FINALIZER)
             })
         };
         let ended = tasks
@@ -138,7 +144,9 @@ impl Step<'_> {
     fn wait_for_pruned(&mut self) -> Option<StepOutput> {
         let tasks = self.input.tasks;
         let is_going = |task: &Task| {
-            let is_pruned = self.result(task).is_some_and(|r| r.status == Some(ResultCode::Pruned));
+            let is_pruned = self
+                .result(task)
+                .is_some_and(|r| r.status == Some(ResultCode::Pruned));
             let found = self.input.live.get(&task.key);
             let found = found.filter(|found| found.uid == task.prune_uid && is_deleting(found));
             is_pruned && found.is_some()
@@ -201,7 +209,10 @@ impl Step<'_> {
                 Verdict::Runs(_) => actions.push(Action::TerminateHook(id)),
                 Verdict::Ended(phase, message) => {
                     self.set(task, None, phase, &message);
-                    if finalizers(found).iter().any(|f| f == annotation::HOOK_FINALIZER) {
+                    if finalizers(found)
+                        .iter()
+                        .any(|f| f == annotation::HOOK_FINALIZER)
+                    {
                         actions.push(Action::ReleaseHook(id));
                     }
                 }
@@ -214,7 +225,11 @@ impl Step<'_> {
             let message = "Operation termination had errors".to_owned();
             return self.end(OperationPhase::Error, message, Vec::new());
         }
-        self.end(OperationPhase::Failed, "Operation terminated".to_owned(), Vec::new())
+        self.end(
+            OperationPhase::Failed,
+            "Operation terminated".to_owned(),
+            Vec::new(),
+        )
     }
 
     /// Whether a live hook of an earlier operation is deleted before this one's is made.
@@ -231,7 +246,7 @@ impl Step<'_> {
             .contains(&HookDeletePolicy::BeforeHookCreation);
         let would_not_run =
             !self.input.options.strict_compatibility && super::runs_to_an_end(&task.key);
-        by_policy || would_not_run || live::is_deleting(found)
+        by_policy || would_not_run || is_deleting(found)
     }
 }
 
@@ -243,7 +258,11 @@ fn hook_verdict(health: Option<&Health>, result: &ResourceResult) -> Verdict {
     let message = health.message.clone();
     match health.status {
         HealthStatus::Healthy => {
-            let kept = if message.is_empty() { result.message.clone() } else { message };
+            let kept = if message.is_empty() {
+                result.message.clone()
+            } else {
+                message
+            };
             Verdict::Ended(Succeeded, kept)
         }
         HealthStatus::Degraded | HealthStatus::Unknown => Verdict::Ended(Failed, message),

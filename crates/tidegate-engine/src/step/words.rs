@@ -35,15 +35,27 @@ pub(super) fn waiting(tasks: &[&Task]) -> String {
     } else {
         ("healthy state of", "resources")
     };
-    format!("waiting for {waiting_for} {}{}", name(first), and_more(tasks, what))
+    format!(
+        "waiting for {waiting_for} {}{}",
+        name(first),
+        and_more(tasks, what)
+    )
 }
 
 pub(super) fn deleting(tasks: &[&Task]) -> String {
     let Some(first) = tasks.first() else {
         return String::new();
     };
-    let what = if first.is_hook() { "hooks" } else { "resources" };
-    format!("waiting for deletion of {}{}", name(first), and_more(tasks, what))
+    let what = if first.is_hook() {
+        "hooks"
+    } else {
+        "resources"
+    };
+    format!(
+        "waiting for deletion of {}{}",
+        name(first),
+        and_more(tasks, what)
+    )
 }
 
 pub(super) fn confirming(tasks: &[&Task]) -> String {
