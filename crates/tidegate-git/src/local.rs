@@ -75,8 +75,10 @@ impl LocalRepository {
         let work_tree = self.work_tree.as_ref()?.canonicalize().ok()?;
         let directory = self.directory.canonicalize().ok()?;
         let below = directory.strip_prefix(work_tree).ok()?;
-        let names: Option<Vec<&str>> =
-            below.components().map(|name| name.as_os_str().to_str()).collect();
+        let names: Option<Vec<&str>> = below
+            .components()
+            .map(|name| name.as_os_str().to_str())
+            .collect();
         Some(names?.join("/"))
     }
 

@@ -1,8 +1,6 @@
 //! Which tag a version constraint means. Source: Argo CD's `util/versions/tags.go`.
 
-mod shim;
-
-use shim::{Constraints, Version};
+use tidegate_gocompat::semver::{Requested, classify, max_matching};
 
 /// The tag that `revision` means among `tags`: itself when it is a version, the greatest that satisfies it when it is a constraint.
 ///
@@ -12,23 +10,13 @@ pub(crate) fn max_version<'a>(
     tags: impl Iterator<Item = &'a str>,
     prefix: &str,
 ) -> Option<String> {
-    // A version is a pin, although it would be a constraint too: `v1.0` means the tag `v1.0`, not the highest `1.0.x`.
-    if Version::parse(revision).is_ok() {
-        return Some(format!("{prefix}{revision}"));
-    }
-    let constraints = Constraints::parse(revision).ok()?;
-    let mut best: Option<(Version, &str)> = None;
-    for tag in tags {
-        let Some(Ok(version)) = tag.strip_prefix(prefix).map(Version::parse) else {
-            continue;
-        };
-        if constraints.check(&version)
-            && best
-                .as_ref()
-                .is_none_or(|(greatest, _)| version > *greatest)
-        {
-            best = Some((version, tag));
+    match classify(revision) {
+        // A version is a pin, although it would be a constraint too: `v1.0` means the tag `v1.0`, not the highest `1.0.x`.
+        Requested::Version(_) => Some(format!("{prefix}{revision}")),
+        Requested::Constraint(constraint) => {
+            let stripped = tags.filter_map(|tag| tag.strip_prefix(prefix));
+            max_matching(&constraint, stripped).map(|tag| format!("{prefix}{tag}"))
         }
+        Requested::Other => None,
     }
-    best.map(|(_, tag)| tag.to_owned())
 }
