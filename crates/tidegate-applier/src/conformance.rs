@@ -24,6 +24,8 @@ use crate::{
 
 /// Looks at an object that goes before the kit gives up.
 const MAX_LOOKS: usize = 2_000;
+/// The numbers of the samples that the checks use are below this.
+const NUMBERS: usize = 128;
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -41,8 +43,8 @@ pub struct Sample {
 /// What an applier is checked with.
 #[async_trait]
 pub trait Fixture: Send + Sync {
-    /// Object number `n`, of a kind whose objects go at once when deleted. It is not at the target,
-    /// differs from all others in name, and bears the mark of `owner` when one is given.
+    /// Object number `n` (below 128), of a kind whose objects go at once when deleted. It is not at the
+    /// target, differs from all others in name, and bears the mark of `owner` when one is given.
     fn sample(&self, n: usize, owner: Option<&OwnerRef>) -> Sample;
 
     /// The same object with another value in one field.
@@ -207,6 +209,13 @@ pub async fn run(applier: &dyn Applier, fixture: &dyn Fixture) -> Report {
             let limit = fixture.deadline().saturating_mul(8);
             let ended = tokio::time::timeout(limit, $check).await;
             report.add($name, ended);
+            if report
+                .checks
+                .last()
+                .is_some_and(|check| check.outcome == CheckOutcome::Failed)
+            {
+                bench.clean_all(limit).await;
+            }
         }};
     }
     check!("describes its target", basics::describes(&bench));
@@ -344,6 +353,17 @@ impl Bench<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes away whatever a failed check may have left, so that the next ones begin anew.
+    async fn clean_all(&self, limit: Duration) {
+        if let Some(faults) = self.fixture.faults() {
+            faults.clear().await;
+        }
+        let numbered = (0..NUMBERS).map(|n| self.fixture.sample(n, None));
+        let left = numbered.chain([self.fixture.invalid()]);
+        let requests = left.map(|sample| self.deletion(&sample.key)).collect();
+        let _ = tokio::time::timeout(limit, self.applier.delete(requests)).await;
     }
 
     fn same(&self, a: &Value, b: &Value) -> bool {

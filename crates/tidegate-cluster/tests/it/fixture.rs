@@ -50,7 +50,8 @@ impl Fixture for ConfigMaps {
 
     fn invalid(&self) -> Sample {
         let mut invalid = self.sample(900, None);
-        invalid.body["data"] = json!({"not a key!": "x"});
+        invalid.key.name = "Not_A_Name".into();
+        invalid.body["metadata"]["name"] = json!("Not_A_Name");
         invalid
     }
 
