@@ -146,7 +146,9 @@ fn hollow(node: &TypeNode, value: &Value) -> bool {
     match value {
         Value::Array(items) => items.is_empty() && node.as_list().is_some() && !opaque(node),
         Value::Object(map) => {
-            let plain = node.as_map().is_some_and(|shape| shape.fields.is_empty());
+            // A struct without fields has a name; a map has none.
+            let plain = node.name.is_none()
+                && node.as_map().is_some_and(|shape| shape.fields.is_empty());
             map.is_empty() && plain && !opaque(node)
         }
         _ => false,

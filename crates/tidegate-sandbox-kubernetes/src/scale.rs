@@ -29,8 +29,16 @@ fn steps(path: &str) -> Vec<&str> {
     path.split('.').filter(|step| !step.is_empty()).collect()
 }
 
-/// The Scale of an object.
+/// The Scale of an object; a custom resource without replicas has none to show.
 pub(crate) fn of(target: &Target, object: &Value) -> Result<Value, Status> {
+    let path = paths(target)?.spec;
+    if target.resource.is_custom() && object::at(object, &steps(&path)).is_none() {
+        return Err(Status::internal(format!("the spec replicas field {path:?} does not exist")));
+    }
+    made(target, object)
+}
+
+fn made(target: &Target, object: &Value) -> Result<Value, Status> {
     let paths = paths(target)?;
     let number = |path: &str| object::at(object, &steps(path)).and_then(Value::as_i64);
     let mut metadata = json!({"name": object::name(object), "namespace": object::namespace(object)});
@@ -46,10 +54,6 @@ pub(crate) fn of(target: &Target, object: &Value) -> Result<Value, Status> {
     match number(&paths.spec) {
         Some(0) if !target.resource.is_custom() => {}
         Some(replicas) => scale["spec"]["replicas"] = json!(replicas),
-        None if target.resource.is_custom() => {
-            let why = format!("the spec replicas field {:?} does not exist", paths.spec);
-            return Err(Status::internal(why));
-        }
         None => {}
     }
     let selector = match &paths.selector {
@@ -159,7 +163,7 @@ fn change(
     let main = Target { part: Part::Main, ..target.clone() };
     let writer = Writer::of_scale(options, core.now());
     let done = write::modify(core, &main, options, &mut |live| {
-        let mut scale = of(target, live)?;
+        let mut scale = made(target, live)?;
         let owners = Managers::decode(&live["metadata"]["managedFields"]).unwrap_or_default();
         let path_at = |_: &str| Some(FieldPath::of_fields(&steps(&paths.spec)));
         let shown = managed_fields::to_scale_managers(&owners, path_at).encode();
@@ -185,7 +189,7 @@ fn change(
         }
         Ok((next, Tracking::Done))
     })?;
-    let object = Arc::new(of(target, &done)?);
+    let object = Arc::new(made(target, &done)?);
     Ok(Outcome { object, created: false, warnings: Vec::new() })
 }
 

@@ -158,7 +158,14 @@ impl Status {
                 field => format!("{field}: {}", cause.message),
             })
             .collect();
-        let joined = match lines.as_slice() {
+        // The message says each thing once, the causes keep every one.
+        let mut once: Vec<String> = Vec::new();
+        for line in lines {
+            if !once.contains(&line) {
+                once.push(line);
+            }
+        }
+        let joined = match once.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };

@@ -370,12 +370,12 @@ fn default_value(schema: &Structural, value: &mut Value) {
     }
 }
 
-/// Nulls of properties that are not nullable and have a default are dropped before defaulting.
+/// Nulls of properties that are not nullable count as absent.
 fn drop_nulls(schema: &Structural, value: &mut Value) {
     match value {
         Value::Object(map) => map.retain(|key, value| match schema.member(key) {
             Some(Member::Known(below)) => {
-                if value.is_null() && !below.nullable && below.default.is_some() {
+                if value.is_null() && !below.nullable {
                     return false;
                 }
                 drop_nulls(below, value);

@@ -251,7 +251,9 @@ pub(crate) fn update(
         if target.resource.is_custom() && object::meta(&new, "resourceVersion").is_empty() {
             let why = "must be specified for an update";
             let cause = Cause::invalid("metadata.resourceVersion", &json!(0), why);
-            return Err(target.invalid(&target.name, vec![cause]));
+            let resource = &target.resource.name;
+            let (group, plural) = (resource.group(), resource.resource());
+            return Err(Status::invalid(group, plural, &target.name, vec![cause]));
         }
         let mut next = new.clone();
         prepare::keep_system_fields(live, &mut next);

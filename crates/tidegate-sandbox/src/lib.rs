@@ -1,135 +1,114 @@
-//! The embedded targets, composed: a Kubernetes API server with simulated controllers, on loopback.
+//! The embedded targets, put together: the Kubernetes API server and its simulated controllers, on loopback.
 //!
-//! Whatever speaks to a cluster speaks to this: kubectl, kube, the engine. It is a development target: everything is in memory, programs
-//! of pods are not run, and it begins empty each time. It must not know the engine.
-//!
-//! ```no_run
-//! # async fn example() -> Result<(), tidegate_sandbox::SandboxError> {
-//! use tidegate_sandbox::{Sandbox, SandboxOptions};
-//!
-//! let options = SandboxOptions { dir: "/tmp/sandbox".into(), ..SandboxOptions::default() };
-//! let sandbox = Sandbox::start(options).await?;
-//! println!("kubectl --kubeconfig {} get ns", sandbox.ready().kubeconfig.display());
-//! sandbox.shutdown().await;
-//! # Ok(())
-//! # }
-//! ```
+//! A development target, and it says so: nothing runs, nothing is kept after the end, everybody with the kubeconfig may do
+//! everything. It composes and decides nothing; it must not know the engine.
 
 mod argo;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tidegate_sandbox_controllers::Controllers;
-use tidegate_sandbox_kubernetes::{Clock, Objects, Options, Server, StartError};
+use tidegate_sandbox_controllers::{ControllerOptions, Controllers};
+use tidegate_sandbox_kubernetes::{Options, Server, StartError};
 
-pub use tidegate_sandbox_controllers::ControllerOptions;
-pub use tidegate_sandbox_kubernetes as kubernetes;
+pub use tidegate_sandbox_kubernetes::{Clock, Faults, ManualClock, Objects};
 
 /// How to start a sandbox.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
-    /// The kubeconfig goes here; the folder is made when it is missing.
+    /// The kubeconfig goes here; the folder is made when absent.
     pub dir: PathBuf,
-    /// The port of the Kubernetes API on 127.0.0.1; 0 for any free one.
+    /// The API server's port on 127.0.0.1; 0 for any free one.
     pub kubernetes_port: u16,
-    /// The clock of server and controllers.
+    /// The clock of the server and its controllers.
     pub clock: Clock,
-    /// How the simulated controllers behave.
-    pub controllers: ControllerOptions,
 }
 
-impl Default for SandboxOptions {
-    fn default() -> Self {
-        Self {
-            dir: PathBuf::from("."),
-            kubernetes_port: 0,
-            clock: Clock::System,
-            controllers: ControllerOptions::default(),
-        }
+impl SandboxOptions {
+    /// Any free port and the wall clock.
+    pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), kubernetes_port: 0, clock: Clock::System }
     }
+}
+
+/// Where clients connect. In JSON, `null` for a target that this build lacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SandboxReady {
+    /// The kubeconfig's path.
+    pub kubeconfig: PathBuf,
+    /// The endpoint of the AWS API.
+    pub aws: Option<String>,
+    /// The bootstrap address of the Kafka broker.
+    pub kafka: Option<String>,
 }
 
 /// Why a sandbox did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// The folder cannot be made.
-    #[error("cannot make {}: {source}", path.display())]
-    Dir {
-        /// The folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
     /// The API server did not start.
-    #[error(transparent)]
+    #[error("the sandbox's Kubernetes API did not start: {0}")]
     Kubernetes(#[from] StartError),
     /// The kinds that every sandbox serves could not be made.
     #[error("the sandbox's own kinds could not be made: {0}")]
     Bootstrap(String),
 }
 
-/// Where to connect; a target that this build lacks is absent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SandboxReady {
-    /// The kubeconfig file.
-    pub kubeconfig: PathBuf,
-    /// The AWS API's URL.
-    pub aws: Option<String>,
-    /// The Kafka broker's address.
-    pub kafka: Option<String>,
-}
-
-/// A running sandbox. Dropping it aborts its tasks; [`Sandbox::shutdown`] ends it in order.
+/// A running sandbox. Dropping it aborts everything; [`Sandbox::shutdown`] ends it in order.
+///
+/// ```
+/// # async fn show() -> Result<(), Box<dyn std::error::Error>> {
+/// use tidegate_sandbox::{Sandbox, SandboxOptions};
+///
+/// let dir = std::env::temp_dir().join("sandbox");
+/// let sandbox = Sandbox::start(SandboxOptions::in_dir(dir)).await?;
+/// let kubeconfig = &sandbox.ready().kubeconfig;
+/// assert!(kubeconfig.exists());
+/// sandbox.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Sandbox {
-    server: Server,
-    controllers: Controllers,
     ready: SandboxReady,
+    controllers: Controllers,
+    server: Server,
 }
 
 impl Sandbox {
-    /// Starts the targets; they take connections when this returns.
+    /// Starts the API server, then the controllers. What an earlier sandbox left in the folder is removed.
     ///
     /// # Errors
-    /// A port cannot be had, or the folder cannot be used.
-    ///
-    /// # Cancel safety
-    /// Dropping the future ends what was started.
+    /// When the port cannot be had or the folder cannot be written.
     pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
-        let SandboxOptions { dir, kubernetes_port, clock, controllers } = options;
-        let made = tokio::fs::create_dir_all(&dir).await;
-        made.map_err(|source| SandboxError::Dir { path: dir.clone(), source })?;
-        let kubeconfig = dir.join("kubeconfig");
-        // A file of an earlier sandbox would lead clients nowhere until this one is ready.
-        drop(tokio::fs::remove_file(&kubeconfig).await);
-        let server = Server::start(Options { port: kubernetes_port, dir: Some(dir), clock }).await?;
+        let server = Server::start(Options {
+            port: options.kubernetes_port,
+            dir: Some(options.dir.clone()),
+            clock: options.clock,
+        })
+        .await?;
         argo::install(&server.objects())?;
-        let controllers = Controllers::start(server.objects(), controllers);
-        let ready = SandboxReady {
-            kubeconfig: server.kubeconfig_path().map_or(kubeconfig, std::path::Path::to_owned),
-            aws: None,
-            kafka: None,
-        };
-        Ok(Self { server, controllers, ready })
+        let controllers = Controllers::start(server.objects(), ControllerOptions::default());
+        let kubeconfig = server.kubeconfig_path().map_or(options.dir, Path::to_owned);
+        let ready = SandboxReady { kubeconfig, aws: None, kafka: None };
+        Ok(Self { ready, controllers, server })
     }
 
-    /// Where to connect.
+    /// Where clients connect.
     pub fn ready(&self) -> &SandboxReady {
         &self.ready
     }
 
-    /// The Kubernetes API server, for tests that look inside or inject faults.
-    pub fn server(&self) -> &Server {
+    /// The Kubernetes API server: address, token, in-process door, faults.
+    pub fn kubernetes(&self) -> &Server {
         &self.server
     }
 
-    /// The in-process door to the Kubernetes objects.
-    pub fn objects(&self) -> Objects {
-        self.server.objects()
+    /// The simulated controllers.
+    pub fn controllers(&self) -> &Controllers {
+        &self.controllers
     }
 
-    /// Ends controllers and server, and removes the kubeconfig.
+    /// Ends the controllers, then the server, and removes the kubeconfig.
     pub async fn shutdown(self) {
         self.controllers.shutdown().await;
         self.server.shutdown().await;

@@ -173,6 +173,8 @@ fn unsupported(call: &Call<'_>, known: &[&str]) -> Status {
     status
 }
 
+const JOB_WARNING: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
+
 pub(crate) fn delete(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, Status> {
     respond::view(call)?;
     let target = target(call)?;
@@ -183,7 +185,11 @@ pub(crate) fn delete(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, St
             let waits = options.propagation == Some(Propagation::Foreground)
                 && call.query.get("orphanDependents") == "false";
             let code = if waits { StatusCode::ACCEPTED } else { StatusCode::OK };
-            read::object_reply(call, code, &object)
+            let mut response = read::object_reply(call, code, &object)?;
+            if options.propagation.is_none() && call.resource.is("batch", "jobs") {
+                respond::warn(&mut response, &[JOB_WARNING.to_owned()]);
+            }
+            Ok(response)
         }
         Deleted::Gone(object) => match call.resource.delete_reply {
             DeleteReply::Object if !call.resource.is_custom() => {

@@ -1,0 +1,9 @@
+//! The API server from outside: raw HTTP, and every kubectl that is installed.
+
+mod client;
+mod custom;
+mod faults;
+mod kubectl;
+mod objects;
+mod watching;
+mod wire;
