@@ -1,13 +1,14 @@
 //! The rest of a cluster's built-in kinds: nodes, namespaces, autoscalers, disruption budgets, API services.
 
-use crate::conditions::{Condition, conditions};
+use crate::conditions::{Condition, conditions, is_true};
 use crate::context::Context;
 use crate::pod::report::NODE_IP;
 use crate::resources::{
     CONFIG_MAPS, DEPLOYMENTS, PODS, REPLICA_SETS, SERVICE_ACCOUNTS, SERVICES, STATEFUL_SETS,
 };
 use crate::value::{
-    Rounding, at, controller, deleting, generation, int, int_or, items, scaled, stamp, text, time, uid,
+    Rounding, at, controller, deleting, generation, int, int_or, items, scaled, stamp, text, time,
+    uid,
 };
 use crate::workload::{count, is_active, is_ready, len};
 use jiff::Timestamp;
@@ -87,16 +88,19 @@ pub(crate) fn react_namespace(cx: &mut Context<'_>) {
 
 /// An APIService is available when it is local or its Service exists.
 pub(crate) fn react_api_service(cx: &mut Context<'_>) {
-    let (space, service) =
-        (text(cx.object, "spec.service.namespace"), text(cx.object, "spec.service.name"));
+    let (space, service) = (
+        text(cx.object, "spec.service.namespace"),
+        text(cx.object, "spec.service.name"),
+    );
     let condition = if service.is_empty() {
-        Condition::new("Available", "True").because("Local", "Local APIServices are always available")
+        Condition::new("Available", "True")
+            .because("Local", "Local APIServices are always available")
     } else if cx.get(&SERVICES, space, service).is_none() {
         let message = format!("service/{service} in \"{space}\" is not present");
         Condition::new("Available", "False").because("ServiceNotFound", message)
     } else if let Some(message) = cx.faults.failure(0) {
         Condition::new("Available", "False").because("FailedDiscoveryCheck", message)
-    } else if !cx.passed("check", SCALE, WHOLE) {
+    } else if !is_true(cx.object, "Available") && !cx.passed("check", SCALE, WHOLE) {
         let message = format!("endpoints for service/{service} in \"{space}\" have no addresses");
         Condition::new("Available", "False").because("MissingEndpoints", message)
     } else {
@@ -115,12 +119,22 @@ pub(crate) fn react_disruption_budget(cx: &mut Context<'_>) {
     pods.retain(|pod| is_active(pod));
     let healthy = count(&pods, is_ready);
     let (expected, desired) = expected_pods(cx, &pods);
-    let allowed = if expected > 0 { (healthy - desired).max(0) } else { 0 };
-    let (status, reason) =
-        if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+    let allowed = if expected > 0 {
+        (healthy - desired).max(0)
+    } else {
+        0
+    };
+    let (status, reason) = if allowed > 0 {
+        ("True", "SufficientPods")
+    } else {
+        ("False", "InsufficientPods")
+    };
     let mut condition = Condition::new("DisruptionAllowed", status)
         .because(reason, "")
-        .value(crate::conditions::condition(budget, "DisruptionAllowed"), cx.now);
+        .value(
+            crate::conditions::condition(budget, "DisruptionAllowed"),
+            cx.now,
+        );
     condition["message"] = json!("");
     condition["observedGeneration"] = json!(cx.generation());
     cx.status(json!({
@@ -143,8 +157,15 @@ fn expected_pods(cx: &mut Context<'_>, pods: &[Arc<Value>]) -> (i64, i64) {
         return (len(pods), number);
     }
     let expected = expected_scale(cx, pods);
-    let least = if least.is_null() { json!(1) } else { least.clone() };
-    (expected, scaled(&least, expected, Rounding::Up).unwrap_or(0))
+    let least = if least.is_null() {
+        json!(1)
+    } else {
+        least.clone()
+    };
+    (
+        expected,
+        scaled(&least, expected, Rounding::Up).unwrap_or(0),
+    )
 }
 
 /// The sum of what the pods' controllers want.
@@ -152,14 +173,18 @@ fn expected_scale(cx: &mut Context<'_>, pods: &[Arc<Value>]) -> i64 {
     let space = cx.namespace();
     let mut scales: BTreeMap<String, i64> = BTreeMap::new();
     for pod in pods {
-        let Some(owner) = controller(pod) else { continue };
+        let Some(owner) = controller(pod) else {
+            continue;
+        };
         let (kind, owner_name) = (text(owner, "kind"), text(owner, "name"));
         let resource = match kind {
             "ReplicaSet" => REPLICA_SETS,
             "StatefulSet" => STATEFUL_SETS,
             _ => continue,
         };
-        let Some(mut object) = cx.get(&resource, space, owner_name) else { continue };
+        let Some(mut object) = cx.get(&resource, space, owner_name) else {
+            continue;
+        };
         if let Some(above) = controller(&object).filter(|above| text(above, "kind") == "Deployment")
             && let Some(deployment) = cx.get(&DEPLOYMENTS, space, text(above, "name"))
         {
@@ -178,8 +203,12 @@ pub(crate) fn react_autoscaler(cx: &mut Context<'_>) {
     }
     if let Some(message) = cx.faults.failure(0).map(str::to_owned) {
         if cx.passed("measure", SCALE, WHOLE) {
-            let scale = able("SucceededGetScale", "the HPA controller was able to get the target's current scale");
-            let active = Condition::new("ScalingActive", "False").because("FailedGetResourceMetric", message);
+            let scale = able(
+                "SucceededGetScale",
+                "the HPA controller was able to get the target's current scale",
+            );
+            let active = Condition::new("ScalingActive", "False")
+                .because("FailedGetResourceMetric", message);
             write_autoscaler(cx, 0, 0, &[scale, active]);
         }
         return;
@@ -193,7 +222,9 @@ pub(crate) fn react_autoscaler(cx: &mut Context<'_>) {
         "Rollout" => Some(crate::resources::ROLLOUTS),
         _ => None,
     };
-    let target = resource.as_ref().and_then(|resource| cx.get(resource, cx.namespace(), target_name));
+    let target = resource
+        .as_ref()
+        .and_then(|resource| cx.get(resource, cx.namespace(), target_name));
     let Some((resource, target)) = resource.zip(target) else {
         let lower = kind.to_lowercase();
         let message = format!(
@@ -206,23 +237,35 @@ pub(crate) fn react_autoscaler(cx: &mut Context<'_>) {
         return;
     }
     let current = int_or(&target, "spec.replicas", 1);
-    let (least, most) = (int_or(autoscaler, "spec.minReplicas", 1), int_or(autoscaler, "spec.maxReplicas", 1));
+    let (least, most) = (
+        int_or(autoscaler, "spec.minReplicas", 1),
+        int_or(autoscaler, "spec.maxReplicas", 1),
+    );
     if current == 0 {
-        let scale = able("SucceededGetScale", "the HPA controller was able to get the target's current scale");
+        let scale = able(
+            "SucceededGetScale",
+            "the HPA controller was able to get the target's current scale",
+        );
         let message = "scaling is disabled since the replica count of the target is zero";
         let active = Condition::new("ScalingActive", "False").because("ScalingDisabled", message);
         return write_autoscaler(cx, 0, 0, &[scale, active]);
     }
     let desired = current.clamp(least.min(most), most.max(1));
     let running = int_or(&target, "status.replicas", current);
-    let message =
-        "the HPA was able to successfully calculate a replica count from cpu resource utilization (percentage of request)";
+    let message = "the HPA was able to successfully calculate a replica count from cpu resource utilization (percentage of request)";
     let active = Condition::new("ScalingActive", "True").because("ValidMetricFound", message);
     if desired == current {
         let fits = "recommended size matches current size";
-        let range = Condition::new("ScalingLimited", "False")
-            .because("DesiredWithinRange", "the desired count is within the acceptable range");
-        return write_autoscaler(cx, running, desired, &[able("ReadyForNewScale", fits), active, range]);
+        let range = Condition::new("ScalingLimited", "False").because(
+            "DesiredWithinRange",
+            "the desired count is within the acceptable range",
+        );
+        return write_autoscaler(
+            cx,
+            running,
+            desired,
+            &[able("ReadyForNewScale", fits), active, range],
+        );
     }
     cx.patch(&resource, &target, json!({"spec": {"replicas": desired}}));
     let why = if current > most {
@@ -230,9 +273,18 @@ pub(crate) fn react_autoscaler(cx: &mut Context<'_>) {
     } else {
         "Current number of replicas below Spec.MinReplicas"
     };
-    cx.event("Normal", "SuccessfulRescale", format!("New size: {desired}; reason: {why}"));
+    cx.event(
+        "Normal",
+        "SuccessfulRescale",
+        format!("New size: {desired}; reason: {why}"),
+    );
     let message = format!("the HPA controller was able to update the target scale to {desired}");
-    write_autoscaler(cx, running, desired, &[able("SucceededRescale", &message), active]);
+    write_autoscaler(
+        cx,
+        running,
+        desired,
+        &[able("SucceededRescale", &message), active],
+    );
 }
 
 fn able(reason: &str, message: &str) -> Condition {

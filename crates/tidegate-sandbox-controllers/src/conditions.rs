@@ -70,7 +70,9 @@ pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> 
 
 /// The condition of a type in a list.
 pub(crate) fn find<'a>(conditions: &'a [Value], kind: &str) -> Option<&'a Value> {
-    conditions.iter().find(|condition| text(condition, "type") == kind)
+    conditions
+        .iter()
+        .find(|condition| text(condition, "type") == kind)
 }
 
 /// The status (`True`, `False`, `Unknown`, or nothing) of a condition of an object.
@@ -86,12 +88,17 @@ pub(crate) fn is_true(object: &Value, kind: &str) -> bool {
 /// A whole list of conditions in the given order, replacing the old list.
 pub(crate) fn conditions(object: &Value, new: &[Condition], now: Timestamp) -> Value {
     let old = items(object, "status.conditions");
-    new.iter().map(|condition| condition.value(find(old, &condition.kind), now)).collect()
+    new.iter()
+        .map(|condition| condition.value(find(old, &condition.kind), now))
+        .collect()
 }
 
 /// Sets one condition in a list in place, leaving its neighbours alone.
 pub(crate) fn set(list: &mut Vec<Value>, condition: &Condition, now: Timestamp) {
-    match list.iter_mut().find(|old| text(old, "type") == condition.kind) {
+    match list
+        .iter_mut()
+        .find(|old| text(old, "type") == condition.kind)
+    {
         Some(old) => *old = condition.value(Some(old), now),
         None => list.push(condition.value(None, now)),
     }

@@ -2,7 +2,7 @@
 //! Pure: everything a reaction remembers travels in [`Memory`].
 
 use crate::fault::Faults;
-use crate::value::{at, digest, generation, later, name, namespace, uid};
+use crate::value::{at, digest, generation, hex, later, name, namespace, uid};
 use crate::world::{Interest, Key, World};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -61,6 +61,8 @@ pub enum Action {
 pub struct Memory {
     pub(crate) steps: BTreeMap<String, Timestamp>,
     pub(crate) facts: BTreeMap<String, Value>,
+    spec: String,
+    epoch: u64,
     /// Why the last round of actions ended early, when it did.
     pub refusal: Option<String>,
 }
@@ -94,7 +96,11 @@ impl Default for Pace {
 impl Pace {
     /// A delay at this pace.
     pub(crate) fn of(self, delay: Duration) -> Duration {
-        let speed = if self.speed.is_nan() { 1.0 } else { self.speed.clamp(SPEEDS.0, SPEEDS.1) };
+        let speed = if self.speed.is_nan() {
+            1.0
+        } else {
+            self.speed.clamp(SPEEDS.0, SPEEDS.1)
+        };
         Duration::try_from_secs_f64(delay.as_secs_f64() / speed).unwrap_or(Duration::MAX)
     }
 }
@@ -118,10 +124,15 @@ impl<'a> Context<'a> {
         resource: &'a ResourceName,
         object: &'a Value,
         world: &'a dyn World,
-        memory: Memory,
+        mut memory: Memory,
         now: Timestamp,
         pace: Pace,
     ) -> Self {
+        let spec = hex(&[&at(object, "spec").to_string()], 8);
+        if memory.spec != spec {
+            memory.spec = spec;
+            memory.epoch += 1;
+        }
         Self {
             object,
             resource,
@@ -163,11 +174,22 @@ impl<'a> Context<'a> {
         generation(self.object)
     }
 
+    /// Counts the specs that were seen: what steps of a change are named after. Not the generation, which a custom
+    /// resource without a status subresource raises with every status.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.memory.epoch
+    }
+
     pub(crate) fn key(&self) -> Key {
         Key::of(self.resource, self.object)
     }
 
-    pub(crate) fn get(&mut self, resource: &ResourceName, namespace: &str, name: &str) -> Option<Arc<Value>> {
+    pub(crate) fn get(
+        &mut self,
+        resource: &ResourceName,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<Value>> {
         let key = Key {
             resource: resource.clone(),
             namespace: namespace.to_owned(),
@@ -179,13 +201,15 @@ impl<'a> Context<'a> {
 
     /// The objects of a resource that the reacting object controls.
     pub(crate) fn owned(&mut self, resource: &ResourceName) -> Vec<Arc<Value>> {
-        self.interests.insert(Interest::Owned(resource.clone(), self.uid().to_owned()));
+        self.interests
+            .insert(Interest::Owned(resource.clone(), self.uid().to_owned()));
         self.world.owned(resource, self.uid())
     }
 
     /// The objects of a resource that another object controls.
     pub(crate) fn owned_by(&mut self, resource: &ResourceName, owner: &Value) -> Vec<Arc<Value>> {
-        self.interests.insert(Interest::Owned(resource.clone(), uid(owner).to_owned()));
+        self.interests
+            .insert(Interest::Owned(resource.clone(), uid(owner).to_owned()));
         self.world.owned(resource, uid(owner))
     }
 
@@ -206,14 +230,21 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn list(&mut self, resource: &ResourceName, namespace: &str) -> Vec<Arc<Value>> {
-        self.interests.insert(Interest::All(resource.clone(), namespace.to_owned()));
+        self.interests
+            .insert(Interest::All(resource.clone(), namespace.to_owned()));
         self.world.list(resource, namespace)
     }
 
     /// The objects of the own namespace that a label selector selects.
-    pub(crate) fn selected(&mut self, resource: &ResourceName, selector: &Value) -> Vec<Arc<Value>> {
+    pub(crate) fn selected(
+        &mut self,
+        resource: &ResourceName,
+        selector: &Value,
+    ) -> Vec<Arc<Value>> {
         let space = self.namespace();
-        let first = at(selector, "matchLabels").as_object().and_then(|labels| labels.iter().next());
+        let first = at(selector, "matchLabels")
+            .as_object()
+            .and_then(|labels| labels.iter().next());
         let mut found = match first.and_then(|(key, value)| Some((key, value.as_str()?))) {
             Some((key, value)) => self.labelled(resource, space, key, value),
             None => self.list(resource, space),
@@ -258,7 +289,9 @@ impl<'a> Context<'a> {
 
     /// Forgets the steps whose name begins so.
     pub(crate) fn forget(&mut self, prefix: &str) {
-        self.memory.steps.retain(|step, _| !step.starts_with(prefix));
+        self.memory
+            .steps
+            .retain(|step, _| !step.starts_with(prefix));
     }
 
     /// Whether a step of `part` out of `whole` milliseconds is over. The annotation `delay` stretches the whole,
@@ -270,7 +303,10 @@ impl<'a> Context<'a> {
         }
         let delay = match self.faults.delay {
             Some(delay) => delay.mul_f64(part as f64 / whole.max(1) as f64),
-            None => self.pace.of(Duration::from_millis(part)).mul_f64(self.jitter(step)),
+            None => self
+                .pace
+                .of(Duration::from_millis(part))
+                .mul_f64(self.jitter(step)),
         };
         self.reached(later(began, delay))
     }
@@ -278,20 +314,29 @@ impl<'a> Context<'a> {
     /// As [`Context::passed`] for moments that no annotation changes: noticing a change, ending, retrying.
     pub(crate) fn waited(&mut self, step: &str, millis: u64) -> bool {
         let began = self.began(step);
-        let delay = self.pace.of(Duration::from_millis(millis)).mul_f64(self.jitter(step));
+        let delay = self
+            .pace
+            .of(Duration::from_millis(millis))
+            .mul_f64(self.jitter(step));
         self.reached(later(began, delay))
     }
 
     /// Whether the controller has noticed the present generation: a few hundredths of a second after it appeared.
     /// Until then `observedGeneration` lags, as it does for a moment in every real cluster.
     pub(crate) fn noticed(&mut self) -> bool {
-        let step = format!("noticed-{}", self.generation());
+        let step = format!("noticed-{}", self.epoch());
         self.waited(&step, 40)
     }
 
-    /// Between 0.8 and 1.2, always the same for the same object and step.
+    /// Between 0.8 and 1.2, always the same for the same name and step: uids differ from run to run.
     fn jitter(&self, step: &str) -> f64 {
-        0.8 + 0.4 * f64::from(digest(&[self.uid(), step])[0]) / 255.0
+        let parts = [
+            self.resource.resource(),
+            self.namespace(),
+            self.name(),
+            step,
+        ];
+        0.8 + 0.4 * f64::from(digest(&parts)[0]) / 255.0
     }
 
     // Facts.
@@ -337,26 +382,44 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn patch(&mut self, resource: &ResourceName, object: &Value, patch: Value) {
-        self.actions.push(Action::Patch { key: Key::of(resource, object), patch });
+        self.actions.push(Action::Patch {
+            key: Key::of(resource, object),
+            patch,
+        });
     }
 
     pub(crate) fn create(&mut self, resource: &ResourceName, object: Value) {
-        self.actions.push(Action::Create { resource: resource.clone(), object });
+        self.actions.push(Action::Create {
+            resource: resource.clone(),
+            object,
+        });
     }
 
     pub(crate) fn delete(&mut self, resource: &ResourceName, object: &Value) {
         let (key, uid) = (Key::of(resource, object), uid(object).to_owned());
-        self.actions.push(Action::Delete { key, uid, now: false });
+        self.actions.push(Action::Delete {
+            key,
+            uid,
+            now: false,
+        });
     }
 
     /// Ends the reacting object at once.
     pub(crate) fn delete_self_now(&mut self) {
         let (key, uid) = (self.key(), self.uid().to_owned());
-        self.actions.push(Action::Delete { key, uid, now: true });
+        self.actions.push(Action::Delete {
+            key,
+            uid,
+            now: true,
+        });
     }
 
     pub(crate) fn event(&mut self, kind: &'static str, reason: &str, message: impl Into<String>) {
         let (reason, message) = (reason.to_owned(), message.into());
-        self.actions.push(Action::Event { kind, reason, message });
+        self.actions.push(Action::Event {
+            kind,
+            reason,
+            message,
+        });
     }
 }

@@ -40,7 +40,9 @@ impl Schedule {
         let text = text.trim();
         if let Some(every) = text.strip_prefix("@every ") {
             let every = parse_duration(every).filter(|every| *every >= Duration::from_secs(1));
-            return every.map(Self::Every).ok_or_else(|| format!("failed to parse duration {text}"));
+            return every
+                .map(Self::Every)
+                .ok_or_else(|| format!("failed to parse duration {text}"));
         }
         let text = match text {
             "@yearly" | "@annually" => "0 0 1 1 *",
@@ -52,10 +54,14 @@ impl Schedule {
         };
         let fields: Vec<&str> = text.split_whitespace().collect();
         let [minute, hour, day, month, weekday] = fields[..] else {
-            return Err(format!("expected exactly 5 fields, found {}: [{text}]", fields.len()));
+            return Err(format!(
+                "expected exactly 5 fields, found {}: [{text}]",
+                fields.len()
+            ));
         };
-        const MONTHS: [&str; 12] =
-            ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+        const MONTHS: [&str; 12] = [
+            "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+        ];
         const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
         let starred = |field: &str| field.starts_with('*') || field.starts_with('?');
         Ok(Self::Fields(Fields {
@@ -96,7 +102,13 @@ impl Fields {
             } else if !self.day_matches(time) {
                 time = midnight(time)?.checked_add(1.day()).ok()?;
             } else if !has(self.hour, time.hour()) {
-                time = time.with().minute(0).build().ok()?.checked_add(1.hour()).ok()?;
+                time = time
+                    .with()
+                    .minute(0)
+                    .build()
+                    .ok()?
+                    .checked_add(1.hour())
+                    .ok()?;
             } else if !has(self.minute, time.minute()) {
                 time = time.checked_add(1.minute()).ok()?;
             } else {
@@ -114,7 +126,11 @@ impl Fields {
     fn day_matches(&self, time: DateTime) -> bool {
         let day = has(self.day, time.day());
         let weekday = has(self.weekday, time.weekday().to_sunday_zero_offset());
-        if self.any_day || self.any_weekday { day && weekday } else { day || weekday }
+        if self.any_day || self.any_weekday {
+            day && weekday
+        } else {
+            day || weekday
+        }
     }
 }
 
@@ -127,7 +143,13 @@ fn midnight(time: DateTime) -> Option<DateTime> {
 }
 
 fn first_of_next_month(time: DateTime) -> Option<DateTime> {
-    midnight(time)?.with().day(1).build().ok()?.checked_add(1.month()).ok()
+    midnight(time)?
+        .with()
+        .day(1)
+        .build()
+        .ok()?
+        .checked_add(1.month())
+        .ok()
 }
 
 /// One field: lists, ranges, steps and names.
@@ -137,7 +159,8 @@ fn bits(field: &str, low: u32, high: u32, names: &[&str]) -> Result<u64, String>
         if let Some(at) = names.iter().position(|name| *name == lower) {
             return Ok(low + u32::try_from(at).unwrap_or(0));
         }
-        text.parse().map_err(|_| format!("failed to parse int from {text}"))
+        text.parse()
+            .map_err(|_| format!("failed to parse int from {text}"))
     };
     let mut all = 0;
     for part in field.split(',') {
@@ -155,16 +178,24 @@ fn bits(field: &str, low: u32, high: u32, names: &[&str]) -> Result<u64, String>
         };
         let step = step.unwrap_or(1);
         if from < low {
-            return Err(format!("beginning of range ({from}) below minimum ({low}): {field}"));
+            return Err(format!(
+                "beginning of range ({from}) below minimum ({low}): {field}"
+            ));
         }
         if to > high {
-            return Err(format!("end of range ({to}) above maximum ({high}): {field}"));
+            return Err(format!(
+                "end of range ({to}) above maximum ({high}): {field}"
+            ));
         }
         if from > to {
-            return Err(format!("beginning of range ({from}) beyond end of range ({to}): {field}"));
+            return Err(format!(
+                "beginning of range ({from}) beyond end of range ({to}): {field}"
+            ));
         }
         if step == 0 {
-            return Err(format!("step of range should be a positive number: {field}"));
+            return Err(format!(
+                "step of range should be a positive number: {field}"
+            ));
         }
         let mut value = from;
         while value <= to {
@@ -183,17 +214,39 @@ mod tests {
     fn the_next_time_is_the_first_match_after_now() {
         for (schedule, after, expected) in [
             ("* * * * *", "2026-03-01T10:00:30Z", "2026-03-01T10:01:00Z"),
-            ("*/15 * * * *", "2026-03-01T10:15:00Z", "2026-03-01T10:30:00Z"),
+            (
+                "*/15 * * * *",
+                "2026-03-01T10:15:00Z",
+                "2026-03-01T10:30:00Z",
+            ),
             ("0 3 * * *", "2026-03-01T10:00:00Z", "2026-03-02T03:00:00Z"),
             ("0 0 29 2 *", "2026-03-01T00:00:00Z", "2028-02-29T00:00:00Z"),
-            ("30 9 * * mon-fri", "2026-02-27T09:30:00Z", "2026-03-02T09:30:00Z"),
-            ("0 0 13 * fri", "2026-03-01T00:00:00Z", "2026-03-06T00:00:00Z"),
-            ("5/20 * * * *", "2026-03-01T10:00:00Z", "2026-03-01T10:05:00Z"),
+            (
+                "30 9 * * mon-fri",
+                "2026-02-27T09:30:00Z",
+                "2026-03-02T09:30:00Z",
+            ),
+            (
+                "0 0 13 * fri",
+                "2026-03-01T00:00:00Z",
+                "2026-03-06T00:00:00Z",
+            ),
+            (
+                "5/20 * * * *",
+                "2026-03-01T10:00:00Z",
+                "2026-03-01T10:05:00Z",
+            ),
             ("@daily", "2026-12-31T12:00:00Z", "2027-01-01T00:00:00Z"),
             ("@every 90s", "2026-03-01T10:00:00Z", "2026-03-01T10:01:30Z"),
-            ("0 0 1 JAN *", "2026-03-01T00:00:00Z", "2027-01-01T00:00:00Z"),
+            (
+                "0 0 1 JAN *",
+                "2026-03-01T00:00:00Z",
+                "2027-01-01T00:00:00Z",
+            ),
         ] {
-            let next = Schedule::parse(schedule).unwrap().next(after.parse().unwrap(), &TimeZone::UTC);
+            let next = Schedule::parse(schedule)
+                .unwrap()
+                .next(after.parse().unwrap(), &TimeZone::UTC);
             assert_eq!(next.unwrap().to_string(), expected, "{schedule}");
         }
     }
@@ -218,6 +271,9 @@ mod tests {
     #[test]
     fn a_day_that_never_comes_ends_the_search() {
         let schedule = Schedule::parse("0 0 31 2 *").unwrap();
-        assert_eq!(schedule.next("2026-01-01T00:00:00Z".parse().unwrap(), &TimeZone::UTC), None);
+        assert_eq!(
+            schedule.next("2026-01-01T00:00:00Z".parse().unwrap(), &TimeZone::UTC),
+            None
+        );
     }
 }

@@ -5,7 +5,9 @@ use crate::context::Context;
 use crate::cron::Schedule;
 use crate::fault::inherited;
 use crate::resources::JOBS;
-use crate::value::{at, controller_ref, deleting, flag, int, int_or, items, name, stamp, text, time, uid};
+use crate::value::{
+    at, controller_ref, deleting, flag, int, int_or, items, name, stamp, text, time, uid,
+};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
@@ -39,7 +41,11 @@ fn due(cx: &mut Context<'_>, last: Option<Timestamp>) -> Option<(Timestamp, Time
     let schedule = match Schedule::parse(text(cron_job, "spec.schedule")) {
         Ok(schedule) => schedule,
         Err(why) => {
-            warn_once(cx, "UnparseableSchedule", &format!("unparseable schedule: {why}"));
+            warn_once(
+                cx,
+                "UnparseableSchedule",
+                &format!("unparseable schedule: {why}"),
+            );
             return None;
         }
     };
@@ -48,7 +54,11 @@ fn due(cx: &mut Context<'_>, last: Option<Timestamp>) -> Option<(Timestamp, Time
         wanted => match TimeZone::get(wanted) {
             Ok(zone) => zone,
             Err(why) => {
-                warn_once(cx, "UnknownTimeZone", &format!("invalid timeZone: {wanted:?}: {why}"));
+                warn_once(
+                    cx,
+                    "UnknownTimeZone",
+                    &format!("invalid timeZone: {wanted:?}: {why}"),
+                );
                 return None;
             }
         },
@@ -73,8 +83,14 @@ fn due(cx: &mut Context<'_>, last: Option<Timestamp>) -> Option<(Timestamp, Time
         // Too many were missed: only the latest before now counts.
         warn_once(cx, "TooManyMissedTimes", "too many missed start times");
         let minute = Duration::from_secs(60);
-        let recent = cx.now.checked_sub(jiff::SignedDuration::try_from(minute).ok()?).ok()?;
-        due = schedule.next(recent, &zone).filter(|time| *time <= cx.now).or(due);
+        let recent = cx
+            .now
+            .checked_sub(jiff::SignedDuration::try_from(minute).ok()?)
+            .ok()?;
+        due = schedule
+            .next(recent, &zone)
+            .filter(|time| *time <= cx.now)
+            .or(due);
         next = schedule.next(cx.now, &zone)?;
     }
     cx.wake(next);
@@ -102,27 +118,42 @@ fn start(
     }
     match text(cron_job, "spec.concurrencyPolicy") {
         "Forbid" if !active.is_empty() => {
-            let message = format!("Not starting job because prior execution is running and concurrency policy is Forbid: {job_name}");
+            let message = format!(
+                "Not starting job because prior execution is running and concurrency policy is Forbid: {job_name}"
+            );
             warn_once(cx, "JobAlreadyActive", &message);
             return;
         }
         "Replace" => {
             for job in active.drain(..) {
                 cx.delete(&JOBS, &job);
-                cx.event("Normal", "SuccessfulDelete", format!("Deleted job {}", name(&job)));
+                cx.event(
+                    "Normal",
+                    "SuccessfulDelete",
+                    format!("Deleted job {}", name(&job)),
+                );
             }
         }
         _ => {}
     }
     let template = at(cron_job, "spec.jobTemplate");
-    let mut annotations: Map<String, Value> =
-        at(template, "metadata.annotations").as_object().cloned().unwrap_or_default();
+    let mut annotations: Map<String, Value> = at(template, "metadata.annotations")
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
     for (key, value) in inherited(cron_job) {
         annotations.entry(key).or_insert(value);
     }
-    let local = jiff::ZonedDateTime::new(due, zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    let local = local.strip_suffix("+00:00").map_or(local.clone(), |utc| format!("{utc}Z"));
-    annotations.insert("batch.kubernetes.io/cronjob-scheduled-timestamp".into(), json!(local));
+    let local = jiff::ZonedDateTime::new(due, zone.clone())
+        .strftime("%Y-%m-%dT%H:%M:%S%:z")
+        .to_string();
+    let local = local
+        .strip_suffix("+00:00")
+        .map_or(local.clone(), |utc| format!("{utc}Z"));
+    annotations.insert(
+        "batch.kubernetes.io/cronjob-scheduled-timestamp".into(),
+        json!(local),
+    );
     let mut metadata = json!({
         "name": job_name, "namespace": cx.namespace(), "annotations": annotations,
         "ownerReferences": [controller_ref("batch/v1", "CronJob", cron_job)],
@@ -131,8 +162,15 @@ fn start(
         metadata["labels"] = at(template, "metadata.labels").clone();
     }
     let spec = at(template, "spec");
-    cx.create(&JOBS, json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}));
-    cx.event("Normal", "SuccessfulCreate", format!("Created job {job_name}"));
+    cx.create(
+        &JOBS,
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}),
+    );
+    cx.event(
+        "Normal",
+        "SuccessfulCreate",
+        format!("Created job {job_name}"),
+    );
     *last = Some(due);
 }
 
@@ -143,18 +181,29 @@ fn clean_up(cx: &mut Context<'_>, ended: &[Arc<Value>]) {
         ("Failed", "spec.failedJobsHistoryLimit", 1),
     ] {
         let limit = usize::try_from(int_or(cx.object, field, default)).unwrap_or(0);
-        let mut jobs: Vec<&Arc<Value>> =
-            ended.iter().filter(|job| is_true(job, kind) && !deleting(job)).collect();
+        let mut jobs: Vec<&Arc<Value>> = ended
+            .iter()
+            .filter(|job| is_true(job, kind) && !deleting(job))
+            .collect();
         jobs.sort_by_key(|job| (time(at(job, "status.startTime")), name(job).to_owned()));
         let surplus = jobs.len().saturating_sub(limit);
         for job in jobs.into_iter().take(surplus) {
             cx.delete(&JOBS, job);
-            cx.event("Normal", "SuccessfulDelete", format!("Deleted job {}", name(job)));
+            cx.event(
+                "Normal",
+                "SuccessfulDelete",
+                format!("Deleted job {}", name(job)),
+            );
         }
     }
 }
 
-fn report(cx: &mut Context<'_>, ended: &[Arc<Value>], active: &[Arc<Value>], last: Option<Timestamp>) {
+fn report(
+    cx: &mut Context<'_>,
+    ended: &[Arc<Value>],
+    active: &[Arc<Value>],
+    last: Option<Timestamp>,
+) {
     let mut status = json!({});
     let list: Vec<Value> = active
         .iter()
@@ -170,7 +219,13 @@ fn report(cx: &mut Context<'_>, ended: &[Arc<Value>], active: &[Arc<Value>], las
     let known = items(cx.object, "status.active");
     let list: Vec<Value> = list
         .into_iter()
-        .map(|new| known.iter().find(|old| at(old, "uid") == at(&new, "uid")).cloned().unwrap_or(new))
+        .map(|new| {
+            known
+                .iter()
+                .find(|old| at(old, "uid") == at(&new, "uid"))
+                .cloned()
+                .unwrap_or(new)
+        })
         .collect();
     if !list.is_empty() {
         status["active"] = json!(list);
@@ -179,7 +234,11 @@ fn report(cx: &mut Context<'_>, ended: &[Arc<Value>], active: &[Arc<Value>], las
         status["lastScheduleTime"] = json!(stamp(last));
     }
     let known = time(at(cx.object, "status.lastSuccessfulTime"));
-    let success = ended.iter().filter_map(|job| time(at(job, "status.completionTime"))).max().max(known);
+    let success = ended
+        .iter()
+        .filter_map(|job| time(at(job, "status.completionTime")))
+        .max()
+        .max(known);
     if let Some(success) = success {
         status["lastSuccessfulTime"] = json!(stamp(success));
     }

@@ -7,8 +7,8 @@ mod rollout;
 use crate::context::Context;
 use crate::resources::{PODS, REPLICA_SETS};
 use crate::value::{
-    Rounding, at, controller, controller_ref, deleting, flag, hash_name, int, int_or, items, name, namespace,
-    observed, scaled, selects, text, time, uid,
+    Rounding, at, controller, controller_ref, deleting, flag, hash_name, int, int_or, items, name,
+    namespace, observed, scaled, selects, text, time, uid,
 };
 use jiff::Timestamp;
 use report::Report;
@@ -36,7 +36,11 @@ impl Set {
     fn new(object: Arc<Value>) -> Self {
         let replicas = int_or(&object, "spec.replicas", 1);
         let created = time(at(&object, "metadata.creationTimestamp"));
-        Self { object, replicas, created }
+        Self {
+            object,
+            replicas,
+            created,
+        }
     }
 
     fn name(&self) -> &str {
@@ -48,7 +52,9 @@ impl Set {
     }
 
     fn number(&self, annotation: &str) -> Option<i64> {
-        crate::value::annotation(&self.object, annotation)?.parse().ok()
+        crate::value::annotation(&self.object, annotation)?
+            .parse()
+            .ok()
     }
 
     fn revision(&self) -> i64 {
@@ -72,17 +78,35 @@ impl Plan {
         let replicas = int_or(deployment, "spec.replicas", 1);
         let recreate = text(deployment, "spec.strategy.type") == "Recreate";
         if recreate {
-            return Self { replicas, surge: 0, unavailable: 0, recreate };
+            return Self {
+                replicas,
+                surge: 0,
+                unavailable: 0,
+                recreate,
+            };
         }
         let quarter = json!("25%");
         let value = |field: &str| {
             let value = at(deployment, "spec.strategy.rollingUpdate").get(field);
             value.cloned().unwrap_or_else(|| quarter.clone())
         };
-        let surge = scaled(&value("maxSurge"), replicas, Rounding::Up).unwrap_or(1).max(0);
-        let unavailable = scaled(&value("maxUnavailable"), replicas, Rounding::Down).unwrap_or(0).max(0);
-        let unavailable = if surge == 0 && unavailable == 0 { 1 } else { unavailable };
-        Self { replicas, surge, unavailable: unavailable.min(replicas), recreate }
+        let surge = scaled(&value("maxSurge"), replicas, Rounding::Up)
+            .unwrap_or(1)
+            .max(0);
+        let unavailable = scaled(&value("maxUnavailable"), replicas, Rounding::Down)
+            .unwrap_or(0)
+            .max(0);
+        let unavailable = if surge == 0 && unavailable == 0 {
+            1
+        } else {
+            unavailable
+        };
+        Self {
+            replicas,
+            surge,
+            unavailable: unavailable.min(replicas),
+            recreate,
+        }
     }
 
     /// The most pods at any time.
@@ -109,7 +133,10 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     }
     report.paused(cx);
     let scaling = new.iter().chain(&old).any(|set| {
-        set.replicas > 0 && set.number(DESIRED).is_some_and(|desired| desired != plan.replicas)
+        set.replicas > 0
+            && set
+                .number(DESIRED)
+                .is_some_and(|desired| desired != plan.replicas)
     });
     let mut round = Round { plan, old, new };
     if flag(deployment, "spec.paused") || scaling {
@@ -120,7 +147,11 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         }
         return report.counts_only(cx, round.new.as_ref(), &round.old);
     }
-    if plan.recreate { round.recreate(cx, &mut report) } else { round.roll(cx, &mut report) }
+    if plan.recreate {
+        round.recreate(cx, &mut report)
+    } else {
+        round.roll(cx, &mut report)
+    }
     report.rollout(cx, round.new.as_ref(), &round.old);
 }
 
@@ -146,7 +177,11 @@ fn sets(cx: &mut Context<'_>) -> (Option<Set>, Vec<Set>) {
                 .cloned()
                 .chain([controller_ref("apps/v1", "Deployment", deployment)])
                 .collect();
-            cx.patch(&REPLICA_SETS, &orphan, json!({"metadata": {"ownerReferences": owners}}));
+            cx.patch(
+                &REPLICA_SETS,
+                &orphan,
+                json!({"metadata": {"ownerReferences": owners}}),
+            );
             owned.push(orphan);
         }
     }
@@ -154,7 +189,9 @@ fn sets(cx: &mut Context<'_>) -> (Option<Set>, Vec<Set>) {
     let mut all: Vec<Set> = owned.into_iter().map(Set::new).collect();
     all.sort_by(|a, b| (a.created, a.name()).cmp(&(b.created, b.name())));
     let template = plain_template(at(deployment, "spec.template"));
-    let found = all.iter().position(|set| plain_template(at(&set.object, "spec.template")) == template);
+    let found = all
+        .iter()
+        .position(|set| plain_template(at(&set.object, "spec.template")) == template);
     let new = found.map(|at| all.remove(at));
     (new, all)
 }
@@ -163,7 +200,10 @@ fn sets(cx: &mut Context<'_>) -> (Option<Set>, Vec<Set>) {
 pub(crate) fn plain_template(template: &Value) -> Value {
     let mut template = template.clone();
     drop_nulls(&mut template);
-    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+    if let Some(labels) = template
+        .pointer_mut("/metadata/labels")
+        .and_then(Value::as_object_mut)
+    {
         labels.remove(HASH);
     }
     if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -197,13 +237,17 @@ impl Round {
         let next = self.old.iter().map(Set::revision).max().unwrap_or(0) + 1;
         let Some(new) = &self.new else { return };
         let mut annotations = copied_annotations(cx.object);
-        annotations.retain(|key, value| at(&new.object, "metadata.annotations").get(key) != Some(value));
+        annotations
+            .retain(|key, value| at(&new.object, "metadata.annotations").get(key) != Some(value));
         let before = new.revision();
         if before < next {
             annotations.insert(REVISION.into(), json!(next.to_string()));
             if crate::value::annotation(&new.object, REVISION).is_some() {
                 let known = crate::value::annotation(&new.object, REVISION_HISTORY).unwrap_or("");
-                annotations.insert(REVISION_HISTORY.into(), json!(longer_history(known, before)));
+                annotations.insert(
+                    REVISION_HISTORY.into(),
+                    json!(longer_history(known, before)),
+                );
             }
         }
         let mut patch = json!({});
@@ -232,7 +276,9 @@ impl Round {
     fn create(&mut self, cx: &mut Context<'_>, report: &mut Report) {
         let deployment = cx.object;
         let collisions = int(deployment, "status.collisionCount");
-        let salt = collisions.map(|count| count.to_string()).unwrap_or_default();
+        let salt = collisions
+            .map(|count| count.to_string())
+            .unwrap_or_default();
         let hash = hash_name(&plain_template(at(deployment, "spec.template")), &salt);
         let set_name = format!("{}-{hash}", name(deployment));
         let taken = cx.get(&REPLICA_SETS, namespace(deployment), &set_name);
@@ -291,7 +337,11 @@ impl Round {
     /// Deletes old ReplicaSets beyond the history limit, lowest revision first.
     fn clean_up(&mut self, cx: &mut Context<'_>) {
         let limit = int_or(cx.object, "spec.revisionHistoryLimit", 10);
-        let mut alive: Vec<&Set> = self.old.iter().filter(|set| !deleting(&set.object)).collect();
+        let mut alive: Vec<&Set> = self
+            .old
+            .iter()
+            .filter(|set| !deleting(&set.object))
+            .collect();
         alive.sort_by_key(|set| set.revision());
         let surplus = usize::try_from(alive.len() as i64 - limit).unwrap_or(0);
         for set in alive.into_iter().take(surplus) {
@@ -304,7 +354,10 @@ impl Round {
 
     /// Whether pods of old ReplicaSets still exist.
     fn old_pods_run(&self, cx: &mut Context<'_>) -> bool {
-        let mut any = self.old.iter().any(|set| int_or(&set.object, "status.replicas", 0) > 0);
+        let mut any = self
+            .old
+            .iter()
+            .any(|set| int_or(&set.object, "status.replicas", 0) > 0);
         for set in &self.old {
             let pods = cx.owned_by(&PODS, &set.object);
             any |= pods.iter().any(|pod| !crate::workload::has_ended(pod));
@@ -328,7 +381,10 @@ fn copied_annotations(deployment: &Value) -> Map<String, Value> {
         MAXIMUM,
         "deprecated.deployment.rollback.to",
     ];
-    let all = at(deployment, "metadata.annotations").as_object().into_iter().flatten();
+    let all = at(deployment, "metadata.annotations")
+        .as_object()
+        .into_iter()
+        .flatten();
     all.filter(|(key, _)| !SKIPPED.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
@@ -336,8 +392,11 @@ fn copied_annotations(deployment: &Value) -> Map<String, Value> {
 
 /// The history annotation with one more revision; the oldest go when it grows too long.
 fn longer_history(known: &str, revision: i64) -> String {
-    let mut all: Vec<String> =
-        known.split(',').filter(|revision| !revision.is_empty()).map(str::to_owned).collect();
+    let mut all: Vec<String> = known
+        .split(',')
+        .filter(|revision| !revision.is_empty())
+        .map(str::to_owned)
+        .collect();
     all.push(revision.to_string());
     while all.len() > 1 && all.iter().map(|one| one.len() + 1).sum::<usize>() > MAX_HISTORY {
         all.remove(0);

@@ -35,12 +35,16 @@ impl Faults {
         let value = |key: &str| annotation(object, &format!("{PREFIX}{key}"));
         let flag = |key: &str| value(key).is_some_and(|text| !matches!(text, "" | "false"));
         Self {
-            fail: value("fail").filter(|text| !matches!(*text, "" | "false")).map(|text| match text {
-                "true" => "failed because an annotation asks for it".to_owned(),
-                text => text.to_owned(),
-            }),
+            fail: value("fail")
+                .filter(|text| !matches!(*text, "" | "false"))
+                .map(|text| match text {
+                    "true" => "failed because an annotation asks for it".to_owned(),
+                    text => text.to_owned(),
+                }),
             fail_times: value("fail-times").and_then(|text| text.trim().parse().ok()),
-            delay: value("delay").and_then(parse_duration).map(|delay| delay.min(MAX_DELAY)),
+            delay: value("delay")
+                .and_then(parse_duration)
+                .map(|delay| delay.min(MAX_DELAY)),
             stuck: flag("stuck"),
             image_pull_backoff: flag("image-pull-backoff"),
             crash_loop: flag("crash-loop"),
@@ -50,7 +54,8 @@ impl Faults {
 
     /// Whether the object never gets well as long as its annotations stay.
     pub fn is_broken(&self) -> bool {
-        let fault = self.fail.is_some() || self.image_pull_backoff || self.crash_loop || self.oom_killed;
+        let fault =
+            self.fail.is_some() || self.image_pull_backoff || self.crash_loop || self.oom_killed;
         fault && self.fail_times.is_none()
     }
 
@@ -68,8 +73,12 @@ impl Faults {
 /// The fault annotations of an owner that its pods inherit at birth.
 pub(crate) fn inherited(owner: &Value) -> Map<String, Value> {
     let all = at(owner, "metadata.annotations").as_object();
-    let ours = all.into_iter().flatten().filter(|(key, _)| key.starts_with(PREFIX));
-    ours.map(|(key, value)| (key.clone(), json!(value))).collect()
+    let ours = all
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| key.starts_with(PREFIX));
+    ours.map(|(key, value)| (key.clone(), json!(value)))
+        .collect()
 }
 
 /// Reads a duration as Go writes it: `30s`, `1m30s`, `1.5h`, `500ms`.
@@ -83,7 +92,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let end = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(rest.len());
         let unit = match &rest[..end] {
             "ns" => 1e-9,
             "us" | "µs" => 1e-6,
@@ -119,7 +130,11 @@ mod tests {
             ("3 s", None),
             ("99999999999999999999999h", None),
         ] {
-            assert_eq!(parse_duration(text).map(|d| d.as_millis()), millis, "{text}");
+            assert_eq!(
+                parse_duration(text).map(|d| d.as_millis()),
+                millis,
+                "{text}"
+            );
         }
     }
 
@@ -127,11 +142,19 @@ mod tests {
     fn attempts_fail_as_often_as_asked() {
         let faults = |pairs: Value| Faults::of(&json!({"metadata": {"annotations": pairs}}));
         let twice = faults(json!({"sandbox.tidegate.dev/fail-times": "2"}));
-        assert_eq!([0, 1, 2].map(|done| twice.failure(done).is_some()), [true, true, false]);
-        let named = faults(json!({"sandbox.tidegate.dev/fail-times": "1", "sandbox.tidegate.dev/fail": "boom"}));
+        assert_eq!(
+            [0, 1, 2].map(|done| twice.failure(done).is_some()),
+            [true, true, false]
+        );
+        let named = faults(
+            json!({"sandbox.tidegate.dev/fail-times": "1", "sandbox.tidegate.dev/fail": "boom"}),
+        );
         assert_eq!([0, 1].map(|done| named.failure(done)), [Some("boom"), None]);
         let always = faults(json!({"sandbox.tidegate.dev/fail": "boom"}));
         assert_eq!(always.failure(99), Some("boom"));
-        assert_eq!(faults(json!({"sandbox.tidegate.dev/fail": "false"})), Faults::default());
+        assert_eq!(
+            faults(json!({"sandbox.tidegate.dev/fail": "false"})),
+            Faults::default()
+        );
     }
 }

@@ -5,7 +5,8 @@ use crate::conditions::{Condition, conditions};
 use crate::context::Context;
 use crate::resources::{FLINK_DEPLOYMENTS, FLINK_SESSION_JOBS};
 use crate::value::{
-    Hold, at, deleting, finalizers_patch, generation, has_finalizer, hex, int_or, items, name, stamp_nanos, text,
+    Hold, at, deleting, finalizers_patch, generation, has_finalizer, hex, int_or, items, name,
+    stamp_nanos, text,
 };
 use serde_json::{Value, json};
 
@@ -62,7 +63,13 @@ fn react(cx: &mut Context<'_>, kind: Kind) {
     if !at(cx.object, "status.lifecycleState").is_string() {
         let error = invalid(cx.object, kind);
         let lifecycle = if error.is_some() { "FAILED" } else { "CREATED" };
-        let shown = Shown { lifecycle, manager: "MISSING", job: "", reconciliation: "UPGRADING", error };
+        let shown = Shown {
+            lifecycle,
+            manager: "MISSING",
+            job: "",
+            reconciliation: "UPGRADING",
+            error,
+        };
         return write(cx, kind, &shown);
     }
     if invalid(cx.object, kind).is_some() || (kind == Kind::SessionJob && !session_ready(cx)) {
@@ -82,7 +89,9 @@ fn delete(cx: &mut Context<'_>, kind: Kind) {
     // A session cluster waits for its jobs.
     let jobs = cx.list(&FLINK_SESSION_JOBS, cx.namespace());
     let used = kind == Kind::Deployment
-        && jobs.iter().any(|job| text(job, "spec.deploymentName") == name(cx.object));
+        && jobs
+            .iter()
+            .any(|job| text(job, "spec.deploymentName") == name(cx.object));
     if !used && cx.waited("delete", SUSPEND) {
         cx.patch_self(finalizers_patch(cx.object, kind.finalizer(), Hold::Remove));
     } else {
@@ -94,7 +103,9 @@ fn delete(cx: &mut Context<'_>, kind: Kind) {
 fn invalid(object: &Value, kind: Kind) -> Option<String> {
     let spec = at(object, "spec");
     let missing = match kind {
-        Kind::Deployment if text(spec, "flinkVersion").is_empty() => Some("Flink Version must be defined."),
+        Kind::Deployment if text(spec, "flinkVersion").is_empty() => {
+            Some("Flink Version must be defined.")
+        }
         Kind::SessionJob if text(spec, "deploymentName").is_empty() => {
             Some("The session job must specify a deployment name")
         }
@@ -103,9 +114,12 @@ fn invalid(object: &Value, kind: Kind) -> Option<String> {
     };
     let mode = text(spec, "job.upgradeMode");
     let flink = at(spec, "flinkConfiguration");
-    let saves = ["execution.checkpointing.savepoint-dir", "state.savepoints.dir"]
-        .iter()
-        .any(|key| flink.get(*key).is_some());
+    let saves = [
+        "execution.checkpointing.savepoint-dir",
+        "state.savepoints.dir",
+    ]
+    .iter()
+    .any(|key| flink.get(*key).is_some());
     let missing = missing.or_else(|| {
         (kind == Kind::Deployment && mode == "savepoint" && !saves).then_some(
             "Job could not be upgraded with savepoint while config key[execution.checkpointing.savepoint-dir] is not set",
@@ -116,26 +130,30 @@ fn invalid(object: &Value, kind: Kind) -> Option<String> {
 
 fn error(class: &str, message: &str) -> String {
     let class = format!("org.apache.flink.kubernetes.operator.exception.{class}");
-    json!({"type": class, "message": message, "additionalMetadata": {}, "throwableList": []}).to_string()
+    json!({"type": class, "message": message, "additionalMetadata": {}, "throwableList": []})
+        .to_string()
 }
 
 /// The spec that was reconciled last, out of the string that holds it.
 fn reconciled(object: &Value) -> Option<Value> {
     let text = text(object, "status.reconciliationStatus.lastReconciledSpec");
-    serde_json::from_str::<Value>(text).ok().map(|mut last| last["spec"].take())
+    serde_json::from_str::<Value>(text)
+        .ok()
+        .map(|mut last| last["spec"].take())
 }
 
 fn session_ready(cx: &mut Context<'_>) -> bool {
     let wanted = text(cx.object, "spec.deploymentName");
     let deployment = cx.get(&FLINK_DEPLOYMENTS, cx.namespace(), wanted);
-    deployment.is_some_and(|deployment| text(&deployment, "status.jobManagerDeploymentStatus") == "READY")
+    deployment
+        .is_some_and(|deployment| text(&deployment, "status.jobManagerDeploymentStatus") == "READY")
 }
 
 /// What a change of the spec means: nothing is running yet, or the job is suspended first.
 fn change(cx: &mut Context<'_>, kind: Kind) {
     let generation = cx.generation();
     let Some(last) = reconciled(cx.object) else {
-        if cx.passed(&format!("deploy-{generation}"), DEPLOY, WHOLE) {
+        if cx.passed(&format!("deploy-{}", cx.epoch()), DEPLOY, WHOLE) {
             deploy(cx, kind);
         }
         return;
@@ -150,7 +168,7 @@ fn change(cx: &mut Context<'_>, kind: Kind) {
         }
         return;
     }
-    if was && !cx.passed(&format!("suspend-{generation}"), SUSPEND, WHOLE) {
+    if was && !cx.passed(&format!("suspend-{}", cx.epoch()), SUSPEND, WHOLE) {
         let shown = text(cx.object, "status.reconciliationStatus.state");
         if cx.noticed() && shown != "UPGRADING" {
             let manager = text(cx.object, "status.jobManagerDeploymentStatus").to_owned();
@@ -167,7 +185,7 @@ fn change(cx: &mut Context<'_>, kind: Kind) {
         return;
     }
     if will {
-        if cx.passed(&format!("deploy-{generation}"), DEPLOY, WHOLE) {
+        if cx.passed(&format!("deploy-{}", cx.epoch()), DEPLOY, WHOLE) {
             deploy(cx, kind);
         } else if was {
             // Between the two the job is down, its state kept in a savepoint or checkpoint.
@@ -181,7 +199,11 @@ fn change(cx: &mut Context<'_>, kind: Kind) {
             write(cx, kind, &shown);
         }
     } else {
-        let manager = if kind == Kind::Deployment { "MISSING" } else { "READY" };
+        let manager = if kind == Kind::Deployment {
+            "MISSING"
+        } else {
+            "READY"
+        };
         let shown = Shown {
             lifecycle: "SUSPENDED",
             manager,
@@ -209,7 +231,10 @@ fn needs_upgrade(old: &Value, new: &Value) -> bool {
                 job.remove(ignored);
             }
         }
-        if let Some(flink) = spec.get_mut("flinkConfiguration").and_then(Value::as_object_mut) {
+        if let Some(flink) = spec
+            .get_mut("flinkConfiguration")
+            .and_then(Value::as_object_mut)
+        {
             flink.retain(|key, _| {
                 !key.starts_with("job.autoscaler")
                     && !key.starts_with("kubernetes.operator")
@@ -227,12 +252,21 @@ fn deploy(cx: &mut Context<'_>, kind: Kind) {
     cx.forget("ready");
     cx.forget("run");
     cx.forget("finish");
-    let manager = if kind == Kind::Deployment { "DEPLOYING" } else { "READY" };
+    let manager = if kind == Kind::Deployment {
+        "DEPLOYING"
+    } else {
+        "READY"
+    };
     let suspended = text(cx.object, "spec.job.state") == "suspended";
+    let idle = suspended || !at(cx.object, "spec.job").is_object();
     let shown = Shown {
         lifecycle: if suspended { "SUSPENDED" } else { "DEPLOYED" },
-        manager: if suspended && kind == Kind::Deployment { "MISSING" } else { manager },
-        job: if suspended { "" } else { "RECONCILING" },
+        manager: if suspended && kind == Kind::Deployment {
+            "MISSING"
+        } else {
+            manager
+        },
+        job: if idle { "" } else { "RECONCILING" },
         reconciliation: "DEPLOYED",
         error: None,
     };
@@ -242,8 +276,10 @@ fn deploy(cx: &mut Context<'_>, kind: Kind) {
 /// A reconciled spec on its way to a running job.
 fn advance(cx: &mut Context<'_>, kind: Kind) {
     let object = cx.object;
-    let (shown_job, lifecycle) =
-        (text(object, "status.jobStatus.state"), text(object, "status.lifecycleState"));
+    let (shown_job, lifecycle) = (
+        text(object, "status.jobStatus.state"),
+        text(object, "status.lifecycleState"),
+    );
     let has_job = at(object, "spec.job").is_object();
     let over = matches!(shown_job, "FINISHED" | "FAILED") && lifecycle != "UPGRADING";
     if text(object, "spec.job.state") == "suspended" || over || lifecycle == "FAILED" {
@@ -260,11 +296,20 @@ fn advance(cx: &mut Context<'_>, kind: Kind) {
         for (step, part, manager, job) in stages {
             // A session job has no job manager of its own to wait for.
             let skipped = kind == Kind::SessionJob && step != "run";
-            if !skipped && !cx.passed(&format!("{step}-{generation}"), part, WHOLE) {
+            if !skipped && !cx.passed(&format!("{step}-{}", cx.epoch()), part, WHOLE) {
                 let job = if has_job { job } else { "" };
-                let manager = if kind == Kind::SessionJob { "READY" } else { manager };
-                let shown =
-                    Shown { lifecycle: "DEPLOYED", manager, job, reconciliation: "DEPLOYED", error: None };
+                let manager = if kind == Kind::SessionJob {
+                    "READY"
+                } else {
+                    manager
+                };
+                let shown = Shown {
+                    lifecycle: "DEPLOYED",
+                    manager,
+                    job,
+                    reconciliation: "DEPLOYED",
+                    error: None,
+                };
                 return write(cx, kind, &shown);
             }
         }
@@ -272,7 +317,9 @@ fn advance(cx: &mut Context<'_>, kind: Kind) {
     let attempts = u32::try_from(cx.fact("failures").as_u64().unwrap_or(0)).unwrap_or(u32::MAX);
     let attempts = if cx.faults.is_broken() { 0 } else { attempts };
     let message = cx.faults.failure(attempts).map(str::to_owned).or_else(|| {
-        cx.faults.crash_loop.then(|| "back-off restarting failed container flink-main-container".to_owned())
+        cx.faults
+            .crash_loop
+            .then(|| "back-off restarting failed container flink-main-container".to_owned())
     });
     match message {
         Some(message) if has_job => fail(cx, kind, &message, attempts),
@@ -309,24 +356,37 @@ fn fail(cx: &mut Context<'_>, kind: Kind, message: &str, attempts: u32) {
         return write(cx, kind, &shown);
     }
     let error = Some(error("ReconciliationException", message));
-    let shown =
-        Shown { lifecycle: "FAILED", manager: "READY", job: "FAILED", reconciliation: "DEPLOYED", error };
+    let shown = Shown {
+        lifecycle: "FAILED",
+        manager: "READY",
+        job: "FAILED",
+        reconciliation: "DEPLOYED",
+        error,
+    };
     write(cx, kind, &shown);
 }
 
 fn settle(cx: &mut Context<'_>, kind: Kind, has_job: bool) {
     let object = cx.object;
     let mode = at(object, "spec.flinkConfiguration").get("execution.runtime-mode");
-    let batch = mode.and_then(Value::as_str).is_some_and(|mode| mode.eq_ignore_ascii_case("batch"));
-    let bounded = batch || crate::value::annotation(object, BOUNDED).is_some_and(|value| value != "false");
-    let step = format!("finish-{}", cx.generation());
+    let batch = mode
+        .and_then(Value::as_str)
+        .is_some_and(|mode| mode.eq_ignore_ascii_case("batch"));
+    let bounded =
+        batch || crate::value::annotation(object, BOUNDED).is_some_and(|value| value != "false");
+    let step = format!("finish-{}", cx.epoch());
     let job = match (has_job, bounded) {
         (false, _) => "",
         (true, true) if cx.passed(&step, FINISH, FINISH) => "FINISHED",
         (true, _) => "RUNNING",
     };
-    let shown =
-        Shown { lifecycle: "STABLE", manager: "READY", job, reconciliation: "DEPLOYED", error: None };
+    let shown = Shown {
+        lifecycle: "STABLE",
+        manager: "READY",
+        job,
+        reconciliation: "DEPLOYED",
+        error: None,
+    };
     write(cx, kind, &shown);
 }
 
@@ -350,7 +410,13 @@ fn write_spec(cx: &mut Context<'_>, kind: Kind, shown: &Shown<'_>) {
 fn write_reconciled(cx: &mut Context<'_>, kind: Kind, lifecycle: &str) {
     let manager = text(cx.object, "status.jobManagerDeploymentStatus").to_owned();
     let job = text(cx.object, "status.jobStatus.state").to_owned();
-    let shown = Shown { lifecycle, manager: &manager, job: &job, reconciliation: "DEPLOYED", error: None };
+    let shown = Shown {
+        lifecycle,
+        manager: &manager,
+        job: &job,
+        reconciliation: "DEPLOYED",
+        error: None,
+    };
     write_spec(cx, kind, &shown);
 }
 
@@ -413,26 +479,40 @@ fn deployment_fields(cx: &Context<'_>, status: &mut Value, shown: &Shown<'_>) {
     let object = cx.object;
     status["jobManagerDeploymentStatus"] = json!(shown.manager);
     let slots = at(object, "spec.flinkConfiguration").get("taskmanager.numberOfTaskSlots");
-    let slots = slots.and_then(|slots| slots.as_i64().or_else(|| slots.as_str()?.parse().ok())).unwrap_or(1);
+    let slots = slots
+        .and_then(|slots| slots.as_i64().or_else(|| slots.as_str()?.parse().ok()))
+        .unwrap_or(1);
     let parallelism = int_or(object, "spec.job.parallelism", 1);
     let up = shown.manager == "READY";
-    let replicas = if up { (parallelism + slots.max(1) - 1) / slots.max(1) } else { 0 };
+    let replicas = if up {
+        (parallelism + slots.max(1) - 1) / slots.max(1)
+    } else {
+        0
+    };
     let replicas = int_or(object, "spec.taskManager.replicas", replicas);
     status["taskManager"] = json!({
         "labelSelector": format!("component=taskmanager,app={}", name(object)),
         "replicas": if up { replicas } else { 0 },
     });
     if up {
-        let version = text(object, "spec.flinkVersion").trim_start_matches('v').replace('_', ".");
+        let version = text(object, "spec.flinkVersion")
+            .trim_start_matches('v')
+            .replace('_', ".");
         status["clusterInfo"] = json!({
             "flink-revision": "simulated", "flink-version": format!("{version}.0"),
             "total-cpu": "2.0", "total-memory": "4294967296",
         });
     }
     let running = shown.job == "RUNNING" || (shown.job.is_empty() && up);
-    let words = camel(if shown.job.is_empty() { shown.manager } else { shown.job });
-    let condition = Condition::new("Running", if running { "True" } else { "False" })
-        .because(&words, format!("JobManager is {}, job is {}", shown.manager, shown.job));
+    let words = camel(if shown.job.is_empty() {
+        shown.manager
+    } else {
+        shown.job
+    });
+    let condition = Condition::new("Running", if running { "True" } else { "False" }).because(
+        &words,
+        format!("JobManager is {}, job is {}", shown.manager, shown.job),
+    );
     let mut list = conditions(object, &[condition], cx.now);
     if let Some(first) = list.get_mut(0)
         && let Some(old) = items(object, "status.conditions").first()
@@ -473,13 +553,18 @@ pub(crate) fn react_snapshot(cx: &mut Context<'_>) {
     }
     let began = stamp_nanos(cx.began("trigger"));
     if !cx.passed(&format!("take-{failures}"), 800, 800) {
-        let fields = json!({"state": "IN_PROGRESS", "failures": failures, "triggerTimestamp": began});
+        let fields =
+            json!({"state": "IN_PROGRESS", "failures": failures, "triggerTimestamp": began});
         return cx.merge_status(fields);
     }
     if let Some(message) = cx.faults.failure(failures).map(str::to_owned) {
         let limit = int_or(snapshot, "spec.backoffLimit", -1);
         let more = limit < 0 || i64::from(failures) < limit;
-        let state = if more && cx.faults.fail_times.is_some() { "IN_PROGRESS" } else { "FAILED" };
+        let state = if more && cx.faults.fail_times.is_some() {
+            "IN_PROGRESS"
+        } else {
+            "FAILED"
+        };
         if text(snapshot, "status.state") != "FAILED" {
             cx.merge_status(json!({"state": state, "failures": failures + 1, "error": message}));
         }
@@ -487,7 +572,11 @@ pub(crate) fn react_snapshot(cx: &mut Context<'_>) {
     }
     let wanted = text(snapshot, "spec.savepoint.path");
     let id = hex(&[cx.uid(), "savepoint"], 6);
-    let base = if wanted.is_empty() { "file:///flink-data/savepoints" } else { wanted };
+    let base = if wanted.is_empty() {
+        "file:///flink-data/savepoints"
+    } else {
+        wanted
+    };
     let fields = json!({
         "state": "COMPLETED", "failures": failures, "path": format!("{base}/savepoint-{id}"),
         "resultTimestamp": stamp_nanos(cx.now), "error": Value::Null,

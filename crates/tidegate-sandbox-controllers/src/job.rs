@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::pod::JOB_FINALIZER;
 use crate::resources::PODS;
 use crate::value::{
-    Hold, annotation, at, deleting, finalizers_patch, flag, has_finalizer, int, int_or, items, later, name, text,
-    time, uid,
+    Hold, annotation, at, deleting, finalizers_patch, flag, has_finalizer, int, int_or, items,
+    later, name, text, time, uid,
 };
 use crate::workload::{BURST, Owner, by_deletion_order, claim, is_active, len, set_fault};
 use index::Indexes;
@@ -57,10 +57,20 @@ pub(crate) fn react(cx: &mut Context<'_>) {
 
 /// A finished Job waits for its time to live, and lets its remaining pods go.
 fn finished(cx: &mut Context<'_>) {
-    for pod in cx.owned(&PODS).iter().filter(|pod| has_finalizer(pod, JOB_FINALIZER)) {
-        cx.patch(&PODS, pod, finalizers_patch(pod, JOB_FINALIZER, Hold::Remove));
+    for pod in cx
+        .owned(&PODS)
+        .iter()
+        .filter(|pod| has_finalizer(pod, JOB_FINALIZER))
+    {
+        cx.patch(
+            &PODS,
+            pod,
+            finalizers_patch(pod, JOB_FINALIZER, Hold::Remove),
+        );
     }
-    let Some(seconds) = int(cx.object, "spec.ttlSecondsAfterFinished") else { return };
+    let Some(seconds) = int(cx.object, "spec.ttlSecondsAfterFinished") else {
+        return;
+    };
     let ended = items(cx.object, "status.conditions")
         .iter()
         .filter(|condition| matches!(text(condition, "type"), "Complete" | "Failed"))
@@ -76,7 +86,11 @@ fn finished(cx: &mut Context<'_>) {
 impl<'a> Round<'a> {
     fn new(cx: &mut Context<'a>) -> Self {
         let job = cx.object;
-        let owner = Owner { api_version: "batch/v1", kind: "Job", object: job };
+        let owner = Owner {
+            api_version: "batch/v1",
+            kind: "Job",
+            object: job,
+        };
         let pods = claim(cx, owner);
         let counted: Vec<&str> = ["succeeded", "failed"]
             .iter()
@@ -86,28 +100,46 @@ impl<'a> Round<'a> {
         let is_new =
             |pod: &Value| has_finalizer(pod, JOB_FINALIZER) && !counted.contains(&uid(pod));
         let phase = |pod: &Value, phase: &str| text(pod, "status.phase") == phase;
-        let new_succeeded: Vec<_> =
-            pods.iter().filter(|pod| is_new(pod) && phase(pod, "Succeeded")).cloned().collect();
+        let new_succeeded: Vec<_> = pods
+            .iter()
+            .filter(|pod| is_new(pod) && phase(pod, "Succeeded"))
+            .cloned()
+            .collect();
         // A pod that somebody deleted counts as failed, as long as it had not succeeded.
-        let failed = |pod: &Value| {
-            phase(pod, "Failed") || (deleting(pod) && !phase(pod, "Succeeded"))
-        };
-        let new_failed: Vec<_> =
-            pods.iter().filter(|pod| is_new(pod) && failed(pod)).cloned().collect();
+        let failed =
+            |pod: &Value| phase(pod, "Failed") || (deleting(pod) && !phase(pod, "Succeeded"));
+        let new_failed: Vec<_> = pods
+            .iter()
+            .filter(|pod| is_new(pod) && failed(pod))
+            .cloned()
+            .collect();
         let active = pods.iter().filter(|pod| is_active(pod)).cloned().collect();
         let indexed = text(job, "spec.completionMode") == "Indexed";
         let completions = int(job, "spec.completions");
         // A server without defaults leaves both out of a Job that runs once.
-        let completions = completions.or_else(|| int(job, "spec.parallelism").is_none().then_some(1));
+        let completions =
+            completions.or_else(|| int(job, "spec.parallelism").is_none().then_some(1));
         let suspended = flag(job, "spec.suspend");
-        Self { job, owner, pods, active, indexed, completions, suspended, new_succeeded, new_failed }
+        Self {
+            job,
+            owner,
+            pods,
+            active,
+            indexed,
+            completions,
+            suspended,
+            new_succeeded,
+            new_failed,
+        }
     }
 
     fn run(mut self, cx: &mut Context<'_>) {
         let mut report = Report::new(cx, &self);
         let failed = report.failed + len(&self.new_failed);
         let mut succeeded = report.succeeded + len(&self.new_succeeded);
-        let indexes = self.indexed.then(|| Indexes::of(self.job, &self.pods, self.completions.unwrap_or(0)));
+        let indexes = self
+            .indexed
+            .then(|| Indexes::of(self.job, &self.pods, self.completions.unwrap_or(0)));
         if let Some(indexes) = &indexes {
             succeeded = indexes.done_count();
             report.indexes = Some(indexes.done_text());
@@ -125,7 +157,11 @@ impl<'a> Round<'a> {
             };
             if done {
                 let message = "Reached expected number of succeeded pods";
-                outcome = Some(Outcome::new("SuccessCriteriaMet", "CompletionsReached", message));
+                outcome = Some(Outcome::new(
+                    "SuccessCriteriaMet",
+                    "CompletionsReached",
+                    message,
+                ));
             } else {
                 report.suspension(cx, self.suspended);
             }
@@ -146,7 +182,11 @@ impl<'a> Round<'a> {
             if let Some(fail) = &cx.faults.fail {
                 message = format!("{message}: {fail}");
             }
-            return Some(Outcome::new("FailureTarget", "BackoffLimitExceeded", message));
+            return Some(Outcome::new(
+                "FailureTarget",
+                "BackoffLimitExceeded",
+                message,
+            ));
         }
         let seconds = int(self.job, "spec.activeDeadlineSeconds").filter(|_| !self.suspended)?;
         let start = time(at(self.job, "status.startTime")).unwrap_or(cx.now);
@@ -169,7 +209,11 @@ impl<'a> Round<'a> {
             .flat_map(|pod| items(pod, "status.containerStatuses"))
             .map(|status| int_or(status, "restartCount", 0))
             .sum();
-        if limit == 0 { restarts > 0 } else { restarts >= limit }
+        if limit == 0 {
+            restarts > 0
+        } else {
+            restarts >= limit
+        }
     }
 
     /// Remembers how many pods failed in a row, and when the last did.
@@ -205,13 +249,27 @@ impl<'a> Round<'a> {
     fn delete_some(&mut self, cx: &mut Context<'_>, many: usize) {
         by_deletion_order(&mut self.active);
         for pod in self.active.drain(..many).collect::<Vec<_>>() {
-            cx.patch(&PODS, &pod, finalizers_patch(&pod, JOB_FINALIZER, Hold::Remove));
+            cx.patch(
+                &PODS,
+                &pod,
+                finalizers_patch(&pod, JOB_FINALIZER, Hold::Remove),
+            );
             cx.delete(&PODS, &pod);
-            cx.event("Normal", "SuccessfulDelete", format!("Deleted pod: {}", name(&pod)));
+            cx.event(
+                "Normal",
+                "SuccessfulDelete",
+                format!("Deleted pod: {}", name(&pod)),
+            );
         }
     }
 
-    fn manage(&mut self, cx: &mut Context<'_>, succeeded: i64, failed: i64, indexes: Option<&Indexes>) {
+    fn manage(
+        &mut self,
+        cx: &mut Context<'_>,
+        succeeded: i64,
+        failed: i64,
+        indexes: Option<&Indexes>,
+    ) {
         let active = len(&self.active);
         let parallelism = int_or(self.job, "spec.parallelism", 1);
         let wanted = match self.completions {
@@ -234,7 +292,11 @@ impl<'a> Round<'a> {
         for at in 0..many {
             let pod = self.new_pod(cx, at, failed, pending.as_ref().map(|pending| pending[at]));
             self.active.push(Arc::new(pod.clone()));
-            cx.event("Normal", "SuccessfulCreate", format!("Created pod: {}", name(&pod)));
+            cx.event(
+                "Normal",
+                "SuccessfulCreate",
+                format!("Created pod: {}", name(&pod)),
+            );
             cx.create(&PODS, pod);
         }
     }
@@ -243,7 +305,9 @@ impl<'a> Round<'a> {
         let job = name(self.job);
         let base = index.map_or_else(|| job.to_owned(), |index| format!("{job}-{index}"));
         let pod_name = self.owner.pod_name(cx, &base, at);
-        let mut pod = self.owner.pod(&pod_name, crate::value::at(self.job, "spec.template"));
+        let mut pod = self
+            .owner
+            .pod(&pod_name, crate::value::at(self.job, "spec.template"));
         let metadata = &mut pod["metadata"];
         metadata["finalizers"] = json!([JOB_FINALIZER]);
         for (label, value) in [

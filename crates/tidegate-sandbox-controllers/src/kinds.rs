@@ -4,8 +4,8 @@ use crate::context::{Context, Memory, Pace, Reaction};
 use crate::resources as r;
 use crate::world::World;
 use crate::{
-    cluster, cron_job, daemon_set, deployment, flink, job, knative, pod, replica_set, rollout, secrets, service,
-    simple, spark, stateful_set, storage, strimzi, tekton,
+    cluster, cron_job, daemon_set, deployment, flink, job, knative, pod, replica_set, rollout,
+    secrets, service, simple, spark, stateful_set, storage, strimzi, tekton,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -61,7 +61,10 @@ const REACTIONS: &[(ResourceName, React)] = &[
 ];
 
 fn reaction(resource: &ResourceName) -> Option<React> {
-    let exact = REACTIONS.iter().find(|(known, _)| known == resource).map(|(_, react)| *react);
+    let exact = REACTIONS
+        .iter()
+        .find(|(known, _)| known == resource)
+        .map(|(_, react)| *react);
     exact.or_else(|| simple::knows(resource).then_some(simple::react as React))
 }
 
@@ -72,10 +75,20 @@ pub fn simulates(resource: &ResourceName) -> bool {
 
 /// The built-in resources that reactions look at: those to read before the first reaction.
 pub(crate) fn watched() -> impl Iterator<Item = ResourceName> {
-    let plain = [r::NODES, r::ENDPOINTS, r::SECRETS, r::CONFIG_MAPS, r::SERVICE_ACCOUNTS, r::REVISIONS];
+    let plain = [
+        r::NODES,
+        r::ENDPOINTS,
+        r::SECRETS,
+        r::CONFIG_MAPS,
+        r::SERVICE_ACCOUNTS,
+        r::REVISIONS,
+    ];
     let more = [r::ENDPOINT_SLICES, r::STORAGE_CLASSES];
     let simulated = REACTIONS.iter().map(|(resource, _)| resource.clone());
-    simulated.chain(plain).chain(more).filter(|resource| !resource.group().contains('.') || is_built_in(resource))
+    simulated
+        .chain(plain)
+        .chain(more)
+        .filter(|resource| !resource.group().contains('.') || is_built_in(resource))
 }
 
 fn is_built_in(resource: &ResourceName) -> bool {

@@ -4,7 +4,9 @@
 use crate::conditions::{Condition, condition, conditions, is_true};
 use crate::context::Context;
 use crate::resources::{KNATIVE_CONFIGURATIONS, KNATIVE_REVISIONS, KNATIVE_ROUTES};
-use crate::value::{at, controller_ref, deleting, flag, generation, items, name, namespace, observed, text};
+use crate::value::{
+    at, controller_ref, deleting, flag, generation, items, name, namespace, observed, text,
+};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -18,7 +20,11 @@ fn domain(object: &Value) -> String {
 
 fn revision_name(object: &Value, number: i64) -> String {
     let wanted = text(object, "spec.template.metadata.name");
-    if wanted.is_empty() { format!("{}-{number:05}", name(object)) } else { wanted.to_owned() }
+    if wanted.is_empty() {
+        format!("{}-{number:05}", name(object))
+    } else {
+        wanted.to_owned()
+    }
 }
 
 /// A Service: its Configuration and its Route, and what both say.
@@ -32,10 +38,18 @@ pub(crate) fn react_service(cx: &mut Context<'_>) {
     }
     let generation = cx.generation();
     let template = at(service, "spec.template").to_string();
-    let count = cx.fact("revisions").as_i64().or_else(|| shown_revision(service)).unwrap_or(0);
+    let count = cx
+        .fact("revisions")
+        .as_i64()
+        .or_else(|| shown_revision(service))
+        .unwrap_or(0);
     let fresh = cx.fact("template").as_str() != Some(&template);
     let settled = is_true(service, "Ready") && observed(service) == generation;
-    let count = if fresh && !(settled && cx.fact("template").is_null()) { count + 1 } else { count.max(1) };
+    let count = if fresh && !(settled && cx.fact("template").is_null()) {
+        count + 1
+    } else {
+        count.max(1)
+    };
     cx.remember("template", json!(template));
     cx.remember("revisions", json!(count));
     let created = revision_name(service, count);
@@ -52,15 +66,22 @@ pub(crate) fn react_service(cx: &mut Context<'_>) {
         (None, true) => Condition::new("ConfigurationsReady", "True"),
         (_, false) => Condition::new("ConfigurationsReady", "Unknown"),
     };
-    let routed = failure.is_none() && revised && cx.passed(&format!("route-{generation}"), ROUTE, WHOLE);
+    let routed =
+        failure.is_none() && revised && cx.passed(&format!("route-{}", cx.epoch()), ROUTE, WHOLE);
     let route = match (&failure, routed) {
         (Some(message), _) if revised => {
-            let message = format!("Configuration \"{}\" does not have any ready Revision: {message}", cx.name());
+            let message = format!(
+                "Configuration \"{}\" does not have any ready Revision: {message}",
+                cx.name()
+            );
             Condition::new("RoutesReady", "False").because("RevisionMissing", message)
         }
         (_, true) => Condition::new("RoutesReady", "True"),
         _ => {
-            let message = format!("Configuration \"{}\" is waiting for a Revision to become ready.", cx.name());
+            let message = format!(
+                "Configuration \"{}\" is waiting for a Revision to become ready.",
+                cx.name()
+            );
             Condition::new("RoutesReady", "Unknown").because("RevisionMissing", message)
         }
     };
@@ -80,7 +101,9 @@ pub(crate) fn react_service(cx: &mut Context<'_>) {
 
 fn shown_revision(service: &Value) -> Option<i64> {
     let shown = text(service, "status.latestCreatedRevisionName");
-    shown.rsplit_once('-').and_then(|(_, number)| number.parse().ok())
+    shown
+        .rsplit_once('-')
+        .and_then(|(_, number)| number.parse().ok())
 }
 
 /// `Ready` follows the worse of the two.
@@ -89,8 +112,13 @@ fn summary(configuration: &Condition, route: &Condition) -> Condition {
     let parts = [value(configuration), value(route)];
     for status in ["False", "Unknown"] {
         if let Some(part) = parts.iter().find(|part| text(part, "status") == status) {
-            let status = if status == "False" { "False" } else { "Unknown" };
-            return Condition::new("Ready", status).because(text(part, "reason"), text(part, "message"));
+            let status = if status == "False" {
+                "False"
+            } else {
+                "Unknown"
+            };
+            return Condition::new("Ready", status)
+                .because(text(part, "reason"), text(part, "message"));
         }
     }
     Condition::new("Ready", "True")
@@ -103,11 +131,16 @@ fn add_route(object: &Value, fields: &mut Value, latest: &str) {
     fields["url"] = json!(format!("http://{}", domain(object)));
     let wanted = items(object, "spec.traffic");
     let everything = [json!({"latestRevision": true, "percent": 100})];
-    let wanted = if wanted.is_empty() { &everything[..] } else { wanted };
+    let wanted = if wanted.is_empty() {
+        &everything[..]
+    } else {
+        wanted
+    };
     let traffic: Vec<Value> = wanted
         .iter()
         .map(|share| {
-            let mut shown = json!({"percent": share.get("percent").cloned().unwrap_or(Value::Null)});
+            let mut shown =
+                json!({"percent": share.get("percent").cloned().unwrap_or(Value::Null)});
             let named = text(share, "revisionName");
             let follows = flag(share, "latestRevision") || named.is_empty();
             shown["latestRevision"] = json!(follows);
@@ -134,11 +167,21 @@ fn by_children(cx: &mut Context<'_>) {
     let service = cx.object;
     let (configuration, route) = (child(cx, "Configuration"), child(cx, "Route"));
     let said = |object: &Option<Arc<Value>>, kind: &str| {
-        let current = object.as_ref().filter(|object| observed(object) >= generation(object));
+        let current = object
+            .as_ref()
+            .filter(|object| observed(object) >= generation(object));
         let ready = current.and_then(|object| condition(object, "Ready"));
-        match ready.map(|ready| (text(ready, "status"), text(ready, "reason"), text(ready, "message"))) {
+        match ready.map(|ready| {
+            (
+                text(ready, "status"),
+                text(ready, "reason"),
+                text(ready, "message"),
+            )
+        }) {
             Some(("True", ..)) => Condition::new(kind, "True"),
-            Some(("False", reason, message)) => Condition::new(kind, "False").because(reason, message),
+            Some(("False", reason, message)) => {
+                Condition::new(kind, "False").because(reason, message)
+            }
             Some((_, reason, message)) => Condition::new(kind, "Unknown").because(reason, message),
             None => Condition::new(kind, "Unknown"),
         }
@@ -149,12 +192,17 @@ fn by_children(cx: &mut Context<'_>) {
     let list = conditions(service, &[configured, ready, routed], cx.now);
     let mut fields = json!({"conditions": list, "observedGeneration": cx.generation()});
     let copied = [
-        (&configuration, &["latestCreatedRevisionName", "latestReadyRevisionName"][..]),
+        (
+            &configuration,
+            &["latestCreatedRevisionName", "latestReadyRevisionName"][..],
+        ),
         (&route, &["address", "url", "traffic"][..]),
     ];
     for (object, names) in copied {
         for field in names {
-            let value = object.as_ref().and_then(|object| at(object, "status").get(*field));
+            let value = object
+                .as_ref()
+                .and_then(|object| at(object, "status").get(*field));
             if let Some(value) = value {
                 fields[*field] = value.clone();
             }
@@ -166,7 +214,11 @@ fn by_children(cx: &mut Context<'_>) {
 /// The child of a Service, created or brought up to date.
 fn child(cx: &mut Context<'_>, kind: &str) -> Option<Arc<Value>> {
     let service = cx.object;
-    let resource = if kind == "Route" { KNATIVE_ROUTES } else { KNATIVE_CONFIGURATIONS };
+    let resource = if kind == "Route" {
+        KNATIVE_ROUTES
+    } else {
+        KNATIVE_CONFIGURATIONS
+    };
     let mut spec = json!({"template": at(service, "spec.template")});
     if kind == "Route" {
         let wanted = items(service, "spec.traffic");
@@ -185,8 +237,7 @@ fn child(cx: &mut Context<'_>, kind: &str) -> Option<Arc<Value>> {
         };
         spec = json!({"traffic": traffic});
     }
-    let known = cx.get(&resource, cx.namespace(), cx.name());
-    match &known {
+    match cx.get(&resource, cx.namespace(), cx.name()) {
         None => {
             let mut metadata = json!({
                 "name": cx.name(), "namespace": cx.namespace(),
@@ -201,11 +252,15 @@ fn child(cx: &mut Context<'_>, kind: &str) -> Option<Arc<Value>> {
                 "apiVersion": "serving.knative.dev/v1", "kind": kind, "metadata": metadata, "spec": spec,
             });
             cx.create(&resource, object);
+            None
         }
-        Some(old) if *at(old, "spec") != spec => cx.patch(&resource, old, json!({"spec": spec})),
-        Some(_) => {}
+        // What the child says is about its old spec.
+        Some(old) if *at(&old, "spec") != spec => {
+            cx.patch(&resource, &old, json!({"spec": spec}));
+            None
+        }
+        Some(old) => Some(old),
     }
-    known
 }
 
 /// A Configuration: one Revision for each template.
@@ -216,8 +271,7 @@ pub(crate) fn react_configuration(cx: &mut Context<'_>) {
     }
     let number = cx.generation();
     let created = revision_name(configuration, number);
-    let mut fields =
-        json!({"observedGeneration": number, "latestCreatedRevisionName": created});
+    let mut fields = json!({"observedGeneration": number, "latestCreatedRevisionName": created});
     let ready = match revision(cx, &created, number) {
         None => Condition::new("Ready", "Unknown"),
         Some(revision) => {
@@ -243,9 +297,12 @@ fn revision(cx: &mut Context<'_>, wanted: &str, number: i64) -> Option<Arc<Value
     let configuration = cx.object;
     if !cx.serves(&KNATIVE_REVISIONS) {
         // Without the kind, the time that a revision takes passes all the same.
-        let ready = cx.passed(&format!("revise-{number}"), REVISE, WHOLE);
+        let shown = text(configuration, "status.latestReadyRevisionName") == wanted;
+        let ready = shown || cx.passed(&format!("revise-{number}"), REVISE, WHOLE);
         let status = match cx.faults.failure(0) {
-            Some(message) if ready => json!([{"type": "Ready", "status": "False", "message": message}]),
+            Some(message) if ready => {
+                json!([{"type": "Ready", "status": "False", "message": message}])
+            }
             _ if ready => json!([{"type": "Ready", "status": "True"}]),
             _ => json!([]),
         };
@@ -254,10 +311,19 @@ fn revision(cx: &mut Context<'_>, wanted: &str, number: i64) -> Option<Arc<Value
     let known = cx.get(&KNATIVE_REVISIONS, cx.namespace(), wanted);
     if known.is_none() {
         let template = at(configuration, "spec.template");
-        let mut labels = at(template, "metadata.labels").as_object().cloned().unwrap_or_default();
+        let mut labels = at(template, "metadata.labels")
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         labels.insert("serving.knative.dev/configuration".into(), json!(cx.name()));
-        labels.insert("serving.knative.dev/configurationGeneration".into(), json!(number.to_string()));
-        let mut annotations = at(template, "metadata.annotations").as_object().cloned().unwrap_or_default();
+        labels.insert(
+            "serving.knative.dev/configurationGeneration".into(),
+            json!(number.to_string()),
+        );
+        let mut annotations = at(template, "metadata.annotations")
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         annotations.extend(crate::fault::inherited(configuration));
         cx.create(
             &KNATIVE_REVISIONS,
@@ -321,12 +387,18 @@ pub(crate) fn react_route(cx: &mut Context<'_>) {
         .find(|wanted| !wanted.is_empty())
         .unwrap_or(cx.name());
     let found = cx.get(&KNATIVE_CONFIGURATIONS, cx.namespace(), configuration);
-    let latest = found.as_ref().map_or("", |found| text(found, "status.latestReadyRevisionName")).to_owned();
-    let follows = items(route, "spec.traffic").iter().any(|share| text(share, "revisionName").is_empty());
+    let latest = found
+        .as_ref()
+        .map_or("", |found| text(found, "status.latestReadyRevisionName"))
+        .to_owned();
+    let follows = items(route, "spec.traffic")
+        .iter()
+        .any(|share| text(share, "revisionName").is_empty());
     let generation = cx.generation();
     let assigned = match &found {
         None if follows => {
-            let message = format!("Configuration \"{configuration}\" referenced in traffic not found.");
+            let message =
+                format!("Configuration \"{configuration}\" referenced in traffic not found.");
             Condition::new("AllTrafficAssigned", "False").because("ConfigurationMissing", message)
         }
         Some(found) if follows && latest.is_empty() => {
@@ -334,20 +406,31 @@ pub(crate) fn react_route(cx: &mut Context<'_>) {
             let message = if failed {
                 format!("Configuration \"{configuration}\" does not have any ready Revision.")
             } else {
-                format!("Configuration \"{configuration}\" is waiting for a Revision to become ready.")
+                format!(
+                    "Configuration \"{configuration}\" is waiting for a Revision to become ready."
+                )
             };
             let status = if failed { "False" } else { "Unknown" };
             Condition::new("AllTrafficAssigned", status).because("RevisionMissing", message)
         }
         _ => Condition::new("AllTrafficAssigned", "True"),
     };
-    let step = format!("route-{generation}-{latest}");
+    let step = format!("route-{}-{latest}", cx.epoch());
     let ok = assigned == Condition::new("AllTrafficAssigned", "True");
-    let routed = ok && cx.passed(&step, ROUTE, WHOLE);
+    // A route that is ready for this revision stays so, whatever this memory knows.
+    let shown = is_true(route, "Ready")
+        && observed(route) == generation
+        && items(route, "status.traffic")
+            .iter()
+            .any(|share| text(share, "revisionName") == latest);
+    let routed = ok && (shown || cx.passed(&step, ROUTE, WHOLE));
     let ingress = if routed {
         Condition::new("IngressReady", "True")
     } else {
-        Condition::new("IngressReady", "Unknown").because("IngressNotConfigured", "Ingress has not yet been reconciled.")
+        Condition::new("IngressReady", "Unknown").because(
+            "IngressNotConfigured",
+            "Ingress has not yet been reconciled.",
+        )
     };
     let ready = summary(&assigned, &ingress);
     let list = conditions(route, &[assigned, ingress, ready], cx.now);

@@ -81,13 +81,18 @@ fn resume(cx: &mut Context<'_>) {
     }
     let run = format!("run-{}", restarts(cx.object));
     for step in ["schedule", "create", "init", &run] {
-        cx.memory.steps.insert(step.to_owned(), Timestamp::UNIX_EPOCH);
+        cx.memory
+            .steps
+            .insert(step.to_owned(), Timestamp::UNIX_EPOCH);
     }
 }
 
 fn restarts(pod: &Value) -> i64 {
     let statuses = items(pod, "status.containerStatuses").iter();
-    statuses.map(|status| int_or(status, "restartCount", 0)).max().unwrap_or(0)
+    statuses
+        .map(|status| int_or(status, "restartCount", 0))
+        .max()
+        .unwrap_or(0)
 }
 
 fn run(cx: &mut Context<'_>) {
@@ -152,7 +157,10 @@ fn next_stage(cx: &mut Context<'_>) -> Result<Stage, Stage> {
         return Err(Stage::Initializing);
     }
     if let Some(Need { reason, message }) = needs::missing_environment(cx) {
-        return Err(Stage::Waiting { reason: reason.to_owned(), message });
+        return Err(Stage::Waiting {
+            reason: reason.to_owned(),
+            message,
+        });
     }
     Ok(containers(cx))
 }
@@ -169,12 +177,18 @@ fn image(cx: &mut Context<'_>) -> Result<(), Stage> {
             let message = format!(
                 "failed to pull and unpack image \"{image}\": failed to resolve reference \"{image}\": not found"
             );
-            return Err(Stage::Waiting { reason: "ErrImagePull".into(), message });
+            return Err(Stage::Waiting {
+                reason: "ErrImagePull".into(),
+                message,
+            });
         }
         let back_off = format!("back-off-pull-{attempt}");
         if cx.faults.fail_times.is_none() || !cx.waited(&back_off, BACKOFF_SHARE_MILLIS * 10) {
             let message = format!("Back-off pulling image \"{image}\"");
-            return Err(Stage::Waiting { reason: "ImagePullBackOff".into(), message });
+            return Err(Stage::Waiting {
+                reason: "ImagePullBackOff".into(),
+                message,
+            });
         }
     }
     Ok(())
@@ -191,7 +205,10 @@ fn containers(cx: &mut Context<'_>) -> Stage {
         policy => policy,
     };
     let specs = items(pod, "spec.containers");
-    let exits: Vec<_> = specs.iter().map(|spec| program::exit(cx, spec, run, policy)).collect();
+    let exits: Vec<_> = specs
+        .iter()
+        .map(|spec| program::exit(cx, spec, run, policy))
+        .collect();
     let failing = exits.iter().flatten().any(|exit| exit.code != 0);
     let ending = exits.iter().all(Option::is_some);
     if failing && cx.passed(&began, CRASH, CRASH + WHOLE) {
@@ -204,12 +221,18 @@ fn containers(cx: &mut Context<'_>) -> Stage {
         return ended(exits);
     }
     let ready = !failing && (ending || cx.passed(&began, READY, WHOLE));
-    Stage::Running { ready, restarts: run }
+    Stage::Running {
+        ready,
+        restarts: run,
+    }
 }
 
 fn ended(exits: Vec<Option<program::Exit>>) -> Stage {
     // With `Never`, containers that would run on are stopped when the pod fails.
-    let exits = exits.into_iter().map(|exit| exit.unwrap_or_else(program::Exit::stopped)).collect();
+    let exits = exits
+        .into_iter()
+        .map(|exit| exit.unwrap_or_else(program::Exit::stopped))
+        .collect();
     Stage::Ended(exits)
 }
 
@@ -222,9 +245,16 @@ fn crash(cx: &mut Context<'_>, run: i64, exits: &[Option<program::Exit>]) -> Sta
         cx.forget(&wait);
         let after = run + 1;
         cx.began(&format!("run-{after}"));
-        return Stage::Restarted { exits: exits.to_vec(), restarts: after };
+        return Stage::Restarted {
+            exits: exits.to_vec(),
+            restarts: after,
+        };
     }
-    Stage::CrashLoop { exits: exits.to_vec(), restarts: run, seconds }
+    Stage::CrashLoop {
+        exits: exits.to_vec(),
+        restarts: run,
+        seconds,
+    }
 }
 
 /// The state of a container that waits.

@@ -10,17 +10,23 @@ use serde_json::{Value, json};
 
 pub(crate) fn react(cx: &mut Context<'_>) {
     let set_object = cx.object;
-    let owner = Owner { api_version: "apps/v1", kind: "ReplicaSet", object: set_object };
+    let owner = Owner {
+        api_version: "apps/v1",
+        kind: "ReplicaSet",
+        object: set_object,
+    };
     let pods = claim(cx, owner);
-    let terminating = count(&pods, deleting);
+    let mut terminating = count(&pods, deleting);
     let mut active: Vec<_> = pods.into_iter().filter(|pod| is_active(pod)).collect();
     let wanted = int_or(set_object, "spec.replicas", 1);
     if !deleting(set_object) {
-        scale(cx, owner, &mut active, wanted);
+        terminating += scale(cx, owner, &mut active, wanted);
     }
     let template_labels = json!({"matchLabels": at(set_object, "spec.template.metadata.labels")});
     let min_ready = int_or(set_object, "spec.minReadySeconds", 0);
-    let labelled = count(&active, |pod| selects(&template_labels, at(pod, "metadata.labels")));
+    let labelled = count(&active, |pod| {
+        selects(&template_labels, at(pod, "metadata.labels"))
+    });
     let available = count(&active, |pod| is_available(cx, pod, min_ready));
     let mut status = compact(json!({
         "observedGeneration": cx.generation(),
@@ -37,25 +43,39 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     cx.status(status);
 }
 
+/// Creates or deletes pods; how many are on their way out now.
 fn scale(
     cx: &mut Context<'_>,
     owner: Owner<'_>,
     active: &mut Vec<std::sync::Arc<Value>>,
     wanted: i64,
-) {
-    let missing = usize::try_from(wanted - len(active)).unwrap_or(0).min(BURST);
+) -> i64 {
+    let missing = usize::try_from(wanted - len(active))
+        .unwrap_or(0)
+        .min(BURST);
     for index in 0..missing {
         let pod_name = owner.pod_name(cx, cx.name(), index);
         let pod = owner.pod(&pod_name, at(cx.object, "spec.template"));
         cx.create(&PODS, pod);
-        cx.event("Normal", "SuccessfulCreate", format!("Created pod: {pod_name}"));
+        cx.event(
+            "Normal",
+            "SuccessfulCreate",
+            format!("Created pod: {pod_name}"),
+        );
     }
-    let surplus = usize::try_from(len(active) - wanted).unwrap_or(0).min(BURST);
+    let surplus = usize::try_from(len(active) - wanted)
+        .unwrap_or(0)
+        .min(BURST);
     workload::by_deletion_order(active);
     for pod in active.drain(..surplus) {
         cx.delete(&PODS, &pod);
-        cx.event("Normal", "SuccessfulDelete", format!("Deleted pod: {}", name(&pod)));
+        cx.event(
+            "Normal",
+            "SuccessfulDelete",
+            format!("Deleted pod: {}", name(&pod)),
+        );
     }
+    i64::try_from(surplus).unwrap_or(0)
 }
 
 /// The conditions: `ReplicaFailure` while the server refuses pods.
@@ -63,7 +83,11 @@ fn failure(cx: &Context<'_>, surplus: i64) -> Vec<Value> {
     let mut conditions = items(cx.object, "status.conditions").to_vec();
     match &cx.memory.refusal {
         Some(refusal) if condition(cx.object, "ReplicaFailure").is_none() && surplus != 0 => {
-            let reason = if surplus < 0 { "FailedCreate" } else { "FailedDelete" };
+            let reason = if surplus < 0 {
+                "FailedCreate"
+            } else {
+                "FailedDelete"
+            };
             let failure = Condition::new("ReplicaFailure", "True").because(reason, refusal.clone());
             set(&mut conditions, &failure, cx.now);
         }

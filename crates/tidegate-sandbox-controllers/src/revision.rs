@@ -41,7 +41,9 @@ pub(crate) fn revisions(cx: &mut Context<'_>, owner: Owner<'_>) -> Vec<Revision>
     let template = at(owner.object, "spec.template");
     let wanted = plain_template(template);
     let next = history.last().map_or(1, |last| last.number + 1);
-    let known = history.iter().rposition(|old| plain_template(&old.template) == wanted);
+    let known = history
+        .iter()
+        .rposition(|old| plain_template(&old.template) == wanted);
     match known {
         Some(at) if at + 1 == history.len() => {}
         Some(at) => {
@@ -63,8 +65,13 @@ pub(crate) fn revisions(cx: &mut Context<'_>, owner: Owner<'_>) -> Vec<Revision>
 
 fn create(cx: &mut Context<'_>, owner: Owner<'_>, number: i64) -> Revision {
     let template = at(owner.object, "spec.template").clone();
-    let collisions = int(owner.object, "status.collisionCount").unwrap_or(0).to_string();
-    let hash = safe_encode(fnv32(&[&plain_template(&template).to_string(), &collisions]));
+    let collisions = int(owner.object, "status.collisionCount")
+        .unwrap_or(0)
+        .to_string();
+    let hash = safe_encode(fnv32(&[
+        &plain_template(&template).to_string(),
+        &collisions,
+    ]));
     let revision_name = format!("{}-{hash}", name(owner.object));
     let mut labels = at(&template, "metadata.labels").clone();
     if !labels.is_object() {
@@ -87,7 +94,12 @@ fn create(cx: &mut Context<'_>, owner: Owner<'_>, number: i64) -> Revision {
             "data": {"spec": {"template": data}}, "revision": number,
         }),
     );
-    Revision { name: revision_name, number, template, object: None }
+    Revision {
+        name: revision_name,
+        number,
+        template,
+        object: None,
+    }
 }
 
 fn without_marker(template: &Value) -> Value {
@@ -100,8 +112,12 @@ fn without_marker(template: &Value) -> Value {
 
 /// Deletes revisions that nothing uses, beyond the history limit, oldest first.
 pub(crate) fn truncate(cx: &mut Context<'_>, history: &[Revision], live: &BTreeSet<String>) {
-    let limit = usize::try_from(int_or(cx.object, "spec.revisionHistoryLimit", 10)).unwrap_or(usize::MAX);
-    let idle: Vec<&Revision> = history.iter().filter(|revision| !live.contains(&revision.name)).collect();
+    let limit =
+        usize::try_from(int_or(cx.object, "spec.revisionHistoryLimit", 10)).unwrap_or(usize::MAX);
+    let idle: Vec<&Revision> = history
+        .iter()
+        .filter(|revision| !live.contains(&revision.name))
+        .collect();
     let surplus = idle.len().saturating_sub(limit);
     for revision in idle.into_iter().take(surplus) {
         if let Some(object) = &revision.object {

@@ -8,7 +8,8 @@ use crate::context::Context;
 use crate::deployment::plain_template;
 use crate::resources::{DEPLOYMENTS, REPLICA_SETS, SERVICES};
 use crate::value::{
-    at, controller_ref, deleting, flag, hash_name, int, int_or, items, label, later, name, stamp, text, time,
+    at, controller_ref, deleting, flag, hash_name, int, int_or, items, label, later, name, stamp,
+    text, time,
 };
 use canary::{Step, split};
 use serde_json::{Value, json};
@@ -38,12 +39,22 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         return;
     }
     let Some(template) = template(cx) else { return };
-    let Some(mut round) = Round::new(cx, &template) else { return };
-    if !round.sets.iter().any(|set| label(set, HASH) == Some(&round.hash)) {
+    let Some(mut round) = Round::new(cx, &template) else {
+        return;
+    };
+    if !round
+        .sets
+        .iter()
+        .any(|set| label(set, HASH) == Some(&round.hash))
+    {
         round.create(cx, &template);
         return round.report(cx, "Progressing", "more replicas need to be updated");
     }
-    if at(cx.object, "spec.strategy.blueGreen").is_object() { round.blue_green(cx) } else { round.canary(cx) }
+    if at(cx.object, "spec.strategy.blueGreen").is_object() {
+        round.blue_green(cx)
+    } else {
+        round.canary(cx)
+    }
 }
 
 /// The pod template: the Rollout's own, or that of the Deployment it refers to.
@@ -60,8 +71,10 @@ impl<'a> Round<'a> {
     fn new(cx: &mut Context<'a>, template: &Value) -> Option<Self> {
         let rollout = cx.object;
         let hash = hash_name(&plain_template(template), "");
-        let steps: Vec<Step> =
-            items(rollout, "spec.strategy.canary.steps").iter().map(Step::read).collect();
+        let steps: Vec<Step> = items(rollout, "spec.strategy.canary.steps")
+            .iter()
+            .map(Step::read)
+            .collect();
         let stable = text(rollout, "status.stableRS").to_owned();
         let changed = text(rollout, "status.currentPodHash") != hash;
         let mut aborted = flag(rollout, "status.abort");
@@ -80,14 +93,33 @@ impl<'a> Round<'a> {
             controller_pause = false;
         }
         let mut sets = cx.owned(&REPLICA_SETS);
-        sets.sort_by_key(|set| (time(at(set, "metadata.creationTimestamp")), name(set).to_owned()));
+        sets.sort_by_key(|set| {
+            (
+                time(at(set, "metadata.creationTimestamp")),
+                name(set).to_owned(),
+            )
+        });
         let replicas = int_or(rollout, "spec.replicas", 1);
-        Some(Self { rollout, replicas, hash, stable, step, steps, pauses, controller_pause, aborted, sets })
+        Some(Self {
+            rollout,
+            replicas,
+            hash,
+            stable,
+            step,
+            steps,
+            pauses,
+            controller_pause,
+            aborted,
+            sets,
+        })
     }
 
     fn create(&mut self, cx: &mut Context<'_>, template: &Value) {
         let rollout = self.rollout;
-        let revision = self.sets.iter().filter_map(|set| crate::value::annotation(set, REVISION)?.parse::<i64>().ok());
+        let revision = self
+            .sets
+            .iter()
+            .filter_map(|set| crate::value::annotation(set, REVISION)?.parse::<i64>().ok());
         let revision = (revision.max().unwrap_or(0) + 1).to_string();
         let mut template = template.clone();
         template["metadata"]["labels"][HASH] = json!(self.hash);
@@ -123,14 +155,19 @@ impl<'a> Round<'a> {
     }
 
     fn scale(&self, cx: &mut Context<'_>, hash: &str, size: i64) -> bool {
-        let Some(set) = self.set(hash).cloned() else { return false };
+        let Some(set) = self.set(hash).cloned() else {
+            return false;
+        };
         let before = int_or(&set, "spec.replicas", 0);
         if before == size {
             return false;
         }
         cx.patch(&REPLICA_SETS, &set, json!({"spec": {"replicas": size}}));
         let direction = if before < size { "up" } else { "down" };
-        let message = format!("Scaled {direction} ReplicaSet {} from {before} to {size}", name(&set));
+        let message = format!(
+            "Scaled {direction} ReplicaSet {} from {before} to {size}",
+            name(&set)
+        );
         cx.event("Normal", "ScalingReplicaSet", message);
         true
     }
@@ -155,20 +192,33 @@ impl<'a> Round<'a> {
             canary::weight(&self.steps, self.step)
         };
         let (surge, unavailable) = canary::limits(self.rollout, self.replicas);
-        let (canary, stable) =
-            if alone { (self.replicas, 0) } else { split(self.replicas, weight, surge) };
-        let (new_size, old_size) =
-            (self.number(&self.hash, "spec.replicas"), self.number(&self.stable, "spec.replicas"));
+        let (canary, stable) = if alone {
+            (self.replicas, 0)
+        } else {
+            split(self.replicas, weight, surge)
+        };
+        let (new_size, old_size) = (
+            self.number(&self.hash, "spec.replicas"),
+            self.number(&self.stable, "spec.replicas"),
+        );
         let available = self.number(&self.hash, "status.availableReplicas");
         let mut moved = false;
         if alone {
             moved |= self.scale(cx, &self.hash.clone(), canary);
         } else {
             let room = (self.replicas + surge - old_size).max(0);
-            let size = if canary > new_size { canary.min(room.max(new_size)) } else { canary };
+            let size = if canary > new_size {
+                canary.min(room.max(new_size))
+            } else {
+                canary
+            };
             moved |= self.scale(cx, &self.hash.clone(), size);
             let floor = (self.replicas - unavailable - available).max(0);
-            let size = if stable < old_size { stable.max(floor).min(old_size) } else { stable };
+            let size = if stable < old_size {
+                stable.max(floor).min(old_size)
+            } else {
+                stable
+            };
             moved |= self.scale(cx, &self.stable.clone(), size);
         }
         self.retire(cx);
@@ -176,15 +226,26 @@ impl<'a> Round<'a> {
             && available == canary
             && (alone || self.number(&self.stable, "status.availableReplicas") == stable);
         if self.aborted {
-            return self.report(cx, "Degraded", "RolloutAborted: Rollout aborted update to revision");
+            return self.report(
+                cx,
+                "Degraded",
+                "RolloutAborted: Rollout aborted update to revision",
+            );
         }
         if flag(self.rollout, "spec.paused") {
             return self.report(cx, "Paused", "manually paused");
         }
-        if let Some(message) = cx.faults.failure(0).map(str::to_owned).filter(|_| cx.faults.is_broken()) {
-            if cx.waited(&format!("deadline-{}", cx.generation()), 2_000) {
+        if let Some(message) = cx
+            .faults
+            .failure(0)
+            .map(str::to_owned)
+            .filter(|_| cx.faults.is_broken())
+        {
+            if cx.waited(&format!("deadline-{}", cx.epoch()), 2_000) {
                 let set = format!("{}-{}", cx.name(), self.hash);
-                let message = format!("ProgressDeadlineExceeded: ReplicaSet \"{set}\" has timed out progressing: {message}");
+                let message = format!(
+                    "ProgressDeadlineExceeded: ReplicaSet \"{set}\" has timed out progressing: {message}"
+                );
                 return self.report(cx, "Degraded", &message);
             }
         }
@@ -207,7 +268,10 @@ impl<'a> Round<'a> {
                 self.pauses.clear();
                 self.controller_pause = false;
             }
-            if matches!(self.steps.get(self.step), None | Some(Step::Weight(_) | Step::Scale)) {
+            if matches!(
+                self.steps.get(self.step),
+                None | Some(Step::Weight(_) | Step::Scale)
+            ) {
                 // The new weight has to be reached first.
                 let now = cx.now;
                 cx.wake(now);
@@ -227,7 +291,10 @@ impl<'a> Round<'a> {
 
     /// Whether a pause is over: its time has passed, or somebody took its condition away.
     fn pause(&mut self, cx: &mut Context<'_>, reason: &str, duration: Option<Duration>) -> bool {
-        let known = self.pauses.iter().find(|pause| text(pause, "reason") == reason);
+        let known = self
+            .pauses
+            .iter()
+            .find(|pause| text(pause, "reason") == reason);
         match known {
             Some(pause) => {
                 let began = time(at(pause, "startTime")).unwrap_or(cx.now);
@@ -235,7 +302,8 @@ impl<'a> Round<'a> {
             }
             None if self.controller_pause => true,
             None => {
-                self.pauses.push(json!({"reason": reason, "startTime": stamp(cx.now)}));
+                self.pauses
+                    .push(json!({"reason": reason, "startTime": stamp(cx.now)}));
                 self.controller_pause = true;
                 if let Some(duration) = duration {
                     let now = cx.now;
@@ -254,10 +322,15 @@ impl<'a> Round<'a> {
         self.retire(cx);
         let ready = self.number(&self.hash, "status.availableReplicas") >= self.replicas;
         if !ready {
-            return self.report(cx, "Progressing", "updated replicas are still becoming available");
+            return self.report(
+                cx,
+                "Progressing",
+                "updated replicas are still becoming available",
+            );
         }
         let automatic = at(&spec, "autoPromotionEnabled").as_bool() != Some(false);
-        let seconds = int(&spec, "autoPromotionSeconds").map(|s| Duration::from_secs(s.unsigned_abs()));
+        let seconds =
+            int(&spec, "autoPromotionSeconds").map(|s| Duration::from_secs(s.unsigned_abs()));
         let promoted = flag(self.rollout, "status.promoteFull");
         let waits = !alone && !promoted && (!automatic || seconds.is_some());
         if waits && !self.pause(cx, "BlueGreenPause", seconds) {
@@ -289,8 +362,14 @@ impl<'a> Round<'a> {
             return;
         }
         let found = cx.get(&SERVICES, cx.namespace(), service);
-        if let Some(found) = found.filter(|found| at(found, "spec.selector").get(HASH) != Some(&json!(hash))) {
-            cx.patch(&SERVICES, &found, json!({"spec": {"selector": {HASH: hash}}}));
+        if let Some(found) =
+            found.filter(|found| at(found, "spec.selector").get(HASH) != Some(&json!(hash)))
+        {
+            cx.patch(
+                &SERVICES,
+                &found,
+                json!({"spec": {"selector": {HASH: hash}}}),
+            );
         }
     }
 
@@ -300,25 +379,55 @@ impl<'a> Round<'a> {
         let healthy = phase == "Healthy";
         let set = format!("{}-{}", cx.name(), self.hash);
         let (status, reason, words) = match phase {
-            "Healthy" => ("True", "NewReplicaSetAvailable", format!("ReplicaSet \"{set}\" has successfully progressed.")),
+            "Healthy" => (
+                "True",
+                "NewReplicaSetAvailable",
+                format!("ReplicaSet \"{set}\" has successfully progressed."),
+            ),
             "Paused" => ("Unknown", "RolloutPaused", "Rollout is paused".to_owned()),
-            "Degraded" if self.aborted => ("False", "RolloutAborted", "Rollout aborted update to revision".to_owned()),
+            "Degraded" if self.aborted => (
+                "False",
+                "RolloutAborted",
+                "Rollout aborted update to revision".to_owned(),
+            ),
             "Degraded" => ("False", "ProgressDeadlineExceeded", message.to_owned()),
-            _ => ("True", "ReplicaSetUpdated", format!("ReplicaSet \"{set}\" is progressing.")),
+            _ => (
+                "True",
+                "ReplicaSetUpdated",
+                format!("ReplicaSet \"{set}\" is progressing."),
+            ),
         };
         let yes = |wanted: bool| if wanted { "True" } else { "False" };
         let enough = available >= self.replicas;
         let (why, what) = if enough {
             ("AvailableReason", "Rollout has minimum availability")
         } else {
-            ("AvailableReason", "Rollout does not have minimum availability")
+            (
+                "AvailableReason",
+                "Rollout does not have minimum availability",
+            )
         };
         let new = [
             Condition::new("Progressing", status).because(reason, words),
             Condition::new("Available", yes(enough)).because(why, what),
-            Condition::new("Completed", yes(self.stable == self.hash)).because("RolloutCompleted", "RolloutCompleted"),
-            Condition::new("Healthy", yes(healthy)).because("RolloutHealthy", if healthy { "Rollout is healthy" } else { "Rollout is not healthy" }),
-            Condition::new("Paused", yes(phase == "Paused")).because("RolloutPaused", if phase == "Paused" { "Rollout is paused" } else { "Rollout is not paused" }),
+            Condition::new("Completed", yes(self.stable == self.hash))
+                .because("RolloutCompleted", "RolloutCompleted"),
+            Condition::new("Healthy", yes(healthy)).because(
+                "RolloutHealthy",
+                if healthy {
+                    "Rollout is healthy"
+                } else {
+                    "Rollout is not healthy"
+                },
+            ),
+            Condition::new("Paused", yes(phase == "Paused")).because(
+                "RolloutPaused",
+                if phase == "Paused" {
+                    "Rollout is paused"
+                } else {
+                    "Rollout is not paused"
+                },
+            ),
         ];
         let mut fields = json!({
             "observedGeneration": cx.generation().to_string(),
@@ -346,9 +455,9 @@ impl<'a> Round<'a> {
             fields["promoteFull"] = Value::Null;
         }
         if at(self.rollout, "spec.strategy.blueGreen").is_object() {
-            fields["blueGreen"] = json!({"activeSelector": self.stable, "previewSelector": self.hash});
+            fields["blueGreen"] =
+                json!({"activeSelector": self.stable, "previewSelector": self.hash});
         }
         cx.merge_status(fields);
     }
 }
-

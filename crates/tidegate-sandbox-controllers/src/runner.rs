@@ -18,12 +18,21 @@ pub struct Controllers {
 impl Controllers {
     /// Starts the controllers on the current runtime. Existing objects are taken up as they are.
     pub fn start(objects: Objects, options: ControllerOptions) -> Self {
-        let first = Progress { busy: true, revision: 0, wake_at: None };
+        let first = Progress {
+            busy: true,
+            revision: 0,
+            wake_at: None,
+        };
         let (publish, progress) = watch::channel(first);
         let (stop, stopped) = watch::channel(false);
         let simulation = Simulation::new(objects.clone(), options);
         let task = tokio::spawn(run(simulation, objects.clone(), publish, stopped));
-        Self { objects, progress, stop, task: Some(task) }
+        Self {
+            objects,
+            progress,
+            stop,
+            task: Some(task),
+        }
     }
 
     /// Ends the controllers and waits until they have.

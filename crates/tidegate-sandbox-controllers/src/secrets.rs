@@ -4,7 +4,8 @@ use crate::conditions::{Condition, conditions, is_true};
 use crate::context::Context;
 use crate::resources::{CLUSTER_ISSUERS, CLUSTER_SECRET_STORES, ISSUERS, SECRET_STORES, SECRETS};
 use crate::value::{
-    at, base64, controller_ref, deleting, hex, int_or, items, later, observed, pairs, stamp, text, uid,
+    at, base64, controller_ref, deleting, hex, int_or, items, later, observed, pairs, stamp, text,
+    uid,
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -16,7 +17,9 @@ const DAY_SECONDS: u64 = 24 * 3_600;
 
 /// Whether the present generation is Ready and nothing is to be done.
 fn settled(cx: &Context<'_>) -> bool {
-    is_true(cx.object, "Ready") && cx.faults.fail.is_none() && cx.fact("generation").as_i64() == Some(cx.generation())
+    is_true(cx.object, "Ready")
+        && cx.faults.fail.is_none()
+        && cx.fact("generation").as_i64() == Some(cx.generation())
 }
 
 fn made_up(owner: &Value, key: &str) -> Value {
@@ -26,7 +29,7 @@ fn made_up(owner: &Value, key: &str) -> Value {
 
 /// A store of secrets.
 pub(crate) fn react_store(cx: &mut Context<'_>) {
-    if deleting(cx.object) || !cx.passed(&format!("validate-{}", cx.generation()), VALIDATE, VALIDATE) {
+    if deleting(cx.object) || !cx.passed(&format!("validate-{}", cx.epoch()), VALIDATE, VALIDATE) {
         return;
     }
     let condition = match cx.faults.failure(0) {
@@ -51,15 +54,28 @@ pub(crate) fn react_external(cx: &mut Context<'_>) {
     let wanted = text(external, "spec.secretStoreRef.name");
     let cluster_wide = text(external, "spec.secretStoreRef.kind") == "ClusterSecretStore";
     if !wanted.is_empty() {
-        let (resource, space) =
-            if cluster_wide { (CLUSTER_SECRET_STORES, "") } else { (SECRET_STORES, cx.namespace()) };
+        let (resource, space) = if cluster_wide {
+            (CLUSTER_SECRET_STORES, "")
+        } else {
+            (SECRET_STORES, cx.namespace())
+        };
         let Some(store) = cx.get(&resource, space, wanted) else {
-            let kind = if cluster_wide { "ClusterSecretStore" } else { "SecretStore" };
-            let message = format!("could not get {kind} \"{wanted}\", {kind}.external-secrets.io \"{wanted}\" not found");
+            let kind = if cluster_wide {
+                "ClusterSecretStore"
+            } else {
+                "SecretStore"
+            };
+            let message = format!(
+                "could not get {kind} \"{wanted}\", {kind}.external-secrets.io \"{wanted}\" not found"
+            );
             return failed(cx, message);
         };
         if !is_true(&store, "Ready") {
-            let kind = if cluster_wide { "ClusterSecretStore" } else { "SecretStore" };
+            let kind = if cluster_wide {
+                "ClusterSecretStore"
+            } else {
+                "SecretStore"
+            };
             return failed(cx, format!("{kind} \"{wanted}\" is not ready"));
         }
     }
@@ -70,7 +86,7 @@ pub(crate) fn react_external(cx: &mut Context<'_>) {
     if settled(cx) && cx.get(&SECRETS, cx.namespace(), target).is_some() {
         return;
     }
-    if !cx.passed(&format!("sync-{}", cx.generation()), SYNC, SYNC) {
+    if !cx.passed(&format!("sync-{}", cx.epoch()), SYNC, SYNC) {
         return;
     }
     if let Some(message) = cx.faults.failure(0).map(str::to_owned) {
@@ -79,10 +95,19 @@ pub(crate) fn react_external(cx: &mut Context<'_>) {
     let policy = text(external, "spec.target.creationPolicy");
     let mut data: Map<String, Value> = items(external, "spec.data")
         .iter()
-        .map(|entry| (text(entry, "secretKey").to_owned(), made_up(external, text(entry, "secretKey"))))
+        .map(|entry| {
+            (
+                text(entry, "secretKey").to_owned(),
+                made_up(external, text(entry, "secretKey")),
+            )
+        })
         .collect();
     for source in items(external, "spec.dataFrom") {
-        let key = text(source, "extract.key").rsplit('/').next().unwrap_or("").to_owned();
+        let key = text(source, "extract.key")
+            .rsplit('/')
+            .next()
+            .unwrap_or("")
+            .to_owned();
         if !key.is_empty() {
             let value = made_up(external, &key);
             data.insert(key, value);
@@ -99,23 +124,32 @@ pub(crate) fn react_external(cx: &mut Context<'_>) {
     let list = conditions(external, &[condition], cx.now);
     let generation = cx.generation();
     cx.remember("generation", json!(generation));
-    let version = format!("{generation}-{}", hex(&[&at(external, "spec").to_string()], 16));
+    let version = format!(
+        "{generation}-{}",
+        hex(&[&at(external, "spec").to_string()], 16)
+    );
     cx.merge_status(json!({
         "binding": {"name": target}, "conditions": list, "refreshTime": stamp(cx.now),
         "syncedResourceVersion": version,
     }));
 }
 
-fn write_secret(cx: &mut Context<'_>, target: &str, kind: &str, data: &Map<String, Value>, owner: Option<&str>) {
+fn write_secret(
+    cx: &mut Context<'_>,
+    target: &str,
+    kind: &str,
+    data: &Map<String, Value>,
+    owner: Option<&str>,
+) {
     let object = cx.object;
     match cx.get(&SECRETS, cx.namespace(), target) {
         None => {
             let mut metadata = json!({"name": target, "namespace": cx.namespace()});
             if let Some(owner) = owner {
-                metadata["ownerReferences"] = json!([controller_ref(text(object, "apiVersion"), owner, object)]);
+                metadata["ownerReferences"] =
+                    json!([controller_ref(text(object, "apiVersion"), owner, object)]);
             }
-            let secret =
-                json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata, "data": data});
+            let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": metadata, "data": data});
             cx.create(&SECRETS, secret);
         }
         Some(old) => {
@@ -135,7 +169,7 @@ pub(crate) fn react_sealed(cx: &mut Context<'_>) {
     if deleting(sealed) || (shown && cx.get(&SECRETS, cx.namespace(), cx.name()).is_some()) {
         return;
     }
-    if !cx.passed(&format!("unseal-{}", cx.generation()), SYNC, SYNC) {
+    if !cx.passed(&format!("unseal-{}", cx.epoch()), SYNC, SYNC) {
         return;
     }
     let condition = match cx.faults.failure(0).map(str::to_owned) {
@@ -161,12 +195,15 @@ pub(crate) fn react_sealed(cx: &mut Context<'_>) {
 /// An issuer of certificates.
 pub(crate) fn react_issuer(cx: &mut Context<'_>) {
     let issuer = cx.object;
-    if deleting(issuer) || !cx.passed(&format!("validate-{}", cx.generation()), VALIDATE, VALIDATE) {
+    if deleting(issuer) || !cx.passed(&format!("validate-{}", cx.epoch()), VALIDATE, VALIDATE) {
         return;
     }
     let spec = at(issuer, "spec");
     let (reason, message) = if spec.get("acme").is_some() {
-        ("ACMEAccountRegistered", "The ACME account was registered with the ACME server")
+        (
+            "ACMEAccountRegistered",
+            "The ACME account was registered with the ACME server",
+        )
     } else if spec.get("ca").is_some() {
         ("KeyPairVerified", "Signing CA verified")
     } else if spec.get("vault").is_some() {
@@ -194,7 +231,8 @@ pub(crate) fn react_certificate(cx: &mut Context<'_>) {
     }
     let present = cx.get(&SECRETS, cx.namespace(), target).is_some();
     let shown = crate::conditions::condition(certificate, "Ready");
-    let current = shown.is_some_and(|shown| int_or(shown, "observedGeneration", 0) == cx.generation());
+    let current =
+        shown.is_some_and(|shown| int_or(shown, "observedGeneration", 0) == cx.generation());
     if present && current && is_true(certificate, "Ready") && cx.faults.fail.is_none() {
         return;
     }
@@ -205,13 +243,22 @@ pub(crate) fn react_certificate(cx: &mut Context<'_>) {
     };
     let group = text(certificate, "spec.issuerRef.group");
     let ours = matches!(group, "" | "cert-manager.io");
-    let ready = !ours || cx.get(&resource, space, wanted).is_some_and(|issuer| is_true(&issuer, "Ready"));
-    let step = format!("issue-{}", cx.generation());
+    let ready = !ours
+        || cx
+            .get(&resource, space, wanted)
+            .is_some_and(|issuer| is_true(&issuer, "Ready"));
+    let step = format!("issue-{}", cx.epoch());
     let issued = ready && cx.passed(&step, ISSUE, ISSUE);
     let (why, what) = if present {
-        ("SecretMismatch", "Issuing certificate as the existing Secret does not match the spec")
+        (
+            "SecretMismatch",
+            "Issuing certificate as the existing Secret does not match the spec",
+        )
     } else {
-        ("DoesNotExist", "Issuing certificate as Secret does not exist")
+        (
+            "DoesNotExist",
+            "Issuing certificate as Secret does not exist",
+        )
     };
     if !issued {
         let new = [
@@ -221,12 +268,18 @@ pub(crate) fn react_certificate(cx: &mut Context<'_>) {
         return write_certificate(cx, &new, json!({}));
     }
     if let Some(message) = cx.faults.failure(0).map(str::to_owned) {
-        let text = format!("The certificate request has failed to complete and will be retried: {message}");
+        let text = format!(
+            "The certificate request has failed to complete and will be retried: {message}"
+        );
         let new = [
             Condition::new("Issuing", "False").because("Failed", text),
             Condition::new("Ready", "False").because(why, what),
         ];
-        return write_certificate(cx, &new, json!({"failedIssuanceAttempts": 1, "lastFailureTime": stamp(cx.now)}));
+        return write_certificate(
+            cx,
+            &new,
+            json!({"failedIssuanceAttempts": 1, "lastFailureTime": stamp(cx.now)}),
+        );
     }
     let mut data = Map::new();
     for key in ["ca.crt", "tls.crt", "tls.key"] {
@@ -238,7 +291,8 @@ pub(crate) fn react_certificate(cx: &mut Context<'_>) {
     let more = json!({
         "notBefore": stamp(cx.now), "notAfter": after(90), "renewalTime": after(60), "revision": revision,
     });
-    let ready = Condition::new("Ready", "True").because("Ready", "Certificate is up to date and has not expired");
+    let ready = Condition::new("Ready", "True")
+        .because("Ready", "Certificate is up to date and has not expired");
     write_certificate(cx, &[ready], more);
 }
 

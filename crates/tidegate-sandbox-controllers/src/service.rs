@@ -4,7 +4,9 @@
 use crate::context::Context;
 use crate::pod::report::pod_ip;
 use crate::resources::{ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES};
-use crate::value::{at, controller_ref, deleting, digest, items, name, namespace, suffix, text, uid};
+use crate::value::{
+    at, controller_ref, deleting, digest, items, name, namespace, suffix, text, uid,
+};
 use crate::workload::is_ready;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -31,12 +33,18 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         if let Some(message) = cx.faults.failure(0).map(str::to_owned) {
             if cx.passed("balance", BALANCE, BALANCE) && cx.fact("told").is_null() {
                 cx.remember("told", json!(true));
-                let message = format!("Error syncing load balancer: failed to ensure load balancer: {message}");
+                let message = format!(
+                    "Error syncing load balancer: failed to ensure load balancer: {message}"
+                );
                 cx.event("Warning", "SyncLoadBalancerFailed", message);
             }
         } else if cx.passed("balance", BALANCE, BALANCE) {
             let wanted = text(service, "spec.loadBalancerIP");
-            let ip = if wanted.is_empty() { public_ip(service) } else { wanted.to_owned() };
+            let ip = if wanted.is_empty() {
+                public_ip(service)
+            } else {
+                wanted.to_owned()
+            };
             cx.merge_status(json!({"loadBalancer": {"ingress": [{"ip": ip, "ipMode": "VIP"}]}}));
             cx.event("Normal", "EnsuredLoadBalancer", "Ensured load balancer");
         }
@@ -58,13 +66,19 @@ pub(crate) fn react_ingress(cx: &mut Context<'_>) {
 }
 
 fn public_ip(object: &Value) -> String {
-    format!("203.0.113.{}", 1 + digest(&[uid(object), "public"])[0] % 254)
+    format!(
+        "203.0.113.{}",
+        1 + digest(&[uid(object), "public"])[0] % 254
+    )
 }
 
 /// Only where the server has not given the Service an address itself.
 fn give_address(cx: &mut Context<'_>) {
-    let taken: Vec<String> =
-        cx.list(&SERVICES, "").iter().map(|other| text(other, "spec.clusterIP").to_owned()).collect();
+    let taken: Vec<String> = cx
+        .list(&SERVICES, "")
+        .iter()
+        .map(|other| text(other, "spec.clusterIP").to_owned())
+        .collect();
     let free = (0..MAX_TRIES).find_map(|attempt| {
         let digest = digest(&[cx.uid(), &attempt.to_string()]);
         let ip = format!("10.96.{}.{}", digest[0], 1 + digest[1] % 254);
@@ -97,8 +111,10 @@ fn write_endpoints(cx: &mut Context<'_>, pods: &[Arc<Value>]) {
         })
     };
     let everybody = at(service, "spec.publishNotReadyAddresses").as_bool() == Some(true);
-    let (ready, unready): (Vec<_>, Vec<_>) =
-        pods.iter().filter(|pod| !deleting(pod)).partition(|pod| everybody || is_ready(pod));
+    let (ready, unready): (Vec<_>, Vec<_>) = pods
+        .iter()
+        .filter(|pod| !deleting(pod))
+        .partition(|pod| everybody || is_ready(pod));
     let mut subset = json!({});
     for (field, pods) in [("addresses", ready), ("notReadyAddresses", unready)] {
         if !pods.is_empty() {
@@ -113,8 +129,14 @@ fn write_endpoints(cx: &mut Context<'_>, pods: &[Arc<Value>]) {
         }
         subsets = json!([subset]);
     }
-    let mut labels = at(service, "metadata.labels").as_object().cloned().unwrap_or_default();
-    labels.insert("endpoints.kubernetes.io/managed-by".into(), json!("endpoint-controller"));
+    let mut labels = at(service, "metadata.labels")
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
+    labels.insert(
+        "endpoints.kubernetes.io/managed-by".into(),
+        json!("endpoint-controller"),
+    );
     let mut object = json!({
         "apiVersion": "v1", "kind": "Endpoints",
         "metadata": {"name": name(service), "namespace": namespace(service), "labels": labels},
@@ -124,8 +146,14 @@ fn write_endpoints(cx: &mut Context<'_>, pods: &[Arc<Value>]) {
     }
     match cx.get(&ENDPOINTS, namespace(service), name(service)) {
         None => cx.create(&ENDPOINTS, object),
-        Some(old) if items(&old, "subsets") != subsets.as_array().map_or(&[][..], Vec::as_slice) => {
-            let subsets = if subsets == json!([]) { Value::Null } else { subsets };
+        Some(old)
+            if items(&old, "subsets") != subsets.as_array().map_or(&[][..], Vec::as_slice) =>
+        {
+            let subsets = if subsets == json!([]) {
+                Value::Null
+            } else {
+                subsets
+            };
             cx.patch(&ENDPOINTS, &old, json!({"subsets": subsets}));
         }
         Some(_) => {}
@@ -153,10 +181,16 @@ fn write_slice(cx: &mut Context<'_>, pods: &[Arc<Value>]) {
     let slices = cx.owned(&ENDPOINT_SLICES);
     let Some(old) = slices.first() else {
         let slice_name = format!("{}-{}", name(service), suffix(&[uid(service), "slice"]));
-        let mut labels = at(service, "metadata.labels").as_object().cloned().unwrap_or_default();
+        let mut labels = at(service, "metadata.labels")
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         labels.insert("kubernetes.io/service-name".into(), json!(name(service)));
         let manager = "endpointslice-controller.k8s.io";
-        labels.insert("endpointslice.kubernetes.io/managed-by".into(), json!(manager));
+        labels.insert(
+            "endpointslice.kubernetes.io/managed-by".into(),
+            json!(manager),
+        );
         let object = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": {
@@ -168,7 +202,11 @@ fn write_slice(cx: &mut Context<'_>, pods: &[Arc<Value>]) {
         return cx.create(&ENDPOINT_SLICES, object);
     };
     if items(old, "endpoints") != endpoints || items(old, "ports") != ports {
-        cx.patch(&ENDPOINT_SLICES, old, json!({"endpoints": endpoints, "ports": ports}));
+        cx.patch(
+            &ENDPOINT_SLICES,
+            old,
+            json!({"endpoints": endpoints, "ports": ports}),
+        );
     }
 }
 
@@ -190,7 +228,11 @@ fn ports(service: &Value, pods: &[Arc<Value>]) -> Vec<Value> {
             Value::Null => at(port, "port"),
             number => number,
         };
-        let protocol = if text(port, "protocol").is_empty() { "TCP" } else { text(port, "protocol") };
+        let protocol = if text(port, "protocol").is_empty() {
+            "TCP"
+        } else {
+            text(port, "protocol")
+        };
         let mut entry = json!({"name": text(port, "name"), "port": number, "protocol": protocol});
         if !text(port, "appProtocol").is_empty() {
             entry["appProtocol"] = at(port, "appProtocol").clone();

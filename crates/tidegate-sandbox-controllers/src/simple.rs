@@ -1,9 +1,11 @@
 //! Kinds that only have to say Ready after a while: a table of their conditions, and one reaction for all.
 
-use crate::conditions::{Condition, conditions};
+use crate::conditions::{Condition, conditions, is_true};
 use crate::context::Context;
 use crate::resources::AUTOSCALERS;
-use crate::value::{annotation, at, controller_ref, deleting, int_or, name, namespace, text};
+use crate::value::{
+    annotation, at, controller_ref, deleting, int_or, name, namespace, observed, text,
+};
 use serde_json::{Value, json};
 use tidegate_sandbox_kubernetes::ResourceName;
 
@@ -30,7 +32,13 @@ const fn simple(
     good: (&'static str, &'static str),
     bad: &'static str,
 ) -> Simple {
-    Simple { group, plural, conditions, good, bad }
+    Simple {
+        group,
+        plural,
+        conditions,
+        good,
+        bad,
+    }
 }
 
 const READY: &[&str] = &["Ready"];
@@ -41,30 +49,82 @@ const KINDS: &[Simple] = &[
     simple(
         "eventing.knative.dev",
         "brokers",
-        &["Addressable", "FilterReady", "IngressReady", "TriggerChannelReady", "Ready"],
+        &[
+            "Addressable",
+            "FilterReady",
+            "IngressReady",
+            "TriggerChannelReady",
+            "Ready",
+        ],
         ("", ""),
         "DeploymentUnavailable",
     ),
     simple(
         "eventing.knative.dev",
         "triggers",
-        &["BrokerReady", "DeadLetterSinkResolved", "DependencyReady", "SubscriberResolved", "SubscriptionReady", "Ready"],
+        &[
+            "BrokerReady",
+            "DeadLetterSinkResolved",
+            "DependencyReady",
+            "SubscriberResolved",
+            "SubscriptionReady",
+            "Ready",
+        ],
         ("", ""),
         "SubscriptionNotReady",
     ),
-    simple("messaging.knative.dev", "", &["Addressable", "Ready"], ("", ""), "NotReady"),
-    simple("sources.knative.dev", "", SOURCE, ("", ""), "DeploymentUnavailable"),
-    simple("flows.knative.dev", "", &["Addressable", "Ready"], ("", ""), "NotReady"),
+    simple(
+        "messaging.knative.dev",
+        "",
+        &["Addressable", "Ready"],
+        ("", ""),
+        "NotReady",
+    ),
+    simple(
+        "sources.knative.dev",
+        "",
+        SOURCE,
+        ("", ""),
+        "DeploymentUnavailable",
+    ),
+    simple(
+        "flows.knative.dev",
+        "",
+        &["Addressable", "Ready"],
+        ("", ""),
+        "NotReady",
+    ),
     simple(
         "keda.sh",
         "scaledjobs",
         &["Active", "Ready"],
-        ("ScaledJobReady", "ScaledJob is defined correctly and is ready to scaling"),
+        (
+            "ScaledJobReady",
+            "ScaledJob is defined correctly and is ready to scaling",
+        ),
         "ScaledJobCheckFailed",
     ),
-    simple("keda.sh", "triggerauthentications", READY, ("", ""), "NotReady"),
-    simple(".crossplane.io", "", &["Synced", "Ready"], ("Available", ""), "Unavailable"),
-    simple(".upbound.io", "", &["Synced", "Ready"], ("Available", ""), "Unavailable"),
+    simple(
+        "keda.sh",
+        "triggerauthentications",
+        READY,
+        ("", ""),
+        "NotReady",
+    ),
+    simple(
+        ".crossplane.io",
+        "",
+        &["Synced", "Ready"],
+        ("Available", ""),
+        "Unavailable",
+    ),
+    simple(
+        ".upbound.io",
+        "",
+        &["Synced", "Ready"],
+        ("Available", ""),
+        "Unavailable",
+    ),
     simple(
         ".services.k8s.aws",
         "",
@@ -91,15 +151,18 @@ pub(crate) fn knows(resource: &ResourceName) -> bool {
 }
 
 pub(crate) fn react(cx: &mut Context<'_>) {
-    let Some(kind) = find(cx.resource) else { return };
+    let Some(kind) = find(cx.resource) else {
+        return;
+    };
     // Kinds without a spec (compositions, settings) have nothing to become ready.
     if deleting(cx.object) || !at(cx.object, "spec").is_object() || !cx.noticed() {
         return;
     }
     let generation = cx.generation();
-    let settled = cx.passed(&format!("settle-{generation}"), SETTLE, SETTLE);
     let failure = cx.faults.failure(0).map(str::to_owned);
     let last = kind.conditions.last().copied().unwrap_or("Ready");
+    let shown = is_true(cx.object, last) && observed(cx.object) == generation;
+    let settled = shown || cx.passed(&format!("settle-{}", cx.epoch()), SETTLE, SETTLE);
     let new: Vec<Condition> = kind
         .conditions
         .iter()
@@ -125,16 +188,23 @@ pub(crate) fn react(cx: &mut Context<'_>) {
 /// A KEDA ScaledObject: an autoscaler for its target.
 pub(crate) fn react_scaled_object(cx: &mut Context<'_>) {
     let scaled = cx.object;
-    if deleting(scaled) || !cx.passed(&format!("settle-{}", cx.generation()), SETTLE, SETTLE) {
+    if deleting(scaled) || !cx.passed(&format!("settle-{}", cx.epoch()), SETTLE, SETTLE) {
         return;
     }
-    let paused = ["autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas"]
-        .iter()
-        .any(|key| annotation(scaled, key).is_some_and(|value| value != "false"));
+    let paused = [
+        "autoscaling.keda.sh/paused",
+        "autoscaling.keda.sh/paused-replicas",
+    ]
+    .iter()
+    .any(|key| annotation(scaled, key).is_some_and(|value| value != "false"));
     let ready = match cx.faults.failure(0) {
-        Some(message) => Condition::new("Ready", "False").because("ScaledObjectCheckFailed", message),
-        None => Condition::new("Ready", "True")
-            .because("ScaledObjectReady", "ScaledObject is defined correctly and is ready for scaling"),
+        Some(message) => {
+            Condition::new("Ready", "False").because("ScaledObjectCheckFailed", message)
+        }
+        None => Condition::new("Ready", "True").because(
+            "ScaledObjectReady",
+            "ScaledObject is defined correctly and is ready for scaling",
+        ),
     };
     let pause = if paused {
         Condition::new("Paused", "True").because("ScaledObjectPaused", "ScaledObject is paused")
@@ -143,10 +213,14 @@ pub(crate) fn react_scaled_object(cx: &mut Context<'_>) {
     };
     let new = [
         ready,
-        Condition::new("Active", "False")
-            .because("ScalerNotActive", "Scaling is not performed because triggers are not active"),
-        Condition::new("Fallback", "False")
-            .because("NoFallbackFound", "No fallbacks are active on this scaled object"),
+        Condition::new("Active", "False").because(
+            "ScalerNotActive",
+            "Scaling is not performed because triggers are not active",
+        ),
+        Condition::new("Fallback", "False").because(
+            "NoFallbackFound",
+            "No fallbacks are active on this scaled object",
+        ),
         pause,
     ];
     let kind = match text(scaled, "spec.scaleTargetRef.kind") {

@@ -40,7 +40,10 @@ pub struct ControllerOptions {
 
 impl Default for ControllerOptions {
     fn default() -> Self {
-        Self { speed: 1.0, nodes: 1 }
+        Self {
+            speed: 1.0,
+            nodes: 1,
+        }
     }
 }
 
@@ -122,7 +125,9 @@ impl Simulation {
             self.mark(key);
         }
         for _ in 0..TURN {
-            let Some(key) = self.queue.pop_front() else { break };
+            let Some(key) = self.queue.pop_front() else {
+                break;
+            };
             self.queued.remove(&key);
             self.round(&key);
             self.catch_up();
@@ -138,7 +143,9 @@ impl Simulation {
     pub fn settle(&mut self) -> Progress {
         loop {
             let progress = self.turn();
-            let due = progress.wake_at.is_some_and(|wake_at| wake_at <= self.now());
+            let due = progress
+                .wake_at
+                .is_some_and(|wake_at| wake_at <= self.now());
             if !progress.busy && !due {
                 return progress;
             }
@@ -170,11 +177,18 @@ impl Simulation {
     }
 
     fn take(&mut self, change: Change) {
-        let Change { kind, resource, object, previous, .. } = change;
+        let Change {
+            kind,
+            resource,
+            object,
+            previous,
+            ..
+        } = change;
         if resource == EVENTS {
             return;
         }
-        let mut touched: BTreeSet<Interest> = Interest::touched(&resource, &object).into_iter().collect();
+        let mut touched: BTreeSet<Interest> =
+            Interest::touched(&resource, &object).into_iter().collect();
         if let Some(previous) = previous {
             touched.extend(Interest::touched(&resource, &previous));
         }
@@ -191,8 +205,12 @@ impl Simulation {
         if resource == CUSTOM_RESOURCES {
             self.take_served();
         }
-        let woken: BTreeSet<Key> =
-            touched.iter().filter_map(|interest| self.interested.get(interest)).flatten().cloned().collect();
+        let woken: BTreeSet<Key> = touched
+            .iter()
+            .filter_map(|interest| self.interested.get(interest))
+            .flatten()
+            .cloned()
+            .collect();
         for key in woken {
             self.mark(key);
         }
@@ -215,15 +233,24 @@ impl Simulation {
                 cache.put(&resource, object);
             }
         }
-        let gone: Vec<Key> =
-            self.states.keys().filter(|key| cache.find(key).is_none()).cloned().collect();
+        let gone: Vec<Key> = self
+            .states
+            .keys()
+            .filter(|key| cache.find(key).is_none())
+            .cloned()
+            .collect();
         self.cache = cache;
         self.revision = revision;
         for key in gone {
             self.forget(&key);
         }
         self.take_served();
-        let all: Vec<Key> = self.cache.keys().filter(|key| simulates(&key.resource)).cloned().collect();
+        let all: Vec<Key> = self
+            .cache
+            .keys()
+            .filter(|key| simulates(&key.resource))
+            .cloned()
+            .collect();
         for key in all {
             self.mark(key);
         }
@@ -231,11 +258,14 @@ impl Simulation {
 
     fn take_served(&mut self) {
         let definitions = self.cache.list(&CUSTOM_RESOURCES, "");
-        self.cache.serve(definitions.iter().map(|object| served(object)));
+        self.cache
+            .serve(definitions.iter().map(|object| served(object)));
     }
 
     fn forget(&mut self, key: &Key) {
-        let Some(state) = self.states.remove(key) else { return };
+        let Some(state) = self.states.remove(key) else {
+            return;
+        };
         if let Some(timer) = state.timer {
             self.timers.remove(&(timer, key.clone()));
         }
@@ -259,7 +289,11 @@ impl Simulation {
             if self.objects.get(&NODES, "", &node_name).is_none() {
                 let node = crate::cluster::node(&node_name, self.now());
                 if let Err(refusal) = self.objects.create(&NODES, "", node, perform::MANAGER) {
-                    tracing::warn!(node = node_name, refusal = refusal.message, "a simulated node cannot join");
+                    tracing::warn!(
+                        node = node_name,
+                        refusal = refusal.message,
+                        "a simulated node cannot join"
+                    );
                 }
             }
         }
@@ -268,18 +302,29 @@ impl Simulation {
     // Reacting.
 
     fn round(&mut self, key: &Key) {
-        let Some(object) = self.cache.find(key).cloned() else { return };
+        let Some(object) = self.cache.find(key).cloned() else {
+            return;
+        };
         let now = self.now();
         let mut state = self.states.remove(key).unwrap_or_default();
         if state.uid != uid(&object) {
             // A new incarnation begins anew.
             let interests = std::mem::take(&mut state.interests);
             let timer = state.timer.take();
-            state = State { uid: uid(&object).to_owned(), interests, timer, ..State::default() };
+            state = State {
+                uid: uid(&object).to_owned(),
+                interests,
+                timer,
+                ..State::default()
+            };
         }
-        let pace = Pace { speed: self.options.speed };
+        let pace = Pace {
+            speed: self.options.speed,
+        };
         let memory = state.memory.clone();
-        let Some(reaction) = react(&key.resource, &object, &self.cache, memory, now, pace) else { return };
+        let Some(reaction) = react(&key.resource, &object, &self.cache, memory, now, pace) else {
+            return;
+        };
         state.memory = reaction.memory;
         let mut wake_at = reaction.wake_at;
         self.keep_interests(key, &mut state, reaction.interests);
@@ -299,16 +344,30 @@ impl Simulation {
     }
 
     fn keep_interests(&mut self, key: &Key, state: &mut State, new: BTreeSet<Interest>) {
-        for lost in state.interests.difference(&new).cloned().collect::<Vec<_>>() {
+        for lost in state
+            .interests
+            .difference(&new)
+            .cloned()
+            .collect::<Vec<_>>()
+        {
             self.lose_interest(&lost, key);
         }
         for gained in new.difference(&state.interests) {
-            self.interested.entry(gained.clone()).or_default().insert(key.clone());
+            self.interested
+                .entry(gained.clone())
+                .or_default()
+                .insert(key.clone());
         }
         state.interests = new;
     }
 
-    fn set_timer(&mut self, key: &Key, state: &mut State, wake_at: Option<Timestamp>, now: Timestamp) {
+    fn set_timer(
+        &mut self,
+        key: &Key,
+        state: &mut State,
+        wake_at: Option<Timestamp>,
+        now: Timestamp,
+    ) {
         if let Some(old) = state.timer.take() {
             self.timers.remove(&(old, key.clone()));
         }
@@ -323,11 +382,23 @@ impl Simulation {
     }
 
     fn perform(&mut self, key: &Key, actions: &[Action]) -> Done {
-        perform::perform(&self.objects, &mut self.cache, &mut self.recorder, key, actions)
+        perform::perform(
+            &self.objects,
+            &mut self.cache,
+            &mut self.recorder,
+            key,
+            actions,
+        )
     }
 
     /// When to try again after a round that did not go through. A refusal is shown in the object's status at once.
-    fn after(&mut self, key: &Key, state: &mut State, done: Done, now: Timestamp) -> Option<Timestamp> {
+    fn after(
+        &mut self,
+        key: &Key,
+        state: &mut State,
+        done: Done,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         match done {
             Done::All => {
                 state.retries = 0;
@@ -344,24 +415,42 @@ impl Simulation {
         }
     }
 
-    fn back_off(&mut self, key: &Key, state: &mut State, now: Timestamp, why: &str) -> Option<Timestamp> {
+    fn back_off(
+        &mut self,
+        key: &Key,
+        state: &mut State,
+        now: Timestamp,
+        why: &str,
+    ) -> Option<Timestamp> {
         state.retries += 1;
         if state.retries > MAX_RETRIES {
             tracing::warn!(resource = %key.resource, name = key.name, why, "given up until something changes");
             return None;
         }
-        let wait = RETRY.0.saturating_mul(1 << (state.retries - 1).min(16)).min(RETRY.1);
+        let wait = RETRY
+            .0
+            .saturating_mul(1 << (state.retries - 1).min(16))
+            .min(RETRY.1);
         Some(later(now, wait))
     }
 
     fn show_refusal(&mut self, key: &Key, state: &mut State, now: Timestamp) {
         self.catch_up();
-        let Some(object) = self.cache.find(key).cloned() else { return };
-        let pace = Pace { speed: self.options.speed };
+        let Some(object) = self.cache.find(key).cloned() else {
+            return;
+        };
+        let pace = Pace {
+            speed: self.options.speed,
+        };
         let memory = state.memory.clone();
-        let Some(reaction) = react(&key.resource, &object, &self.cache, memory, now, pace) else { return };
-        let shown: Vec<Action> =
-            reaction.actions.into_iter().filter(|action| matches!(action, Action::Status(_))).collect();
+        let Some(reaction) = react(&key.resource, &object, &self.cache, memory, now, pace) else {
+            return;
+        };
+        let shown: Vec<Action> = reaction
+            .actions
+            .into_iter()
+            .filter(|action| matches!(action, Action::Status(_)))
+            .collect();
         if let Done::Refused(message) = self.perform(key, &shown) {
             tracing::debug!(resource = %key.resource, name = key.name, message, "a status is refused");
         }
@@ -382,5 +471,8 @@ fn slowed(state: &mut State, now: Timestamp) -> Option<Timestamp> {
 
 /// The resource that a definition serves.
 fn served(definition: &Arc<Value>) -> ResourceName {
-    ResourceName::of(text(definition, "spec.group"), text(at(definition, "spec.names"), "plural"))
+    ResourceName::of(
+        text(definition, "spec.group"),
+        text(at(definition, "spec.names"), "plural"),
+    )
 }

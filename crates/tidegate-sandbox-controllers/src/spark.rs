@@ -6,7 +6,8 @@ use crate::cron::Schedule;
 use crate::fault::inherited;
 use crate::resources::SPARK_APPLICATIONS;
 use crate::value::{
-    at, controller_ref, deleting, flag, hex, int, int_or, items, later, name, stamp, text, time, uid, uuid,
+    at, controller_ref, deleting, flag, hex, int, int_or, items, later, name, stamp, text, time,
+    uid, uuid,
 };
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -56,7 +57,12 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         "SUSPENDING" => {
             if cx.waited(&format!("suspend-{run}"), END) {
                 let ended = json!(stamp(cx.now));
-                write(cx, "SUSPENDED", None, &[("executorState", json!({})), ("terminationTime", ended)]);
+                write(
+                    cx,
+                    "SUSPENDED",
+                    None,
+                    &[("executorState", json!({})), ("terminationTime", ended)],
+                );
             }
         }
         "SUSPENDED" if !flag(application, "spec.suspend") => write(cx, "RESUMING", None, &[]),
@@ -68,7 +74,10 @@ pub(crate) fn react(cx: &mut Context<'_>) {
 /// Which submission the steps belong to.
 fn run_of(application: &Value) -> String {
     let tries = int_or(application, "status.submissionAttempts", 0);
-    format!("{tries}-{}", int_or(application, "status.executionAttempts", 0))
+    format!(
+        "{tries}-{}",
+        int_or(application, "status.executionAttempts", 0)
+    )
 }
 
 /// Whether a change of the spec, or a suspension, takes the application out of its state.
@@ -84,7 +93,12 @@ fn invalidated(cx: &mut Context<'_>, state: &str) -> bool {
     // A change that happened while nobody looked is not acted upon, as in the real operator.
     let changed = known.is_some_and(|known| known != digest);
     let wants_pause = flag(application, "spec.suspend");
-    if wants_pause && matches!(state, "SUBMITTED" | "RUNNING" | "PENDING_RERUN" | "SUBMISSION_FAILED") {
+    if wants_pause
+        && matches!(
+            state,
+            "SUBMITTED" | "RUNNING" | "PENDING_RERUN" | "SUBMISSION_FAILED"
+        )
+    {
         cx.remember("spec", json!(digest));
         write(cx, "SUSPENDING", None, &[]);
         return true;
@@ -124,7 +138,10 @@ fn submit(cx: &mut Context<'_>) {
         None
     };
     if let Some(message) = message {
-        let more = [("submissionAttempts", json!(tries)), ("lastSubmissionAttemptTime", now)];
+        let more = [
+            ("submissionAttempts", json!(tries)),
+            ("lastSubmissionAttemptTime", now),
+        ];
         return write(cx, "SUBMISSION_FAILED", Some(&message), &more);
     }
     let app_name = cx.name();
@@ -140,7 +157,10 @@ fn submit(cx: &mut Context<'_>) {
         ("executionAttempts", json!(runs)),
         ("lastSubmissionAttemptTime", now),
         ("submissionID", json!(id)),
-        ("sparkApplicationId", json!(format!("spark-{}", hex(&[&id], 16)))),
+        (
+            "sparkApplicationId",
+            json!(format!("spark-{}", hex(&[&id], 16))),
+        ),
         ("driverInfo", driver),
         ("executorState", Value::Null),
         ("terminationTime", Value::Null),
@@ -149,7 +169,11 @@ fn submit(cx: &mut Context<'_>) {
 }
 
 fn resubmit(cx: &mut Context<'_>, run: &str) {
-    let retries = int_or(cx.object, "spec.restartPolicy.onSubmissionFailureRetries", 0);
+    let retries = int_or(
+        cx.object,
+        "spec.restartPolicy.onSubmissionFailureRetries",
+        0,
+    );
     let always = text(cx.object, "spec.restartPolicy.type") == "Always";
     let tries = int_or(cx.object, "status.submissionAttempts", 0);
     if always || (text(cx.object, "spec.restartPolicy.type") == "OnFailure" && tries <= retries) {
@@ -171,7 +195,10 @@ fn executors(application: &Value) -> i64 {
 }
 
 fn executor_states(application: &Value, state: &str) -> Value {
-    let (app_name, id) = (name(application), hex(&[uid(application), &run_of(application)], 8));
+    let (app_name, id) = (
+        name(application),
+        hex(&[uid(application), &run_of(application)], 8),
+    );
     let states: Map<String, Value> = (1..=executors(application))
         .map(|number| (format!("{app_name}-{id}-exec-{number}"), json!(state)))
         .collect();
@@ -181,7 +208,12 @@ fn executor_states(application: &Value, state: &str) -> Value {
 fn running(cx: &mut Context<'_>, run: &str) {
     let application = cx.object;
     if !cx.passed(&format!("executors-{run}"), EXECUTORS, WHOLE) {
-        return write(cx, "RUNNING", None, &[("executorState", executor_states(application, "PENDING"))]);
+        return write(
+            cx,
+            "RUNNING",
+            None,
+            &[("executorState", executor_states(application, "PENDING"))],
+        );
     }
     let up = [("executorState", executor_states(application, "RUNNING"))];
     write(cx, "RUNNING", None, &up);
@@ -197,13 +229,21 @@ fn running(cx: &mut Context<'_>, run: &str) {
     if fails {
         let message = match cx.faults.failure(done) {
             Some(message) => message.to_owned(),
-            None if cx.faults.oom_killed => "driver container failed with ExitCode: 137, Reason: OOMKilled".to_owned(),
+            None if cx.faults.oom_killed => {
+                "driver container failed with ExitCode: 137, Reason: OOMKilled".to_owned()
+            }
             None => "driver container failed with ExitCode: 1, Reason: Error".to_owned(),
         };
-        let more = [("executorState", executor_states(application, "FAILED")), ("terminationTime", ended)];
+        let more = [
+            ("executorState", executor_states(application, "FAILED")),
+            ("terminationTime", ended),
+        ];
         write(cx, "FAILING", Some(&message), &more);
     } else {
-        let more = [("executorState", executor_states(application, "COMPLETED")), ("terminationTime", ended)];
+        let more = [
+            ("executorState", executor_states(application, "COMPLETED")),
+            ("terminationTime", ended),
+        ];
         write(cx, "SUCCEEDING", None, &more);
     }
 }
@@ -222,14 +262,23 @@ fn ending(cx: &mut Context<'_>, state: &str, run: &str) {
             write(cx, "PENDING_RERUN", None, &[]);
         }
     } else if cx.passed(&format!("end-{run}"), END, WHOLE) {
-        write(cx, if failed { "FAILED" } else { "COMPLETED" }, message, &[]);
+        write(
+            cx,
+            if failed { "FAILED" } else { "COMPLETED" },
+            message,
+            &[],
+        );
     }
 }
 
 /// A finished application with a time to live is deleted, and with it the desired state is gone from the cluster.
 fn expire(cx: &mut Context<'_>) {
-    let Some(seconds) = int(cx.object, "spec.timeToLiveSeconds") else { return };
-    let Some(ended) = time(at(cx.object, "status.terminationTime")) else { return };
+    let Some(seconds) = int(cx.object, "spec.timeToLiveSeconds") else {
+        return;
+    };
+    let Some(ended) = time(at(cx.object, "status.terminationTime")) else {
+        return;
+    };
     if cx.reached(later(ended, Duration::from_secs(seconds.unsigned_abs()))) {
         let (resource, application) = (cx.resource.clone(), cx.object);
         cx.delete(&resource, application);
@@ -281,12 +330,19 @@ pub(crate) fn react_scheduled(cx: &mut Context<'_>) {
     let runs = cx.owned(&SPARK_APPLICATIONS);
     let busy: Vec<_> = runs
         .iter()
-        .filter(|run| !matches!(text(run, "status.applicationState.state"), "COMPLETED" | "FAILED"))
+        .filter(|run| {
+            !matches!(
+                text(run, "status.applicationState.state"),
+                "COMPLETED" | "FAILED"
+            )
+        })
         .cloned()
         .collect();
     match text(scheduled, "spec.concurrencyPolicy") {
         "Forbid" if !busy.is_empty() => return,
-        "Replace" => busy.iter().for_each(|run| cx.delete(&SPARK_APPLICATIONS, run)),
+        "Replace" => busy
+            .iter()
+            .for_each(|run| cx.delete(&SPARK_APPLICATIONS, run)),
         _ => {}
     }
     start(cx, planned, &schedule, &zone);
@@ -323,11 +379,17 @@ fn trim(cx: &mut Context<'_>) {
     let runs = cx.owned(&SPARK_APPLICATIONS);
     let mut fields = json!({});
     for (state, field, limit) in [
-        ("COMPLETED", "pastSuccessfulRunNames", "spec.successfulRunHistoryLimit"),
+        (
+            "COMPLETED",
+            "pastSuccessfulRunNames",
+            "spec.successfulRunHistoryLimit",
+        ),
         ("FAILED", "pastFailedRunNames", "spec.failedRunHistoryLimit"),
     ] {
-        let mut past: Vec<_> =
-            runs.iter().filter(|run| text(run, "status.applicationState.state") == state).collect();
+        let mut past: Vec<_> = runs
+            .iter()
+            .filter(|run| text(run, "status.applicationState.state") == state)
+            .collect();
         past.sort_by_key(|run| std::cmp::Reverse(time(at(run, "metadata.creationTimestamp"))));
         let limit = usize::try_from(int_or(scheduled, limit, 1)).unwrap_or(1);
         for run in past.iter().skip(limit) {

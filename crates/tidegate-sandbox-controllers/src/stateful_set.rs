@@ -31,11 +31,21 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         return;
     }
     let set = cx.object;
-    let owner = Owner { api_version: "apps/v1", kind: "StatefulSet", object: set };
+    let owner = Owner {
+        api_version: "apps/v1",
+        kind: "StatefulSet",
+        object: set,
+    };
     let history = revisions(cx, owner);
-    let Some(update) = history.last().cloned() else { return };
+    let Some(update) = history.last().cloned() else {
+        return;
+    };
     let shown = text(set, "status.currentRevision");
-    let current = history.iter().find(|revision| revision.name == shown).unwrap_or(&update).clone();
+    let current = history
+        .iter()
+        .find(|revision| revision.name == shown)
+        .unwrap_or(&update)
+        .clone();
     let pods = claim(cx, owner)
         .into_iter()
         .filter_map(|pod| Some((ordinal(set, name(&pod))?, pod)))
@@ -53,12 +63,12 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         min_ready: int_or(set, "spec.minReadySeconds", 0),
         pods,
     };
-    if !deleting(set) {
-        round.act(cx);
-    }
-    round.report(cx);
-    let mut live: BTreeSet<String> =
-        [&round.current, &round.update].iter().map(|revision| revision.name.clone()).collect();
+    let replaced = !deleting(set) && round.act(cx);
+    round.report(cx, replaced);
+    let mut live: BTreeSet<String> = [&round.current, &round.update]
+        .iter()
+        .map(|revision| revision.name.clone())
+        .collect();
     live.extend(round.pods.values().map(|pod| revision_of(pod).to_owned()));
     truncate(cx, &history, &live);
 }
@@ -78,16 +88,15 @@ impl Round<'_> {
     }
 
     fn healthy(&self, cx: &mut Context<'_>, pod: &Value) -> bool {
-        text(pod, "status.phase") == "Running" && !deleting(pod) && is_available(cx, pod, self.min_ready)
+        text(pod, "status.phase") == "Running"
+            && !deleting(pod)
+            && is_available(cx, pod, self.min_ready)
     }
 
-    fn act(&self, cx: &mut Context<'_>) {
-        if self.fill(cx) || self.drain(cx) {
-            return;
-        }
-        if text(self.set, "spec.updateStrategy.type") != "OnDelete" {
-            self.replace(cx);
-        }
+    /// One step towards what is wanted; whether a pod of the current revision was replaced.
+    fn act(&self, cx: &mut Context<'_>) -> bool {
+        let waits = self.fill(cx) || self.drain(cx);
+        !waits && text(self.set, "spec.updateStrategy.type") != "OnDelete" && self.replace(cx)
     }
 
     /// Creates missing pods, in order; true when something has to be waited for first.
@@ -136,7 +145,11 @@ impl Round<'_> {
             self.hand_over_claims(cx, pod);
             cx.delete(&PODS, pod);
             let (pod, set) = (name(pod), name(self.set));
-            cx.event("Normal", "SuccessfulDelete", format!("delete Pod {pod} in StatefulSet {set} successful"));
+            cx.event(
+                "Normal",
+                "SuccessfulDelete",
+                format!("delete Pod {pod} in StatefulSet {set} successful"),
+            );
             if self.ordered {
                 return true;
             }
@@ -145,21 +158,25 @@ impl Round<'_> {
     }
 
     /// Replaces one outdated pod, highest ordinal first, once all above it are available.
-    fn replace(&self, cx: &mut Context<'_>) {
+    fn replace(&self, cx: &mut Context<'_>) -> bool {
         let lowest = self.start.max(self.partition.unwrap_or(0));
         for ordinal in (lowest..self.end()).rev() {
-            let Some(pod) = self.pods.get(&ordinal) else { return };
+            let Some(pod) = self.pods.get(&ordinal) else {
+                return false;
+            };
             if revision_of(pod) != self.update.name && !deleting(pod) {
                 cx.delete(&PODS, pod);
+                let current = revision_of(pod) == self.current.name;
                 let (pod, set) = (name(pod), name(self.set));
                 let message = format!("delete Pod {pod} in StatefulSet {set} successful");
                 cx.event("Normal", "SuccessfulDelete", message);
-                return;
+                return current;
             }
             if !self.healthy(cx, pod) {
-                return;
+                return false;
             }
         }
+        false
     }
 
     fn create(&self, cx: &mut Context<'_>, ordinal: i64) {
@@ -168,7 +185,11 @@ impl Round<'_> {
             None => ordinal < self.start + int_or(self.set, "status.currentReplicas", 0),
             Some(partition) => ordinal < self.start.max(partition),
         };
-        let revision = if rolling && kept { &self.current } else { &self.update };
+        let revision = if rolling && kept {
+            &self.current
+        } else {
+            &self.update
+        };
         let pod_name = format!("{}-{ordinal}", name(self.set));
         self.create_claims(cx, ordinal, &pod_name);
         let mut pod = self.owner.pod(&pod_name, &revision.template);
@@ -181,7 +202,10 @@ impl Round<'_> {
         if !service.is_empty() {
             pod["spec"]["subdomain"] = json!(service);
         }
-        let claims: Vec<&str> = items(self.set, "spec.volumeClaimTemplates").iter().map(name).collect();
+        let claims: Vec<&str> = items(self.set, "spec.volumeClaimTemplates")
+            .iter()
+            .map(name)
+            .collect();
         if !claims.is_empty() {
             let mut volumes: Vec<Value> = claims
                 .iter()
@@ -190,12 +214,20 @@ impl Round<'_> {
                 })
                 .collect();
             let others = items(&pod, "spec.volumes").iter();
-            volumes.extend(others.filter(|volume| !claims.contains(&text(volume, "name"))).cloned());
+            volumes.extend(
+                others
+                    .filter(|volume| !claims.contains(&text(volume, "name")))
+                    .cloned(),
+            );
             pod["spec"]["volumes"] = json!(volumes);
         }
         cx.create(&PODS, pod);
         let set = name(self.set);
-        cx.event("Normal", "SuccessfulCreate", format!("create Pod {pod_name} in StatefulSet {set} successful"));
+        cx.event(
+            "Normal",
+            "SuccessfulCreate",
+            format!("create Pod {pod_name} in StatefulSet {set} successful"),
+        );
     }
 
     fn create_claims(&self, cx: &mut Context<'_>, ordinal: i64, pod_name: &str) {
@@ -205,7 +237,10 @@ impl Round<'_> {
                 continue;
             }
             let mut metadata = json!({"name": claim_name, "namespace": namespace(self.set)});
-            let mut labels = at(template, "metadata.labels").as_object().cloned().unwrap_or_default();
+            let mut labels = at(template, "metadata.labels")
+                .as_object()
+                .cloned()
+                .unwrap_or_default();
             if let Some(wanted) = at(self.set, "spec.selector.matchLabels").as_object() {
                 labels.extend(wanted.clone());
             }
@@ -215,7 +250,11 @@ impl Round<'_> {
             if at(template, "metadata.annotations").is_object() {
                 metadata["annotations"] = at(template, "metadata.annotations").clone();
             }
-            if text(self.set, "spec.persistentVolumeClaimRetentionPolicy.whenDeleted") == "Delete" {
+            if text(
+                self.set,
+                "spec.persistentVolumeClaimRetentionPolicy.whenDeleted",
+            ) == "Delete"
+            {
                 metadata["ownerReferences"] = json!([self.owner.reference()]);
             }
             let spec = at(template, "spec");
@@ -224,14 +263,19 @@ impl Round<'_> {
                 json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}),
             );
             let (pod, set) = (format!("{}-{ordinal}", name(self.set)), name(self.set));
-            let message = format!("create Claim {claim_name} Pod {pod} in StatefulSet {set} success");
+            let message =
+                format!("create Claim {claim_name} Pod {pod} in StatefulSet {set} success");
             cx.event("Normal", "SuccessfulCreate", message);
         }
     }
 
     /// With `whenScaled: Delete`, a condemned pod takes its claims with it.
     fn hand_over_claims(&self, cx: &mut Context<'_>, pod: &Value) {
-        if text(self.set, "spec.persistentVolumeClaimRetentionPolicy.whenScaled") != "Delete" {
+        if text(
+            self.set,
+            "spec.persistentVolumeClaimRetentionPolicy.whenScaled",
+        ) != "Delete"
+        {
             return;
         }
         for template in items(self.set, "spec.volumeClaimTemplates") {
@@ -239,13 +283,17 @@ impl Round<'_> {
             if let Some(claim) = cx.get(&CLAIMS, namespace(self.set), &claim_name) {
                 let reference =
                     json!({"apiVersion": "v1", "kind": "Pod", "name": name(pod), "uid": uid(pod)});
-                cx.patch(&CLAIMS, &claim, json!({"metadata": {"ownerReferences": [reference]}}));
+                cx.patch(
+                    &CLAIMS,
+                    &claim,
+                    json!({"metadata": {"ownerReferences": [reference]}}),
+                );
             }
         }
     }
 
-    fn report(&self, cx: &mut Context<'_>) {
-        let (mut ready, mut available, mut current, mut updated) = (0, 0, 0, 0);
+    fn report(&self, cx: &mut Context<'_>, replaced: bool) {
+        let (mut ready, mut available, mut current, mut updated) = (0, 0, -i64::from(replaced), 0);
         for pod in self.pods.values() {
             if text(pod, "status.phase") == "Running" && is_ready(pod) {
                 ready += 1;

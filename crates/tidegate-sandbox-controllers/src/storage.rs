@@ -22,7 +22,11 @@ pub(crate) fn react_claim(cx: &mut Context<'_>) {
         cx.merge_status(json!({"phase": "Pending"}));
         if cx.passed("provision", PROVISION, PROVISION) && cx.fact("told").is_null() {
             cx.remember("told", json!(true));
-            cx.event("Warning", "ProvisioningFailed", format!("failed to provision volume: {message}"));
+            cx.event(
+                "Warning",
+                "ProvisioningFailed",
+                format!("failed to provision volume: {message}"),
+            );
         }
         return;
     }
@@ -40,12 +44,20 @@ pub(crate) fn react_claim(cx: &mut Context<'_>) {
         return;
     }
     let chosen = text(claim, "spec.volumeName");
-    let volume_name = if chosen.is_empty() { format!("pvc-{}", uid(claim)) } else { chosen.to_owned() };
+    let volume_name = if chosen.is_empty() {
+        format!("pvc-{}", uid(claim))
+    } else {
+        chosen.to_owned()
+    };
     match cx.get(&VOLUMES, "", &volume_name) {
         None if !chosen.is_empty() => return cx.merge_status(json!({"phase": "Pending"})),
         None => provision(cx, &volume_name),
         Some(volume) if text(&volume, "spec.claimRef.uid").is_empty() => {
-            cx.patch(&VOLUMES, &volume, json!({"spec": {"claimRef": claim_ref(claim)}}));
+            cx.patch(
+                &VOLUMES,
+                &volume,
+                json!({"spec": {"claimRef": claim_ref(claim)}}),
+            );
         }
         Some(_) => {}
     }
@@ -79,8 +91,14 @@ fn claim_ref(claim: &Value) -> Value {
 fn provision(cx: &mut Context<'_>, volume_name: &str) {
     let claim = cx.object;
     let class_name = text(claim, "spec.storageClassName");
-    let class = if class_name.is_empty() { None } else { cx.get(&STORAGE_CLASSES, "", class_name) };
-    let policy = class.as_ref().map_or("", |class| text(class, "reclaimPolicy"));
+    let class = if class_name.is_empty() {
+        None
+    } else {
+        cx.get(&STORAGE_CLASSES, "", class_name)
+    };
+    let policy = class
+        .as_ref()
+        .map_or("", |class| text(class, "reclaimPolicy"));
     let policy = if policy.is_empty() { "Delete" } else { policy };
     let mode = text(claim, "spec.volumeMode");
     let mut spec = json!({
@@ -105,7 +123,11 @@ fn provision(cx: &mut Context<'_>, volume_name: &str) {
             "spec": spec,
         }),
     );
-    cx.event("Normal", "ProvisioningSucceeded", format!("Successfully provisioned volume {volume_name}"));
+    cx.event(
+        "Normal",
+        "ProvisioningSucceeded",
+        format!("Successfully provisioned volume {volume_name}"),
+    );
 }
 
 /// A claim that asks for more gets it.
@@ -127,8 +149,10 @@ pub(crate) fn react_volume(cx: &mut Context<'_>) {
         return;
     }
     let wanted = text(volume, "spec.claimRef.uid");
-    let (space, claim_name) =
-        (text(volume, "spec.claimRef.namespace"), text(volume, "spec.claimRef.name"));
+    let (space, claim_name) = (
+        text(volume, "spec.claimRef.namespace"),
+        text(volume, "spec.claimRef.name"),
+    );
     if claim_name.is_empty() || wanted.is_empty() {
         return cx.merge_status(json!({"phase": "Available"}));
     }

@@ -48,8 +48,11 @@ fn not_ready(cx: &mut Context<'_>, exception: &str, message: &str) {
 
 /// A successful reconciliation with the kind's own fields.
 fn ready(cx: &mut Context<'_>, warnings: &[Condition], fields: Value) {
-    let all: Vec<Condition> =
-        warnings.iter().cloned().chain([Condition::new("Ready", "True")]).collect();
+    let all: Vec<Condition> = warnings
+        .iter()
+        .cloned()
+        .chain([Condition::new("Ready", "True")])
+        .collect();
     let mut merged = json!({"conditions": conditions(cx.object, &all, cx.now)});
     merged["observedGeneration"] = json!(cx.generation());
     if let (Some(merged), Value::Object(fields)) = (merged.as_object_mut(), fields) {
@@ -61,16 +64,22 @@ fn ready(cx: &mut Context<'_>, warnings: &[Condition], fields: Value) {
 /// The outcome of the current attempt at the current generation; `None` while it goes on.
 /// A failed attempt is retried, so that `fail-times` heals.
 fn attempt(cx: &mut Context<'_>, millis: u64) -> Option<Result<(), String>> {
-    let generation = cx.generation();
-    let done = cx.fact("failed").get(generation.to_string()).and_then(Value::as_u64).unwrap_or(0);
+    let epoch = cx.epoch();
+    let done = cx
+        .fact("failed")
+        .get(epoch.to_string())
+        .and_then(Value::as_u64)
+        .unwrap_or(0);
     let done = u32::try_from(done).unwrap_or(u32::MAX);
-    let step = format!("reconcile-{generation}-{done}");
+    let step = format!("reconcile-{epoch}-{done}");
     if !cx.passed(&step, millis, millis) {
         return None;
     }
-    let Some(message) = cx.faults.failure(done).map(str::to_owned) else { return Some(Ok(())) };
-    if cx.faults.fail_times.is_some() && cx.waited(&format!("retry-{generation}-{done}"), RETRY) {
-        cx.remember("failed", json!({generation.to_string(): done + 1}));
+    let Some(message) = cx.faults.failure(done).map(str::to_owned) else {
+        return Some(Ok(()));
+    };
+    if cx.faults.fail_times.is_some() && cx.waited(&format!("retry-{epoch}-{done}"), RETRY) {
+        cx.remember("failed", json!({epoch.to_string(): done + 1}));
         // The next attempt begins at once.
         let now = cx.now;
         cx.wake(now);
@@ -85,16 +94,22 @@ fn watched_by(cx: &mut Context<'_>, operator: &str) -> Option<Arc<Value>> {
     let space = namespace(cx.object);
     let watches = |kafka: &Value| {
         let entity = crate::value::at(kafka, "spec.entityOperator");
-        let Some(spec) = entity.get(operator).filter(|spec| spec.is_object()) else { return false };
+        let Some(spec) = entity.get(operator).filter(|spec| spec.is_object()) else {
+            return false;
+        };
         match text(spec, "watchedNamespace") {
             "" => namespace(kafka) == space,
             watched => watched == space,
         }
     };
-    let own = cx.get(&KAFKAS, space, cluster).filter(|kafka| watches(kafka));
+    let own = cx
+        .get(&KAFKAS, space, cluster)
+        .filter(|kafka| watches(kafka));
     own.or_else(|| {
         let others = cx.list(&KAFKAS, "");
-        others.into_iter().find(|kafka| crate::value::name(kafka) == cluster && watches(kafka))
+        others
+            .into_iter()
+            .find(|kafka| crate::value::name(kafka) == cluster && watches(kafka))
     })
 }
 

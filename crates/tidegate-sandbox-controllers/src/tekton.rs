@@ -29,7 +29,8 @@ fn succeeded(status: &'static str, reason: &str, message: impl Into<String>) -> 
 }
 
 fn finish(cx: &mut Context<'_>, end: &Condition, more: Value) {
-    let mut fields = json!({"conditions": conditions(cx.object, std::slice::from_ref(end), cx.now)});
+    let mut fields =
+        json!({"conditions": conditions(cx.object, std::slice::from_ref(end), cx.now)});
     fields["completionTime"] = json!(stamp(cx.now));
     if text(cx.object, "status.startTime").is_empty() {
         fields["startTime"] = json!(stamp(cx.now));
@@ -45,7 +46,11 @@ fn deadline(cx: &Context<'_>, wanted: &str) -> jiff::Timestamp {
     let limit = parse_duration(wanted).unwrap_or(std::time::Duration::from_secs(HOUR_SECONDS));
     let start = time(at(cx.object, "status.startTime")).unwrap_or(cx.now);
     // A timeout of nothing means none.
-    if limit.is_zero() { jiff::Timestamp::MAX } else { later(start, limit) }
+    if limit.is_zero() {
+        jiff::Timestamp::MAX
+    } else {
+        later(start, limit)
+    }
 }
 
 /// A TaskRun.
@@ -56,7 +61,11 @@ pub(crate) fn react_task_run(cx: &mut Context<'_>) {
     }
     if text(run, "spec.status") == "TaskRunCancelled" {
         let message = format!("TaskRun \"{}\" was cancelled. ", cx.name());
-        return finish(cx, &succeeded("False", "TaskRunCancelled", message), json!({}));
+        return finish(
+            cx,
+            &succeeded("False", "TaskRunCancelled", message),
+            json!({}),
+        );
     }
     let Some(steps) = steps(cx) else {
         let wanted = text(run, "spec.taskRef.name");
@@ -64,24 +73,47 @@ pub(crate) fn react_task_run(cx: &mut Context<'_>) {
             "error when listing tasks for taskRun {}: tasks.tekton.dev \"{wanted}\" not found",
             cx.name()
         );
-        return finish(cx, &succeeded("False", "TaskRunResolutionFailed", message), json!({}));
+        return finish(
+            cx,
+            &succeeded("False", "TaskRunResolutionFailed", message),
+            json!({}),
+        );
     };
     let pod = format!("{}-pod", cx.name());
     let began = text(run, "status.startTime");
-    let began = if began.is_empty() { stamp(cx.now) } else { began.to_owned() };
+    let began = if began.is_empty() {
+        stamp(cx.now)
+    } else {
+        began.to_owned()
+    };
     let running = cx.passed("start", START, WHOLE);
     let limit = deadline(cx, text(run, "spec.timeout"));
     if cx.reached(limit) && !text(run, "status.startTime").is_empty() {
         let limit = text(run, "spec.timeout");
         let limit = if limit.is_empty() { "1h0m0s" } else { limit };
-        let message = format!("TaskRun \"{}\" failed to finish within \"{limit}\"", cx.name());
-        return finish(cx, &succeeded("False", "TaskRunTimeout", message), json!({}));
+        let message = format!(
+            "TaskRun \"{}\" failed to finish within \"{limit}\"",
+            cx.name()
+        );
+        return finish(
+            cx,
+            &succeeded("False", "TaskRunTimeout", message),
+            json!({}),
+        );
     }
     if !running || !cx.passed("steps", STEPS, WHOLE) {
         let condition = if running {
-            succeeded("Unknown", "Running", "Not all Steps in the Task have finished executing")
+            succeeded(
+                "Unknown",
+                "Running",
+                "Not all Steps in the Task have finished executing",
+            )
         } else {
-            succeeded("Unknown", "Pending", "pod status \"Initialized\":\"False\"; message: \"containers with incomplete status: [prepare]\"")
+            succeeded(
+                "Unknown",
+                "Pending",
+                "pod status \"Initialized\":\"False\"; message: \"containers with incomplete status: [prepare]\"",
+            )
         };
         let list = conditions(run, &[condition], cx.now);
         return cx.merge_status(json!({"conditions": list, "startTime": began, "podName": pod}));
@@ -96,7 +128,11 @@ pub(crate) fn react_task_run(cx: &mut Context<'_>) {
             let first = steps.first().map_or("step", String::as_str);
             let message = format!("\"step-{first}\" exited with code 1: {message}");
             let list = shown(1, "Error");
-            finish(cx, &succeeded("False", "Failed", message), json!({"steps": list, "podName": pod}));
+            finish(
+                cx,
+                &succeeded("False", "Failed", message),
+                json!({"steps": list, "podName": pod}),
+            );
         }
         None => {
             let list = shown(0, "Completed");
@@ -116,11 +152,16 @@ fn steps(cx: &mut Context<'_>) -> Option<Vec<String>> {
     } else {
         Some(cx.get(&TASKS, cx.namespace(), wanted)?)
     };
-    let spec = task.as_ref().map_or_else(|| at(run, "spec.taskSpec"), |task| at(task, "spec"));
-    let named = items(spec, "steps").iter().enumerate().map(|(index, step)| match text(step, "name") {
-        "" => format!("unnamed-{index}"),
-        step => step.to_owned(),
-    });
+    let spec = task
+        .as_ref()
+        .map_or_else(|| at(run, "spec.taskSpec"), |task| at(task, "spec"));
+    let named = items(spec, "steps")
+        .iter()
+        .enumerate()
+        .map(|(index, step)| match text(step, "name") {
+            "" => format!("unnamed-{index}"),
+            step => step.to_owned(),
+        });
     Some(named.collect())
 }
 
@@ -146,17 +187,27 @@ pub(crate) fn react_pipeline_run(cx: &mut Context<'_>) {
     }
     let wanted = text(run, "spec.pipelineRef.name");
     let resolver = !text(run, "spec.pipelineRef.resolver").is_empty();
-    let pipeline =
-        if wanted.is_empty() || resolver { None } else { cx.get(&PIPELINES, cx.namespace(), wanted) };
+    let pipeline = if wanted.is_empty() || resolver {
+        None
+    } else {
+        cx.get(&PIPELINES, cx.namespace(), wanted)
+    };
     if pipeline.is_none() && !wanted.is_empty() && !resolver {
         let space = cx.namespace();
         let message = format!(
             "Error retrieving pipeline for pipelinerun {space}/{}: pipelines.tekton.dev \"{wanted}\" not found",
             cx.name()
         );
-        return finish(cx, &succeeded("False", "CouldntGetPipeline", message), json!({}));
+        return finish(
+            cx,
+            &succeeded("False", "CouldntGetPipeline", message),
+            json!({}),
+        );
     }
-    let spec = pipeline.as_ref().map_or_else(|| at(run, "spec.pipelineSpec"), |found| at(found, "spec")).clone();
+    let spec = pipeline
+        .as_ref()
+        .map_or_else(|| at(run, "spec.pipelineSpec"), |found| at(found, "spec"))
+        .clone();
     let limit = match text(run, "spec.timeouts.pipeline") {
         "" => text(run, "spec.timeout"),
         limit => limit,
@@ -165,15 +216,26 @@ pub(crate) fn react_pipeline_run(cx: &mut Context<'_>) {
     if cx.reached(due) && !text(run, "status.startTime").is_empty() {
         cancel(cx);
         let limit = if limit.is_empty() { "1h0m0s" } else { limit };
-        let message = format!("PipelineRun \"{}\" failed to finish within \"{limit}\"", cx.name());
-        return finish(cx, &succeeded("False", "PipelineRunTimeout", message), json!({}));
+        let message = format!(
+            "PipelineRun \"{}\" failed to finish within \"{limit}\"",
+            cx.name()
+        );
+        return finish(
+            cx,
+            &succeeded("False", "PipelineRunTimeout", message),
+            json!({}),
+        );
     }
     Graph::of(cx, &spec).step(cx);
 }
 
 fn cancel(cx: &mut Context<'_>) {
     for task in cx.owned(&TASK_RUNS).iter().filter(|task| !done(task)) {
-        cx.patch(&TASK_RUNS, task, json!({"spec": {"status": "TaskRunCancelled"}}));
+        cx.patch(
+            &TASK_RUNS,
+            task,
+            json!({"spec": {"status": "TaskRunCancelled"}}),
+        );
     }
 }
 
@@ -192,13 +254,19 @@ impl Graph {
             .filter_map(|run| Some((label(&run, TASK_LABEL)?.to_owned(), run)))
             .collect();
         let list = |field: &str| items(spec, field).iter().take(MAX_TASKS).cloned().collect();
-        Self { tasks: list("tasks"), finally: list("finally"), runs }
+        Self {
+            tasks: list("tasks"),
+            finally: list("finally"),
+            runs,
+        }
     }
 
     fn state(&self, task: &Value) -> &str {
-        self.runs.get(text(task, "name")).map_or("", |run| match condition_status(run, "Succeeded") {
-            "" => "Unknown",
-            state => state,
+        self.runs.get(text(task, "name")).map_or("", |run| {
+            match condition_status(run, "Succeeded") {
+                "" => "Unknown",
+                state => state,
+            }
         })
     }
 
@@ -207,7 +275,9 @@ impl Graph {
         let params = at(task, "params").to_string() + &at(task, "when").to_string();
         self.tasks.iter().all(|other| {
             let other_name = text(other, "name");
-            let after = items(task, "runAfter").iter().any(|before| before.as_str() == Some(other_name));
+            let after = items(task, "runAfter")
+                .iter()
+                .any(|before| before.as_str() == Some(other_name));
             let reads = params.contains(&format!("$(tasks.{other_name}.results."));
             !(after || reads) || self.state(other) == "True"
         })
@@ -215,25 +285,41 @@ impl Graph {
 
     fn step(&self, cx: &mut Context<'_>) {
         let began = text(cx.object, "status.startTime");
-        let began = if began.is_empty() { stamp(cx.now) } else { began.to_owned() };
+        let began = if began.is_empty() {
+            stamp(cx.now)
+        } else {
+            began.to_owned()
+        };
         if !cx.passed("start", 100, 100) {
             let started = succeeded("Unknown", "Started", "");
             let list = conditions(cx.object, &[started], cx.now);
             return cx.merge_status(json!({"conditions": list, "startTime": began}));
         }
         let ignored = |task: &Value| text(task, "onError") == "continue";
-        let failed = self.tasks.iter().any(|task| self.state(task) == "False" && !ignored(task));
+        let failed = self
+            .tasks
+            .iter()
+            .any(|task| self.state(task) == "False" && !ignored(task));
         let running = self.tasks.iter().any(|task| self.state(task) == "Unknown");
         let mut started = Vec::new();
         if !failed {
-            let ready = self.tasks.iter().filter(|task| self.state(task).is_empty() && self.may_start(task));
+            let ready = self
+                .tasks
+                .iter()
+                .filter(|task| self.state(task).is_empty() && self.may_start(task));
             started.extend(ready);
         }
         if started.is_empty() && !running {
-            let ready = self.finally.iter().filter(|task| self.state(task).is_empty());
+            let ready = self
+                .finally
+                .iter()
+                .filter(|task| self.state(task).is_empty());
             started.extend(ready);
         }
-        let finally_runs = self.finally.iter().any(|task| self.state(task) == "Unknown");
+        let finally_runs = self
+            .finally
+            .iter()
+            .any(|task| self.state(task) == "Unknown");
         for task in &started {
             self.start(cx, task);
         }
@@ -245,7 +331,11 @@ impl Graph {
         let (run, task_name) = (cx.name(), text(task, "name"));
         let mut child = format!("{run}-{task_name}");
         if child.len() > 63 {
-            child = format!("{}-{}", child.chars().take(57).collect::<String>(), suffix(&[uid(cx.object), task_name]));
+            child = format!(
+                "{}-{}",
+                child.chars().take(57).collect::<String>(),
+                suffix(&[uid(cx.object), task_name])
+            );
         }
         let mut spec = json!({"params": at(task, "params")});
         for field in ["taskRef", "taskSpec", "timeout", "retries"] {
@@ -262,14 +352,16 @@ impl Graph {
             "ownerReferences": [controller_ref(text(cx.object, "apiVersion"), "PipelineRun", cx.object)],
         });
         // Only the first task fails when the run is to fail: the others depend on how the pipeline is built.
-        let first = self.tasks.first().is_some_and(|first| text(first, "name") == task_name);
+        let first = self
+            .tasks
+            .first()
+            .is_some_and(|first| text(first, "name") == task_name);
         let faults = inherited(cx.object);
         if first && !faults.is_empty() {
             metadata["annotations"] = Value::Object(faults);
         }
         let api_version = text(cx.object, "apiVersion");
-        let object =
-            json!({"apiVersion": api_version, "kind": "TaskRun", "metadata": metadata, "spec": spec});
+        let object = json!({"apiVersion": api_version, "kind": "TaskRun", "metadata": metadata, "spec": spec});
         cx.create(&TASK_RUNS, object);
     }
 
@@ -282,7 +374,9 @@ impl Graph {
         let cancelled = self
             .runs
             .values()
-            .filter(|run| condition(run, "Succeeded").is_some_and(|c| text(c, "reason") == "TaskRunCancelled"))
+            .filter(|run| {
+                condition(run, "Succeeded").is_some_and(|c| text(c, "reason") == "TaskRunCancelled")
+            })
             .count();
         let (finished, bad) = (good + bad, bad - cancelled.min(bad));
         let references: Vec<Value> = self
@@ -300,8 +394,9 @@ impl Graph {
             more["childReferences"] = json!(references);
         }
         if over {
-            let message =
-                format!("Tasks Completed: {finished} (Failed: {bad}, Cancelled {cancelled}), Skipped: {never}");
+            let message = format!(
+                "Tasks Completed: {finished} (Failed: {bad}, Cancelled {cancelled}), Skipped: {never}"
+            );
             let end = if bad + cancelled > 0 {
                 succeeded("False", "Failed", message)
             } else if never > 0 {
@@ -315,7 +410,11 @@ impl Graph {
         let message = format!(
             "Tasks Completed: {finished} (Failed: {bad}, Cancelled {cancelled}), Incomplete: {open}, Skipped: 0"
         );
-        more["conditions"] = conditions(cx.object, &[succeeded("Unknown", "Running", message)], cx.now);
+        more["conditions"] = conditions(
+            cx.object,
+            &[succeeded("Unknown", "Running", message)],
+            cx.now,
+        );
         cx.merge_status(more);
     }
 }

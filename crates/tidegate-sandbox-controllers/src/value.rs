@@ -9,7 +9,9 @@ static NULL: Value = Value::Null;
 
 /// The value at a dotted path (`spec.template.spec`); null where anything on the way is missing.
 pub(crate) fn at<'a>(value: &'a Value, path: &str) -> &'a Value {
-    path.split('.').try_fold(value, |value, key| value.get(key)).unwrap_or(&NULL)
+    path.split('.')
+        .try_fold(value, |value, key| value.get(key))
+        .unwrap_or(&NULL)
 }
 
 /// The string at a path, or the empty one.
@@ -20,7 +22,9 @@ pub(crate) fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 /// The integer at a path.
 pub(crate) fn int(value: &Value, path: &str) -> Option<i64> {
     let found = at(value, path);
-    found.as_i64().or_else(|| found.as_f64().map(|float| float as i64))
+    found
+        .as_i64()
+        .or_else(|| found.as_f64().map(|float| float as i64))
 }
 
 /// The integer at a path, or a default.
@@ -39,8 +43,15 @@ pub(crate) fn items<'a>(value: &'a Value, path: &str) -> &'a [Value] {
 }
 
 /// The pairs of the map at a path.
-pub(crate) fn pairs<'a>(value: &'a Value, path: &str) -> impl Iterator<Item = (&'a str, &'a Value)> {
-    at(value, path).as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value))
+pub(crate) fn pairs<'a>(
+    value: &'a Value,
+    path: &str,
+) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    at(value, path)
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| (key.as_str(), value))
 }
 
 /// `metadata.name`.
@@ -85,12 +96,16 @@ pub(crate) fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
 
 /// The owner reference that controls the object.
 pub(crate) fn controller(object: &Value) -> Option<&Value> {
-    items(object, "metadata.ownerReferences").iter().find(|owner| flag(owner, "controller"))
+    items(object, "metadata.ownerReferences")
+        .iter()
+        .find(|owner| flag(owner, "controller"))
 }
 
 /// Whether the object holds a finalizer.
 pub(crate) fn has_finalizer(object: &Value, finalizer: &str) -> bool {
-    items(object, "metadata.finalizers").iter().any(|held| held.as_str() == Some(finalizer))
+    items(object, "metadata.finalizers")
+        .iter()
+        .any(|held| held.as_str() == Some(finalizer))
 }
 
 /// A merge patch that adds or removes one finalizer.
@@ -100,6 +115,12 @@ pub(crate) fn finalizers_patch(object: &Value, finalizer: &str, hold: Hold) -> V
     if hold == Hold::Add {
         held.push(json!(finalizer));
     }
+    // An empty list is written as none, as the server's own types do.
+    let held = if held.is_empty() {
+        Value::Null
+    } else {
+        json!(held)
+    };
     json!({"metadata": {"finalizers": held}})
 }
 
@@ -125,7 +146,7 @@ pub(crate) fn stamp(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A time with milliseconds, as the Java operators write it.
+/// A time with nanoseconds, as the Flink operator writes it.
 pub(crate) fn stamp_nanos(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string()
 }
@@ -155,7 +176,11 @@ pub(crate) fn fnv32(parts: &[&str]) -> u32 {
 /// A number in the alphabet that Kubernetes uses for generated names: no vowels, nothing that looks alike.
 pub(crate) fn safe_encode(number: u32) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    number.to_string().bytes().map(|byte| char::from(ALPHABET[usize::from(byte) % 27])).collect()
+    number
+        .to_string()
+        .bytes()
+        .map(|byte| char::from(ALPHABET[usize::from(byte) % 27]))
+        .collect()
 }
 
 /// A hash of anything serialisable, in the form of `pod-template-hash`.
@@ -167,7 +192,11 @@ pub(crate) fn hash_name(value: &Value, salt: &str) -> String {
 pub(crate) fn suffix(parts: &[&str]) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let digest = digest(parts);
-    digest.iter().take(5).map(|byte| char::from(ALPHABET[usize::from(*byte) % 27])).collect()
+    digest
+        .iter()
+        .take(5)
+        .map(|byte| char::from(ALPHABET[usize::from(*byte) % 27]))
+        .collect()
 }
 
 /// SHA-256 over the parts: where an identity has to look random and be the same in every run.
@@ -182,22 +211,40 @@ pub(crate) fn digest(parts: &[&str]) -> [u8; 32] {
 
 /// Lower-case hexadecimal of the first `bytes` bytes of [`digest`].
 pub(crate) fn hex(parts: &[&str], bytes: usize) -> String {
-    digest(parts).iter().take(bytes).map(|byte| format!("{byte:02x}")).collect()
+    digest(parts)
+        .iter()
+        .take(bytes)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// A UUID made of a digest.
 pub(crate) fn uuid(parts: &[&str]) -> String {
     let hex = hex(parts, 16);
-    format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..32]
+    )
 }
 
 /// Twenty-two characters of URL-safe base64: how Kafka writes its ids.
 pub(crate) fn kafka_id(parts: &[&str]) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let id: String =
-        digest(parts).iter().take(22).map(|byte| char::from(ALPHABET[usize::from(*byte) % 64])).collect();
+    let id: String = digest(parts)
+        .iter()
+        .take(22)
+        .map(|byte| char::from(ALPHABET[usize::from(*byte) % 64]))
+        .collect();
     // Kafka never hands out an id that begins with a dash.
-    if id.starts_with('-') { format!("A{}", &id[1..]) } else { id }
+    if id.starts_with('-') {
+        format!("A{}", &id[1..])
+    } else {
+        id
+    }
 }
 
 /// Standard base64, for the contents of Secrets.
@@ -205,11 +252,17 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, byte| (group << 8) | u32::from(*byte))
+        let group = chunk
+            .iter()
+            .fold(0u32, |group, byte| (group << 8) | u32::from(*byte))
             << (8 * (3 - chunk.len()));
         for place in 0..4 {
             let index = (group >> (18 - 6 * place)) & 63;
-            out.push(if place <= chunk.len() { char::from(ALPHABET[index as usize]) } else { '=' });
+            out.push(if place <= chunk.len() {
+                char::from(ALPHABET[index as usize])
+            } else {
+                '='
+            });
         }
     }
     out
@@ -218,14 +271,23 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 /// Whether labels satisfy a label selector (`matchLabels` and `matchExpressions`).
 /// A null selector selects nothing, an empty one everything.
 pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
-    let Some(fields) = selector.as_object() else { return false };
+    let Some(fields) = selector.as_object() else {
+        return false;
+    };
     let has = |key: &str| labels.get(key).and_then(Value::as_str);
     let wanted = fields.get("matchLabels").and_then(Value::as_object);
-    let equal = wanted.into_iter().flatten().all(|(key, value)| has(key) == value.as_str());
+    let equal = wanted
+        .into_iter()
+        .flatten()
+        .all(|(key, value)| has(key) == value.as_str());
     equal
         && items(selector, "matchExpressions").iter().all(|rule| {
             let found = has(text(rule, "key"));
-            let listed = || items(rule, "values").iter().any(|value| value.as_str() == found);
+            let listed = || {
+                items(rule, "values")
+                    .iter()
+                    .any(|value| value.as_str() == found)
+            };
             match text(rule, "operator") {
                 "In" => found.is_some() && listed(),
                 "NotIn" => found.is_none() || !listed(),
@@ -242,7 +304,9 @@ pub(crate) fn scaled(value: &Value, total: i64, rounding: Rounding) -> Option<i6
         return Some(number);
     }
     let text = value.as_str()?;
-    let Some(percent) = text.strip_suffix('%') else { return text.parse().ok() };
+    let Some(percent) = text.strip_suffix('%') else {
+        return text.parse().ok();
+    };
     let share = percent.parse::<i64>().ok()?.checked_mul(total)?;
     Some(match rounding {
         Rounding::Up => share.div_euclid(100) + i64::from(share.rem_euclid(100) != 0),
@@ -261,7 +325,9 @@ pub(crate) enum Rounding {
 
 /// Leaves out fields that Go's `omitempty` would leave out: zeros, empty strings, empty lists and maps, nulls.
 pub(crate) fn compact(fields: Value) -> Value {
-    let Value::Object(fields) = fields else { return fields };
+    let Value::Object(fields) = fields else {
+        return fields;
+    };
     let kept: Map<String, Value> = fields
         .into_iter()
         .filter(|(_, value)| match value {
@@ -288,11 +354,26 @@ mod tests {
             (json!({}), true),
             (json!({"matchLabels": {"app": "web"}}), true),
             (json!({"matchLabels": {"app": "db"}}), false),
-            (json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "db"]}]}), true),
-            (json!({"matchExpressions": [{"key": "none", "operator": "NotIn", "values": ["x"]}]}), true),
-            (json!({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}), false),
-            (json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]}), true),
-            (json!({"matchExpressions": [{"key": "app", "operator": "Near"}]}), false),
+            (
+                json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["web", "db"]}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "none", "operator": "NotIn", "values": ["x"]}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}),
+                false,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "app", "operator": "Near"}]}),
+                false,
+            ),
         ] {
             assert_eq!(selects(&selector, &labels), expected, "{selector}");
         }
@@ -308,13 +389,23 @@ mod tests {
             (json!("2"), 7, Rounding::Up, Some(2)),
             (json!("x%"), 7, Rounding::Up, None),
         ] {
-            assert_eq!(scaled(&value, total, rounding), expected, "{value} of {total}");
+            assert_eq!(
+                scaled(&value, total, rounding),
+                expected,
+                "{value} of {total}"
+            );
         }
     }
 
     #[test]
     fn base64_pads() {
-        for (bytes, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (bytes, expected) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
             assert_eq!(base64(bytes.as_bytes()), expected);
         }
     }

@@ -5,8 +5,8 @@ use crate::context::Context;
 use crate::fault::{PREFIX, inherited};
 use crate::resources::PODS;
 use crate::value::{
-    at, controller, controller_ref, deleting, int_or, items, later, name, namespace, selects, suffix, text, time,
-    uid,
+    at, controller, controller_ref, deleting, int_or, items, later, name, namespace, selects,
+    suffix, text, time, uid,
 };
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -31,8 +31,10 @@ impl Owner<'_> {
 
     /// A pod made from a template, with the owner's fault annotations.
     pub(crate) fn pod(&self, pod_name: &str, template: &Value) -> Value {
-        let mut annotations: Map<String, Value> =
-            at(template, "metadata.annotations").as_object().cloned().unwrap_or_default();
+        let mut annotations: Map<String, Value> = at(template, "metadata.annotations")
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         for (key, value) in inherited(self.object) {
             annotations.entry(key).or_insert(value);
         }
@@ -52,7 +54,14 @@ impl Owner<'_> {
 
     /// A name for the `index`-th pod created at this moment.
     pub(crate) fn pod_name(&self, cx: &Context<'_>, base: &str, index: usize) -> String {
-        let parts = [uid(self.object), &cx.now.to_string(), &index.to_string()];
+        let (space, owner) = (namespace(self.object), name(self.object));
+        let parts = [
+            self.kind,
+            space,
+            owner,
+            &cx.now.to_string(),
+            &index.to_string(),
+        ];
         // A generated name keeps to 63 characters.
         let base: String = base.chars().take(57).collect();
         format!("{base}-{}", suffix(&parts))
@@ -72,18 +81,27 @@ pub(crate) fn claim(cx: &mut Context<'_>, owner: Owner<'_>) -> Vec<Arc<Value>> {
             continue;
         }
         let owners: Vec<Value> = owners.iter().cloned().chain([owner.reference()]).collect();
-        cx.patch(&PODS, &orphan, json!({"metadata": {"ownerReferences": owners}}));
+        cx.patch(
+            &PODS,
+            &orphan,
+            json!({"metadata": {"ownerReferences": owners}}),
+        );
         pods.push(orphan);
     }
     // A pod whose labels no longer match is let go.
-    let (kept, strangers): (Vec<_>, Vec<_>) =
-        pods.into_iter().partition(|pod| selects(selector, at(pod, "metadata.labels")));
+    let (kept, strangers): (Vec<_>, Vec<_>) = pods
+        .into_iter()
+        .partition(|pod| selects(selector, at(pod, "metadata.labels")));
     for stranger in strangers.iter().filter(|pod| !deleting(pod)) {
         let owners: Vec<&Value> = items(stranger, "metadata.ownerReferences")
             .iter()
             .filter(|reference| text(reference, "uid") != uid(owner.object))
             .collect();
-        cx.patch(&PODS, stranger, json!({"metadata": {"ownerReferences": owners}}));
+        cx.patch(
+            &PODS,
+            stranger,
+            json!({"metadata": {"ownerReferences": owners}}),
+        );
     }
     kept
 }

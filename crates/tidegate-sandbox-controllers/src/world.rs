@@ -55,10 +55,18 @@ impl Interest {
         if let Some(owner) = controller(object) {
             touched.push(Self::Owned(resource.clone(), text(owner, "uid").to_owned()));
         }
-        let labels = at(object, "metadata.labels").as_object().into_iter().flatten();
+        let labels = at(object, "metadata.labels")
+            .as_object()
+            .into_iter()
+            .flatten();
         touched.extend(labels.filter_map(|(key, value)| {
             let (key, value) = (key.clone(), value.as_str()?.to_owned());
-            Some(Self::Labelled(resource.clone(), space.to_owned(), key, value))
+            Some(Self::Labelled(
+                resource.clone(),
+                space.to_owned(),
+                key,
+                value,
+            ))
         }));
         touched
     }
@@ -71,7 +79,13 @@ pub trait World {
     /// The objects that the owner with this uid controls, by name.
     fn owned(&self, resource: &ResourceName, uid: &str) -> Vec<Arc<Value>>;
     /// The objects of a namespace with a label, by name.
-    fn labelled(&self, resource: &ResourceName, namespace: &str, key: &str, value: &str) -> Vec<Arc<Value>>;
+    fn labelled(
+        &self,
+        resource: &ResourceName,
+        namespace: &str,
+        key: &str,
+        value: &str,
+    ) -> Vec<Arc<Value>>;
     /// All objects of a resource, in one namespace or (empty) in all, by namespace and name.
     fn list(&self, resource: &ResourceName, namespace: &str) -> Vec<Arc<Value>>;
     /// Whether the server knows the resource.
@@ -102,10 +116,16 @@ impl Cache {
         for interest in Interest::touched(resource, &object) {
             match interest {
                 Interest::Owned(resource, uid) => {
-                    self.owned.entry((resource, uid)).or_default().insert(key.clone());
+                    self.owned
+                        .entry((resource, uid))
+                        .or_default()
+                        .insert(key.clone());
                 }
                 Interest::Labelled(resource, space, label, value) => {
-                    self.labelled.entry((resource, space, label, value)).or_default().insert(key.clone());
+                    self.labelled
+                        .entry((resource, space, label, value))
+                        .or_default()
+                        .insert(key.clone());
                 }
                 Interest::Object(_) | Interest::All(..) => {}
             }
@@ -139,12 +159,22 @@ impl Cache {
     }
 
     /// Whether any object has this uid.
-    pub fn has_uid(&self, resource: &ResourceName, namespace: &str, name: &str, wanted: &str) -> bool {
-        self.get(resource, namespace, name).is_some_and(|object| uid(&object) == wanted)
+    pub fn has_uid(
+        &self,
+        resource: &ResourceName,
+        namespace: &str,
+        name: &str,
+        wanted: &str,
+    ) -> bool {
+        self.get(resource, namespace, name)
+            .is_some_and(|object| uid(&object) == wanted)
     }
 
     fn named<'a>(&'a self, keys: Option<&'a BTreeSet<Key>>) -> Vec<Arc<Value>> {
-        keys.into_iter().flatten().filter_map(|key| self.objects.get(key).cloned()).collect()
+        keys.into_iter()
+            .flatten()
+            .filter_map(|key| self.objects.get(key).cloned())
+            .collect()
     }
 }
 
@@ -160,21 +190,41 @@ fn unindex<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Key>>, at: &K, key: &Key) {
 impl World for Cache {
     fn get(&self, resource: &ResourceName, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        self.objects.get(&Key { resource: resource.clone(), namespace, name }).cloned()
+        self.objects
+            .get(&Key {
+                resource: resource.clone(),
+                namespace,
+                name,
+            })
+            .cloned()
     }
 
     fn owned(&self, resource: &ResourceName, uid: &str) -> Vec<Arc<Value>> {
         self.named(self.owned.get(&(resource.clone(), uid.to_owned())))
     }
 
-    fn labelled(&self, resource: &ResourceName, namespace: &str, key: &str, value: &str) -> Vec<Arc<Value>> {
-        let at = (resource.clone(), namespace.to_owned(), key.to_owned(), value.to_owned());
+    fn labelled(
+        &self,
+        resource: &ResourceName,
+        namespace: &str,
+        key: &str,
+        value: &str,
+    ) -> Vec<Arc<Value>> {
+        let at = (
+            resource.clone(),
+            namespace.to_owned(),
+            key.to_owned(),
+            value.to_owned(),
+        );
         self.named(self.labelled.get(&at))
     }
 
     fn list(&self, resource: &ResourceName, namespace: &str) -> Vec<Arc<Value>> {
-        let from =
-            Key { resource: resource.clone(), namespace: namespace.to_owned(), name: String::new() };
+        let from = Key {
+            resource: resource.clone(),
+            namespace: namespace.to_owned(),
+            name: String::new(),
+        };
         self.objects
             .range(from..)
             .take_while(|(key, _)| {

@@ -23,7 +23,11 @@ impl Report {
     pub(super) fn new(cx: &Context<'_>, plan: Plan) -> Self {
         let deadline = int_or(cx.object, "spec.progressDeadlineSeconds", 600);
         let deadline = Some(deadline).filter(|seconds| *seconds != NO_DEADLINE);
-        Self { plan, deadline, conditions: items(cx.object, "status.conditions").to_vec() }
+        Self {
+            plan,
+            deadline,
+            conditions: items(cx.object, "status.conditions").to_vec(),
+        }
     }
 
     /// Says so when a pause begins or ends.
@@ -34,9 +38,21 @@ impl Report {
         }
         let (wanted, shown) = (flag(cx.object, "spec.paused"), reason == "DeploymentPaused");
         if wanted && !shown {
-            self.set(cx, "Progressing", "Unknown", "DeploymentPaused", "Deployment is paused");
+            self.set(
+                cx,
+                "Progressing",
+                "Unknown",
+                "DeploymentPaused",
+                "Deployment is paused",
+            );
         } else if !wanted && shown {
-            self.set(cx, "Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed");
+            self.set(
+                cx,
+                "Progressing",
+                "Unknown",
+                "DeploymentResumed",
+                "Deployment is resumed",
+            );
         } else {
             return;
         }
@@ -60,7 +76,13 @@ impl Report {
         match cx.memory.refusal.clone() {
             Some(refusal) => {
                 let message = format!("Failed to create new replica set \"{set}\": {refusal}");
-                self.set(cx, "Progressing", "False", "ReplicaSetCreateError", &message);
+                self.set(
+                    cx,
+                    "Progressing",
+                    "False",
+                    "ReplicaSetCreateError",
+                    &message,
+                );
             }
             None => {
                 let message = format!("Created new replica set \"{set}\"");
@@ -80,12 +102,15 @@ impl Report {
     pub(super) fn rollout(&mut self, cx: &mut Context<'_>, new: Option<&Set>, old: &[Set]) {
         let status = self.count(cx, new, old);
         if self.deadline.is_none() {
-            self.conditions.retain(|condition| text(condition, "type") != "Progressing");
+            self.conditions
+                .retain(|condition| text(condition, "type") != "Progressing");
         }
         let number = |field: &str| int_or(&status, field, 0);
         let settled = number("replicas") == number("updatedReplicas")
-            && text_of(find(items(cx.object, "status.conditions"), "Progressing"), "reason")
-                == "NewReplicaSetAvailable";
+            && text_of(
+                find(items(cx.object, "status.conditions"), "Progressing"),
+                "reason",
+            ) == "NewReplicaSetAvailable";
         if self.deadline.is_some() && !settled {
             let who = new.map_or_else(
                 || format!("Deployment \"{}\"", name(cx.object)),
@@ -96,7 +121,13 @@ impl Report {
                 .all(|field| number(field) == self.plan.replicas);
             if complete {
                 let message = format!("{who} has successfully progressed.");
-                self.set(cx, "Progressing", "True", "NewReplicaSetAvailable", &message);
+                self.set(
+                    cx,
+                    "Progressing",
+                    "True",
+                    "NewReplicaSetAvailable",
+                    &message,
+                );
             } else if progressed(cx.object, &status) {
                 self.progressing(cx, &format!("{who} is progressing."));
             } else {
@@ -116,7 +147,8 @@ impl Report {
         let since = find(&self.conditions, "Progressing")
             .filter(|old| text(old, "status") == "True")
             .map(|old| at(old, "lastTransitionTime").clone());
-        self.conditions.retain(|condition| text(condition, "type") != "Progressing");
+        self.conditions
+            .retain(|condition| text(condition, "type") != "Progressing");
         self.set(cx, "Progressing", "True", "ReplicaSetUpdated", message);
         if let (Some(since), Some(last)) = (since, self.conditions.last_mut()) {
             last["lastTransitionTime"] = since;
@@ -126,19 +158,31 @@ impl Report {
     /// Whether the deadline has passed without progress; else wakes up when it will have.
     fn overdue(&mut self, cx: &mut Context<'_>, who: &str) {
         let reason = self.reason().to_owned();
-        if matches!(reason.as_str(), "" | "NewReplicaSetAvailable" | "ProgressDeadlineExceeded") {
+        if matches!(
+            reason.as_str(),
+            "" | "NewReplicaSetAvailable" | "ProgressDeadlineExceeded"
+        ) {
             return;
         }
-        let quick = cx.faults.is_broken() && cx.waited(&format!("deadline-{}", cx.generation()), QUICK_DEADLINE_MILLIS);
-        let since = find(&self.conditions, "Progressing").and_then(|old| time(at(old, "lastUpdateTime")));
+        let quick = cx.faults.is_broken()
+            && cx.waited(&format!("deadline-{}", cx.epoch()), QUICK_DEADLINE_MILLIS);
+        let since =
+            find(&self.conditions, "Progressing").and_then(|old| time(at(old, "lastUpdateTime")));
         let seconds = self.deadline.unwrap_or(0).unsigned_abs();
-        let over = since.is_some_and(|since| cx.reached(later(since, Duration::from_secs(seconds + 1))));
+        let over =
+            since.is_some_and(|since| cx.reached(later(since, Duration::from_secs(seconds + 1))));
         if quick || over {
             let mut message = format!("{who} has timed out progressing.");
             if let Some(fail) = &cx.faults.fail {
                 message = format!("{who} has timed out progressing: {fail}");
             }
-            self.set(cx, "Progressing", "False", "ProgressDeadlineExceeded", &message);
+            self.set(
+                cx,
+                "Progressing",
+                "False",
+                "ProgressDeadlineExceeded",
+                &message,
+            );
         }
     }
 
@@ -151,9 +195,17 @@ impl Report {
             Some(failure) => {
                 let (status, reason) = (text(&failure, "status"), text(&failure, "reason"));
                 let status = if status == "True" { "True" } else { "False" };
-                self.set(cx, "ReplicaFailure", status, reason, text(&failure, "message"));
+                self.set(
+                    cx,
+                    "ReplicaFailure",
+                    status,
+                    reason,
+                    text(&failure, "message"),
+                );
             }
-            None => self.conditions.retain(|condition| text(condition, "type") != "ReplicaFailure"),
+            None => self
+                .conditions
+                .retain(|condition| text(condition, "type") != "ReplicaFailure"),
         }
     }
 
@@ -179,7 +231,13 @@ impl Report {
             self.set(cx, "Available", "True", "MinimumReplicasAvailable", message);
         } else {
             let message = "Deployment does not have minimum availability.";
-            self.set(cx, "Available", "False", "MinimumReplicasUnavailable", message);
+            self.set(
+                cx,
+                "Available",
+                "False",
+                "MinimumReplicasUnavailable",
+                message,
+            );
         }
         status
     }
@@ -196,7 +254,8 @@ impl Report {
             }
             text(old, "lastTransitionTime").clone_into(&mut since);
         }
-        self.conditions.retain(|condition| text(condition, "type") != kind);
+        self.conditions
+            .retain(|condition| text(condition, "type") != kind);
         self.conditions.push(json!({
             "type": kind, "status": status, "lastUpdateTime": now, "lastTransitionTime": since,
             "reason": reason, "message": message,

@@ -29,7 +29,9 @@ impl Round {
         if self.new.is_some() {
             self.keep_annotations(cx, report);
         }
-        let running: Vec<usize> = (0..self.old.len()).filter(|at| self.old[*at].replicas > 0).collect();
+        let running: Vec<usize> = (0..self.old.len())
+            .filter(|at| self.old[*at].replicas > 0)
+            .collect();
         if !running.is_empty() {
             for at in running {
                 scale(cx, &mut self.old[at], 0, &self.plan);
@@ -53,11 +55,15 @@ impl Round {
 
     fn grow_new(&mut self, cx: &mut Context<'_>) -> bool {
         let (pods, plan) = (self.pods(), self.plan);
-        let Some(new) = &mut self.new else { return false };
+        let Some(new) = &mut self.new else {
+            return false;
+        };
         if new.replicas >= plan.replicas {
             return scale(cx, new, plan.replicas, &plan);
         }
-        let room = (plan.most() - pods).max(0).min(plan.replicas - new.replicas);
+        let room = (plan.most() - pods)
+            .max(0)
+            .min(plan.replicas - new.replicas);
         let size = new.replicas + room;
         scale(cx, new, size, &plan)
     }
@@ -67,8 +73,10 @@ impl Round {
         if old == 0 {
             return false;
         }
-        let (new_replicas, new_available) =
-            self.new.as_ref().map_or((0, 0), |new| (new.replicas, new.available()));
+        let (new_replicas, new_available) = self
+            .new
+            .as_ref()
+            .map_or((0, 0), |new| (new.replicas, new.available()));
         let room = self.pods() - self.plan.fewest() - (new_replicas - new_available);
         if room <= 0 {
             return false;
@@ -115,7 +123,10 @@ impl Round {
             let target = match self.new.as_mut() {
                 Some(new) if active == 0 || new.replicas > 0 => Some(new),
                 _ => {
-                    let running = self.old.iter().rposition(|set| set.replicas > 0 || active == 0);
+                    let running = self
+                        .old
+                        .iter()
+                        .rposition(|set| set.replicas > 0 || active == 0);
                     running.and_then(|at| self.old.get_mut(at))
                 }
             };
@@ -145,11 +156,19 @@ impl Round {
         let allowed = if plan.replicas > 0 { plan.most() } else { 0 };
         let to_add = allowed - self.pods();
         let before = int_or(cx.object, "status.replicas", 0);
-        let mut sets: Vec<&mut Set> =
-            self.old.iter_mut().chain(self.new.as_mut()).filter(|set| set.replicas > 0).collect();
+        let mut sets: Vec<&mut Set> = self
+            .old
+            .iter_mut()
+            .chain(self.new.as_mut())
+            .filter(|set| set.replicas > 0)
+            .collect();
         // Larger ones first; of equal ones the newer when growing, the older when shrinking.
         sets.sort_by(|a, b| {
-            let age = if to_add > 0 { b.created.cmp(&a.created) } else { a.created.cmp(&b.created) };
+            let age = if to_add > 0 {
+                b.created.cmp(&a.created)
+            } else {
+                a.created.cmp(&b.created)
+            };
             b.replicas.cmp(&a.replicas).then(age)
         });
         let mut added = 0;
@@ -160,13 +179,21 @@ impl Round {
             } else {
                 let fraction = fraction(set, &plan, before);
                 let left = to_add - added;
-                if to_add > 0 { fraction.min(left) } else { fraction.max(left) }
+                if to_add > 0 {
+                    fraction.min(left)
+                } else {
+                    fraction.max(left)
+                }
             };
             added += share;
             sizes.push(set.replicas + share);
         }
         for (index, (set, size)) in sets.into_iter().zip(sizes).enumerate() {
-            let size = if index == 0 { (size + to_add - added).max(0) } else { size };
+            let size = if index == 0 {
+                (size + to_add - added).max(0)
+            } else {
+                size
+            };
             scale_always(cx, set, size, &plan);
         }
     }
@@ -176,7 +203,10 @@ fn fraction(set: &Set, plan: &super::Plan, before: i64) -> i64 {
     if plan.replicas == 0 {
         return -set.replicas;
     }
-    let known = set.number(MAXIMUM).filter(|most| *most != 0).unwrap_or(before);
+    let known = set
+        .number(MAXIMUM)
+        .filter(|most| *most != 0)
+        .unwrap_or(before);
     if known == 0 {
         return 0;
     }
@@ -194,7 +224,8 @@ fn scale(cx: &mut Context<'_>, set: &mut Set, size: i64, plan: &super::Plan) -> 
 }
 
 fn scale_always(cx: &mut Context<'_>, set: &mut Set, size: i64, plan: &super::Plan) {
-    let noted = set.number(DESIRED) == Some(plan.replicas) && set.number(MAXIMUM) == Some(plan.most());
+    let noted =
+        set.number(DESIRED) == Some(plan.replicas) && set.number(MAXIMUM) == Some(plan.most());
     if set.replicas == size && noted {
         return;
     }

@@ -20,7 +20,9 @@ impl Indexes {
     pub(super) fn of(job: &Value, pods: &[Arc<Value>], completions: i64) -> Self {
         let completions = completions.clamp(0, MAX_INDEXES);
         let mut done = parse(text(job, "status.completedIndexes"));
-        let succeeded = pods.iter().filter(|pod| text(pod, "status.phase") == "Succeeded" && !uid(pod).is_empty());
+        let succeeded = pods
+            .iter()
+            .filter(|pod| text(pod, "status.phase") == "Succeeded" && !uid(pod).is_empty());
         done.extend(succeeded.filter_map(|pod| index_of(pod)));
         done.retain(|index| (0..completions).contains(index));
         Self { done, completions }

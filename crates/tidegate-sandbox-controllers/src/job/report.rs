@@ -5,7 +5,9 @@ use crate::conditions::{Condition, condition, find, set};
 use crate::context::Context;
 use crate::pod::JOB_FINALIZER;
 use crate::resources::PODS;
-use crate::value::{Hold, at, deleting, finalizers_patch, has_finalizer, int_or, items, stamp, text, uid};
+use crate::value::{
+    Hold, at, deleting, finalizers_patch, has_finalizer, int_or, items, stamp, text, uid,
+};
 use crate::workload::{count, has_ended, is_ready, len};
 use serde_json::{Value, json};
 
@@ -18,17 +20,29 @@ pub(super) struct Outcome {
 
 impl Outcome {
     pub(super) fn new(decided: &'static str, reason: &str, message: impl Into<String>) -> Self {
-        Self { decided, reason: reason.to_owned(), message: message.into() }
+        Self {
+            decided,
+            reason: reason.to_owned(),
+            message: message.into(),
+        }
     }
 
     /// An outcome that the status shows already.
     pub(super) fn shown(job: &Value, decided: &'static str) -> Option<Self> {
         let shown = condition(job, decided)?;
-        Some(Self::new(decided, text(shown, "reason"), text(shown, "message")))
+        Some(Self::new(
+            decided,
+            text(shown, "reason"),
+            text(shown, "message"),
+        ))
     }
 
     fn final_kind(&self) -> &'static str {
-        if self.decided == "SuccessCriteriaMet" { "Complete" } else { "Failed" }
+        if self.decided == "SuccessCriteriaMet" {
+            "Complete"
+        } else {
+            "Failed"
+        }
     }
 }
 
@@ -49,15 +63,21 @@ impl Report {
         let job = cx.object;
         let held = |id: &Value| {
             let id = id.as_str().unwrap_or("");
-            round.pods.iter().any(|pod| uid(pod) == id && has_finalizer(pod, JOB_FINALIZER))
+            round
+                .pods
+                .iter()
+                .any(|pod| uid(pod) == id && has_finalizer(pod, JOB_FINALIZER))
         };
         let split = |list: &str| -> (Vec<Value>, Vec<Value>) {
-            let noted = items(at(job, "status.uncountedTerminatedPods"), list).iter().cloned();
+            let noted = items(at(job, "status.uncountedTerminatedPods"), list)
+                .iter()
+                .cloned();
             noted.partition(held)
         };
         let (uncounted_succeeded, newly_succeeded) = split("succeeded");
         let (uncounted_failed, newly_failed) = split("failed");
-        let start = Some(text(job, "status.startTime").to_owned()).filter(|start| !start.is_empty());
+        let start =
+            Some(text(job, "status.startTime").to_owned()).filter(|start| !start.is_empty());
         Self {
             succeeded: int_or(job, "status.succeeded", 0) + len(&newly_succeeded),
             failed: int_or(job, "status.failed", 0) + len(&newly_failed),
@@ -80,12 +100,14 @@ impl Report {
     pub(super) fn suspension(&mut self, cx: &mut Context<'_>, suspended: bool) {
         let shown = find(&self.conditions, "Suspended").map(|old| text(old, "status") == "True");
         if suspended && shown != Some(true) {
-            let condition = Condition::new("Suspended", "True").because("JobSuspended", "Job suspended");
+            let condition =
+                Condition::new("Suspended", "True").because("JobSuspended", "Job suspended");
             set(&mut self.conditions, &condition, cx.now);
             cx.event("Normal", "Suspended", "Job suspended");
             self.start = None;
         } else if !suspended && shown == Some(true) {
-            let condition = Condition::new("Suspended", "False").because("JobResumed", "Job resumed");
+            let condition =
+                Condition::new("Suspended", "False").because("JobResumed", "Job resumed");
             set(&mut self.conditions, &condition, cx.now);
             cx.event("Normal", "Resumed", "Job resumed");
             self.start = Some(stamp(cx.now));
@@ -94,16 +116,24 @@ impl Report {
 
     /// Writes the status, in the order in which nothing can be counted twice or forgotten: first note the ended
     /// pods, then let them go, and count them when they are gone.
-    pub(super) fn write(mut self, cx: &mut Context<'_>, round: &Round<'_>, outcome: Option<Outcome>) {
+    pub(super) fn write(
+        mut self,
+        cx: &mut Context<'_>,
+        round: &Round<'_>,
+        outcome: Option<Outcome>,
+    ) {
         let over = outcome.is_some();
-        let note = |pods: &[std::sync::Arc<Value>]| pods.iter().map(|pod| json!(uid(pod))).collect::<Vec<_>>();
+        let note = |pods: &[std::sync::Arc<Value>]| {
+            pods.iter().map(|pod| json!(uid(pod))).collect::<Vec<_>>()
+        };
         // An Indexed Job counts its successes by index.
         if !round.indexed {
             self.uncounted_succeeded.extend(note(&round.new_succeeded));
         }
         self.uncounted_failed.extend(note(&round.new_failed));
         if let Some(outcome) = &outcome {
-            let condition = Condition::new(outcome.decided, "True").because(&outcome.reason, outcome.message.clone());
+            let condition = Condition::new(outcome.decided, "True")
+                .because(&outcome.reason, outcome.message.clone());
             if find(&self.conditions, outcome.decided).is_none() {
                 set(&mut self.conditions, &condition, cx.now);
             }
@@ -125,7 +155,11 @@ impl Report {
         let status = self.status(round, terminating, over);
         cx.status(status);
         for pod in leaving {
-            cx.patch(&PODS, &pod, finalizers_patch(&pod, JOB_FINALIZER, Hold::Remove));
+            cx.patch(
+                &PODS,
+                &pod,
+                finalizers_patch(&pod, JOB_FINALIZER, Hold::Remove),
+            );
         }
     }
 
@@ -142,7 +176,10 @@ impl Report {
 
     fn status(&self, round: &Round<'_>, terminating: i64, over: bool) -> Value {
         let mut uncounted = json!({});
-        for (list, ids) in [("succeeded", &self.uncounted_succeeded), ("failed", &self.uncounted_failed)] {
+        for (list, ids) in [
+            ("succeeded", &self.uncounted_succeeded),
+            ("failed", &self.uncounted_failed),
+        ] {
             if !ids.is_empty() {
                 uncounted[list] = json!(ids);
             }

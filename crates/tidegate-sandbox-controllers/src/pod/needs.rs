@@ -37,7 +37,11 @@ pub(super) fn unbound_claim(cx: &mut Context<'_>) -> Option<String> {
             if annotation(&claim, SELECTED_NODE).is_none()
                 && let Some(node) = node
             {
-                cx.patch(&CLAIMS, &claim, json!({"metadata": {"annotations": {SELECTED_NODE: node}}}));
+                cx.patch(
+                    &CLAIMS,
+                    &claim,
+                    json!({"metadata": {"annotations": {SELECTED_NODE: node}}}),
+                );
             }
             return Some(String::new());
         }
@@ -65,21 +69,39 @@ pub(crate) fn waits_for_consumer(cx: &mut Context<'_>, claim: &Value) -> bool {
 pub(super) fn missing_volume(cx: &mut Context<'_>) -> Option<Need> {
     for volume in items(cx.object, "spec.volumes") {
         let mut sources = vec![
-            (SECRETS, text(volume, "secret.secretName"), flag(volume, "secret.optional")),
-            (CONFIG_MAPS, text(volume, "configMap.name"), flag(volume, "configMap.optional")),
+            (
+                SECRETS,
+                text(volume, "secret.secretName"),
+                flag(volume, "secret.optional"),
+            ),
+            (
+                CONFIG_MAPS,
+                text(volume, "configMap.name"),
+                flag(volume, "configMap.optional"),
+            ),
         ];
         for source in items(volume, "projected.sources") {
-            sources.push((SECRETS, text(source, "secret.name"), flag(source, "secret.optional")));
+            sources.push((
+                SECRETS,
+                text(source, "secret.name"),
+                flag(source, "secret.optional"),
+            ));
             let optional = flag(source, "configMap.optional");
             sources.push((CONFIG_MAPS, text(source, "configMap.name"), optional));
         }
         for (resource, wanted, optional) in sources {
-            if wanted.is_empty() || optional || cx.get(&resource, cx.namespace(), wanted).is_some() {
+            if wanted.is_empty() || optional || cx.get(&resource, cx.namespace(), wanted).is_some()
+            {
                 continue;
             }
             let (volume, kind) = (text(volume, "name"), singular(&resource));
-            let message = format!("MountVolume.SetUp failed for volume \"{volume}\" : {kind} \"{wanted}\" not found");
-            return Some(Need { reason: "FailedMount", message });
+            let message = format!(
+                "MountVolume.SetUp failed for volume \"{volume}\" : {kind} \"{wanted}\" not found"
+            );
+            return Some(Need {
+                reason: "FailedMount",
+                message,
+            });
         }
     }
     None
@@ -109,26 +131,49 @@ pub(super) fn missing_environment(cx: &mut Context<'_>) -> Option<Need> {
     None
 }
 
-fn missing_key(cx: &mut Context<'_>, resource: &ResourceName, reference: &Value, key: &str) -> Option<Need> {
+fn missing_key(
+    cx: &mut Context<'_>,
+    resource: &ResourceName,
+    reference: &Value,
+    key: &str,
+) -> Option<Need> {
     let wanted = text(reference, "name");
     if wanted.is_empty() || flag(reference, "optional") {
         return None;
     }
-    let need = |message| Some(Need { reason: "CreateContainerConfigError", message });
+    let need = |message| {
+        Some(Need {
+            reason: "CreateContainerConfigError",
+            message,
+        })
+    };
     let Some(object) = cx.get(resource, cx.namespace(), wanted) else {
         return need(format!("{} \"{wanted}\" not found", singular(resource)));
     };
     if key.is_empty() || has_key(&object, key) {
         return None;
     }
-    let kind = if *resource == SECRETS { "Secret" } else { "ConfigMap" };
-    need(format!("couldn't find key {key} in {kind} {}/{wanted}", cx.namespace()))
+    let kind = if *resource == SECRETS {
+        "Secret"
+    } else {
+        "ConfigMap"
+    };
+    need(format!(
+        "couldn't find key {key} in {kind} {}/{wanted}",
+        cx.namespace()
+    ))
 }
 
 fn has_key(object: &Arc<Value>, key: &str) -> bool {
-    ["data", "binaryData", "stringData"].iter().any(|field| at(object, field).get(key).is_some())
+    ["data", "binaryData", "stringData"]
+        .iter()
+        .any(|field| at(object, field).get(key).is_some())
 }
 
 fn singular(resource: &ResourceName) -> &'static str {
-    if *resource == SECRETS { "secret" } else { "configmap" }
+    if *resource == SECRETS {
+        "secret"
+    } else {
+        "configmap"
+    }
 }

@@ -15,7 +15,11 @@ pub(super) struct Exit {
 impl Exit {
     fn new(code: i64, message: &str) -> Self {
         let reason = if code == 0 { "Completed" } else { "Error" };
-        Self { code, reason, message: message.to_owned() }
+        Self {
+            code,
+            reason,
+            message: message.to_owned(),
+        }
     }
 
     /// A container that was told to stop.
@@ -29,13 +33,21 @@ pub(super) fn exit(cx: &Context<'_>, container: &Value, run: i64, policy: &str) 
     let attempt = u32::try_from(run).unwrap_or(u32::MAX);
     let limited = cx.faults.fail_times.is_some_and(|times| attempt >= times);
     if cx.faults.oom_killed && !limited {
-        return Some(Exit { code: 137, reason: "OOMKilled", message: String::new() });
+        return Some(Exit {
+            code: 137,
+            reason: "OOMKilled",
+            message: String::new(),
+        });
     }
     if cx.faults.crash_loop && !limited {
         return Some(Exit::new(1, ""));
     }
     // An image that cannot be pulled uses up its attempts before any container starts.
-    if let Some(message) = cx.faults.failure(attempt).filter(|_| !cx.faults.image_pull_backoff) {
+    if let Some(message) = cx
+        .faults
+        .failure(attempt)
+        .filter(|_| !cx.faults.image_pull_backoff)
+    {
         return Some(Exit::new(1, message));
     }
     let words: Vec<&str> = items(container, "command")
@@ -53,12 +65,17 @@ pub(super) fn exit(cx: &Context<'_>, container: &Value, run: i64, policy: &str) 
 /// `false`, and 0 for everything else.
 pub(super) fn exit_code(words: &[&str]) -> i64 {
     let base = |word: &str| word.rsplit('/').next().unwrap_or("").to_owned();
-    let Some((first, rest)) = words.split_first() else { return 0 };
+    let Some((first, rest)) = words.split_first() else {
+        return 0;
+    };
     match base(first).as_str() {
         "false" => 1,
         "sh" | "bash" | "ash" | "dash" | "zsh" => {
-            let flag = rest.iter().position(|word| word.starts_with('-') && word.contains('c'));
-            flag.and_then(|at| rest.get(at + 1)).map_or(0, |script| script_code(script))
+            let flag = rest
+                .iter()
+                .position(|word| word.starts_with('-') && word.contains('c'));
+            flag.and_then(|at| rest.get(at + 1))
+                .map_or(0, |script| script_code(script))
         }
         "env" | "exec" | "tini" | "timeout" => exit_code(rest),
         _ => 0,
@@ -66,7 +83,9 @@ pub(super) fn exit_code(words: &[&str]) -> i64 {
 }
 
 fn script_code(script: &str) -> i64 {
-    const BRANCHES: [&str; 10] = ["if", "for", "while", "until", "case", "&&", "||", "{", "(", "function"];
+    const BRANCHES: [&str; 10] = [
+        "if", "for", "while", "until", "case", "&&", "||", "{", "(", "function",
+    ];
     let statements: Vec<&str> = script
         .split(['\n', ';'])
         .map(str::trim)
@@ -75,14 +94,18 @@ fn script_code(script: &str) -> i64 {
     let code = |statement: &str| {
         let mut words = statement.split_whitespace();
         match (words.next(), words.next(), words.next()) {
-            (Some("exit"), Some(number), None) => number.parse::<i64>().ok().map(|code| code.rem_euclid(256)),
+            (Some("exit"), Some(number), None) => {
+                number.parse::<i64>().ok().map(|code| code.rem_euclid(256))
+            }
             (Some("exit"), None, None) => Some(0),
             _ => None,
         }
     };
-    let straight = !statements
-        .iter()
-        .any(|statement| statement.split_whitespace().any(|word| BRANCHES.contains(&word)));
+    let straight = !statements.iter().any(|statement| {
+        statement
+            .split_whitespace()
+            .any(|word| BRANCHES.contains(&word))
+    });
     if straight && let Some(code) = statements.iter().find_map(|statement| code(statement)) {
         return code;
     }

@@ -16,10 +16,23 @@ pub(super) enum Stage {
     Unschedulable(String),
     Creating,
     Initializing,
-    Waiting { reason: String, message: String },
-    Running { ready: bool, restarts: i64 },
-    CrashLoop { exits: Vec<Option<Exit>>, restarts: i64, seconds: i64 },
-    Restarted { exits: Vec<Option<Exit>>, restarts: i64 },
+    Waiting {
+        reason: String,
+        message: String,
+    },
+    Running {
+        ready: bool,
+        restarts: i64,
+    },
+    CrashLoop {
+        exits: Vec<Option<Exit>>,
+        restarts: i64,
+        seconds: i64,
+    },
+    Restarted {
+        exits: Vec<Option<Exit>>,
+        restarts: i64,
+    },
     Ended(Vec<Exit>),
 }
 
@@ -36,7 +49,11 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(super) fn new(cx: &Context<'a>, stage: Stage) -> Self {
-        Self { pod: cx.object, now: cx.now, stage }
+        Self {
+            pod: cx.object,
+            now: cx.now,
+            stage,
+        }
     }
 
     pub(super) fn write(&self, cx: &mut Context<'_>) {
@@ -53,7 +70,11 @@ impl<'a> Report<'a> {
             return status;
         }
         let start = text(self.pod, "status.startTime");
-        let start = if start.is_empty() { stamp(self.now) } else { start.to_owned() };
+        let start = if start.is_empty() {
+            stamp(self.now)
+        } else {
+            start.to_owned()
+        };
         status["startTime"] = json!(start);
         status["hostIP"] = json!(NODE_IP);
         status["hostIPs"] = json!([{"ip": NODE_IP}]);
@@ -62,13 +83,17 @@ impl<'a> Report<'a> {
             status["podIP"] = json!(ip);
             status["podIPs"] = json!([{"ip": ip}]);
         }
-        let init: Vec<Value> =
-            items(self.pod, "spec.initContainers").iter().map(|spec| self.init(spec)).collect();
+        let init: Vec<Value> = items(self.pod, "spec.initContainers")
+            .iter()
+            .map(|spec| self.init(spec))
+            .collect();
         if !init.is_empty() {
             status["initContainerStatuses"] = json!(init);
         }
         let specs = items(self.pod, "spec.containers").iter().enumerate();
-        status["containerStatuses"] = specs.map(|(index, spec)| self.container(index, spec)).collect();
+        status["containerStatuses"] = specs
+            .map(|(index, spec)| self.container(index, spec))
+            .collect();
         status
     }
 
@@ -84,12 +109,18 @@ impl<'a> Report<'a> {
 
     fn conditions(&self) -> Vec<Condition> {
         let names = |field: &str| {
-            let names: Vec<&str> = items(self.pod, field).iter().map(|spec| text(spec, "name")).collect();
+            let names: Vec<&str> = items(self.pod, field)
+                .iter()
+                .map(|spec| text(spec, "name"))
+                .collect();
             names.join(" ")
         };
         let on = |kind: &str| Condition::new(kind, "True");
         let off = |kind: &str| Condition::new(kind, "False");
-        let unready = format!("containers with unready status: [{}]", names("spec.containers"));
+        let unready = format!(
+            "containers with unready status: [{}]",
+            names("spec.containers")
+        );
         let not_ready = |kind: &str| off(kind).because("ContainersNotReady", unready.clone());
         match &self.stage {
             Stage::Unscheduled => Vec::new(),
@@ -107,7 +138,11 @@ impl<'a> Report<'a> {
                     let message = format!("containers with incomplete status: [{names}]");
                     off("Initialized").because("ContainersNotInitialized", message)
                 };
-                let sandbox = if matches!(self.stage, Stage::Creating) { off } else { on };
+                let sandbox = if matches!(self.stage, Stage::Creating) {
+                    off
+                } else {
+                    on
+                };
                 vec![
                     sandbox("PodReadyToStartContainers"),
                     initialized,
@@ -116,11 +151,13 @@ impl<'a> Report<'a> {
                     on("PodScheduled"),
                 ]
             }
-            Stage::Running { ready: true, .. } => ["PodReadyToStartContainers", "Initialized", "Ready"]
-                .into_iter()
-                .chain(["ContainersReady", "PodScheduled"])
-                .map(on)
-                .collect(),
+            Stage::Running { ready: true, .. } => {
+                ["PodReadyToStartContainers", "Initialized", "Ready"]
+                    .into_iter()
+                    .chain(["ContainersReady", "PodScheduled"])
+                    .map(on)
+                    .collect()
+            }
             Stage::Running { .. } | Stage::CrashLoop { .. } | Stage::Restarted { .. } => vec![
                 on("PodReadyToStartContainers"),
                 on("Initialized"),
@@ -130,7 +167,10 @@ impl<'a> Report<'a> {
             ],
             Stage::Ended(_) => {
                 let (initialized, reason) = match self.phase() {
-                    "Succeeded" => (on("Initialized").because("PodCompleted", ""), "PodCompleted"),
+                    "Succeeded" => (
+                        on("Initialized").because("PodCompleted", ""),
+                        "PodCompleted",
+                    ),
                     _ => (on("Initialized"), "PodFailed"),
                 };
                 vec![
@@ -148,31 +188,53 @@ impl<'a> Report<'a> {
         let started = self.started(index);
         let running = || State(json!({"running": {"startedAt": started}}));
         let last = at(self.old(index), "lastState");
-        let mut last_state = if last.is_object() { last.clone() } else { json!({}) };
+        let mut last_state = if last.is_object() {
+            last.clone()
+        } else {
+            json!({})
+        };
         let pod_init = !items(self.pod, "spec.initContainers").is_empty();
-        let creating = if pod_init { "PodInitializing" } else { "ContainerCreating" };
+        let creating = if pod_init {
+            "PodInitializing"
+        } else {
+            "ContainerCreating"
+        };
         let (state, ready, started_flag, restarts) = match &self.stage {
-            Stage::Unscheduled | Stage::Unschedulable(_) | Stage::Creating | Stage::Initializing => {
-                (waiting(creating, ""), false, false, 0)
-            }
+            Stage::Unscheduled
+            | Stage::Unschedulable(_)
+            | Stage::Creating
+            | Stage::Initializing => (waiting(creating, ""), false, false, 0),
             Stage::Waiting { reason, message } => (waiting(reason, message), false, false, 0),
             Stage::Running { ready, restarts } => (running(), *ready, true, *restarts),
-            Stage::Restarted { exits, restarts } => match exits.get(index).and_then(Option::as_ref) {
+            Stage::Restarted { exits, restarts } => match exits.get(index).and_then(Option::as_ref)
+            {
                 Some(exit) if exit.code != 0 => {
                     let again = State(json!({"running": {"startedAt": stamp(self.now)}}));
                     (again, false, true, *restarts)
                 }
-                _ => (running(), true, true, int_or(self.old(index), "restartCount", 0)),
+                _ => (
+                    running(),
+                    true,
+                    true,
+                    int_or(self.old(index), "restartCount", 0),
+                ),
             },
-            Stage::CrashLoop { exits, restarts, seconds } => {
-                match exits.get(index).and_then(Option::as_ref) {
-                    Some(exit) if exit.code != 0 => {
-                        last_state = self.terminated(index, exit).0;
-                        (self.back_off(spec, *seconds), false, false, *restarts)
-                    }
-                    _ => (running(), true, true, int_or(self.old(index), "restartCount", 0)),
+            Stage::CrashLoop {
+                exits,
+                restarts,
+                seconds,
+            } => match exits.get(index).and_then(Option::as_ref) {
+                Some(exit) if exit.code != 0 => {
+                    last_state = self.terminated(index, exit).0;
+                    (self.back_off(spec, *seconds), false, false, *restarts)
                 }
-            }
+                _ => (
+                    running(),
+                    true,
+                    true,
+                    int_or(self.old(index), "restartCount", 0),
+                ),
+            },
             Stage::Ended(exits) => {
                 let exit = exits.get(index).cloned().unwrap_or_else(Exit::stopped);
                 let restarts = int_or(self.old(index), "restartCount", 0);
@@ -185,7 +247,11 @@ impl<'a> Report<'a> {
             "started": started_flag, "restartCount": restarts, "image": text(spec, "image"), "imageID": "",
         });
         if state.0.get("waiting").is_none() {
-            status["imageID"] = json!(format!("{}@sha256:{}", text(spec, "image"), hex(&[text(spec, "image")], 32)));
+            status["imageID"] = json!(format!(
+                "{}@sha256:{}",
+                text(spec, "image"),
+                hex(&[text(spec, "image")], 32)
+            ));
             let id = hex(&[uid(self.pod), container, &restarts.to_string()], 32);
             status["containerID"] = json!(format!("containerd://{id}"));
         }
@@ -199,8 +265,9 @@ impl<'a> Report<'a> {
         };
         let (space, pod) = (text(self.pod, "metadata.namespace"), name(self.pod));
         let (container, uid) = (text(spec, "name"), uid(self.pod));
-        let message =
-            format!("back-off {wait} restarting failed container={container} pod={pod}_{space}({uid})");
+        let message = format!(
+            "back-off {wait} restarting failed container={container} pod={pod}_{space}({uid})"
+        );
         waiting("CrashLoopBackOff", &message)
     }
 
@@ -229,7 +296,11 @@ impl<'a> Report<'a> {
             .iter()
             .find(|status| text(status, "name") == text(spec, "name"));
         let began = old.map_or("", |old| text(old, "state.running.startedAt"));
-        let began = if began.is_empty() { stamp(self.now) } else { began.to_owned() };
+        let began = if began.is_empty() {
+            stamp(self.now)
+        } else {
+            began.to_owned()
+        };
         let over = !matches!(self.stage, Stage::Creating | Stage::Initializing);
         let state = match (&self.stage, old) {
             (Stage::Creating, _) => waiting("PodInitializing", "").0,
@@ -247,12 +318,18 @@ impl<'a> Report<'a> {
 
     fn old(&self, index: usize) -> &'a Value {
         static NULL: Value = Value::Null;
-        items(self.pod, "status.containerStatuses").get(index).unwrap_or(&NULL)
+        items(self.pod, "status.containerStatuses")
+            .get(index)
+            .unwrap_or(&NULL)
     }
 
     fn started(&self, index: usize) -> String {
         let known = text(self.old(index), "state.running.startedAt");
-        if known.is_empty() { stamp(self.now) } else { known.to_owned() }
+        if known.is_empty() {
+            stamp(self.now)
+        } else {
+            known.to_owned()
+        }
     }
 }
 
@@ -266,7 +343,12 @@ pub(crate) fn pod_ip(pod: &Value) -> String {
         return known.to_owned();
     }
     let digest = digest(&[uid(pod), "ip"]);
-    format!("10.{}.{}.{}", 244 + (digest[0] & 7), digest[1], 1 + digest[2] % 254)
+    format!(
+        "10.{}.{}.{}",
+        244 + (digest[0] & 7),
+        digest[1],
+        1 + digest[2] % 254
+    )
 }
 
 fn qos_class(pod: &Value) -> &'static str {
@@ -278,7 +360,10 @@ fn qos_class(pod: &Value) -> &'static str {
         _ => {}
     }
     let (mut any, mut guaranteed) = (false, true);
-    for spec in items(pod, "spec.containers").iter().chain(items(pod, "spec.initContainers")) {
+    for spec in items(pod, "spec.containers")
+        .iter()
+        .chain(items(pod, "spec.initContainers"))
+    {
         for resource in ["cpu", "memory"] {
             let limit = at(spec, "resources.limits").get(resource);
             let request = at(spec, "resources.requests").get(resource);
@@ -293,4 +378,3 @@ fn qos_class(pod: &Value) -> &'static str {
         (true, false) => "Burstable",
     }
 }
-

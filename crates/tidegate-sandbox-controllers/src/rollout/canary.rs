@@ -35,7 +35,11 @@ impl Step {
             });
             return Self::Pause(duration);
         }
-        if step.get("setCanaryScale").is_some() { Self::Scale } else { Self::Other }
+        if step.get("setCanaryScale").is_some() {
+            Self::Scale
+        } else {
+            Self::Other
+        }
     }
 }
 
@@ -43,7 +47,13 @@ impl Step {
 pub(super) fn weight(steps: &[Step], current: usize) -> i64 {
     let so_far = steps.iter().take(current + 1).rev();
     so_far
-        .filter_map(|step| if let Step::Weight(weight) = step { Some(*weight) } else { None })
+        .filter_map(|step| {
+            if let Step::Weight(weight) = step {
+                Some(*weight)
+            } else {
+                None
+            }
+        })
         .next()
         .unwrap_or(0)
 }
@@ -55,16 +65,27 @@ pub(super) fn limits(rollout: &Value, replicas: i64) -> (i64, i64) {
         let value = at(rollout, "spec.strategy.canary").get(field);
         value.cloned().unwrap_or_else(|| quarter.clone())
     };
-    let surge = scaled(&value("maxSurge"), replicas, Rounding::Up).unwrap_or(1).max(0);
-    let unavailable = scaled(&value("maxUnavailable"), replicas, Rounding::Down).unwrap_or(0).max(0);
-    if surge == 0 && unavailable == 0 { (0, 1) } else { (surge, unavailable) }
+    let surge = scaled(&value("maxSurge"), replicas, Rounding::Up)
+        .unwrap_or(1)
+        .max(0);
+    let unavailable = scaled(&value("maxUnavailable"), replicas, Rounding::Down)
+        .unwrap_or(0)
+        .max(0);
+    if surge == 0 && unavailable == 0 {
+        (0, 1)
+    } else {
+        (surge, unavailable)
+    }
 }
 
 /// Canary and stable pods that come closest to a weight (argo-rollouts `utils/replicaset/canary.go`).
 pub(super) fn split(replicas: i64, weight: i64, surge: i64) -> (i64, i64) {
     let zero_is_fine = weight == 0 || weight == 100 || (replicas == 1 && surge == 0);
     let mut candidates: Vec<(i64, i64)> = Vec::new();
-    for total in [replicas, replicas + 1].into_iter().take(if surge > 0 { 2 } else { 1 }) {
+    for total in [replicas, replicas + 1]
+        .into_iter()
+        .take(if surge > 0 { 2 } else { 1 })
+    {
         let share = total * weight;
         let (floor, ceil) = (share.div_euclid(100), (share + 99).div_euclid(100));
         if total == replicas {
@@ -85,7 +106,10 @@ pub(super) fn split(replicas: i64, weight: i64, surge: i64) -> (i64, i64) {
         // Distances are compared as integers: scaled by 1000 per percent.
         (canary * 100_000 / total - weight * 1_000).abs()
     };
-    let best = candidates.into_iter().min_by_key(distance).unwrap_or((0, replicas));
+    let best = candidates
+        .into_iter()
+        .min_by_key(distance)
+        .unwrap_or((0, replicas));
     (best.0, best.1 - best.0)
 }
 
@@ -104,7 +128,11 @@ mod tests {
             (5, 10, 1, (1, 5)),
             (3, 33, 1, (1, 2)),
         ] {
-            assert_eq!(split(replicas, weight, surge), expected, "{replicas} at {weight} %");
+            assert_eq!(
+                split(replicas, weight, surge),
+                expected,
+                "{replicas} at {weight} %"
+            );
         }
     }
 }

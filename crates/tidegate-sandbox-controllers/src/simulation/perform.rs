@@ -45,12 +45,23 @@ pub(super) fn perform(
         let outcome = match action {
             Action::Status(status) => write_status(objects, cache, key, status),
             Action::Patch { key, patch } => {
-                let done = objects.merge_patch(&key.resource, &key.namespace, &key.name, None, patch, MANAGER);
+                let done = objects.merge_patch(
+                    &key.resource,
+                    &key.namespace,
+                    &key.name,
+                    None,
+                    patch,
+                    MANAGER,
+                );
                 done.map(|object| cache.put(&key.resource, object))
             }
             Action::Create { resource, object } => create(objects, cache, resource, object),
             Action::Delete { key, uid, now } => delete(objects, key, uid, *now),
-            Action::Event { kind, reason, message } => {
+            Action::Event {
+                kind,
+                reason,
+                message,
+            } => {
                 if let Some(object) = cache.find(key) {
                     recorder.record(objects, object, kind, reason, message);
                 }
@@ -68,21 +79,33 @@ pub(super) fn perform(
     Done::All
 }
 
-fn write_status(objects: &Objects, cache: &mut Cache, key: &Key, status: &Value) -> Result<(), Status> {
-    let Some(known) = cache.find(key) else { return Ok(()) };
+fn write_status(
+    objects: &Objects,
+    cache: &mut Cache,
+    key: &Key,
+    status: &Value,
+) -> Result<(), Status> {
+    let Some(known) = cache.find(key) else {
+        return Ok(());
+    };
     let mut object = Value::clone(known);
     let before = object["status"].take();
     object["status"] = status.clone();
-    let written = match objects.update_status(&key.resource, &key.namespace, object.clone(), MANAGER) {
-        // A custom resource without a status subresource keeps its status in the object itself.
-        Err(refusal) if matches!(refusal.code, 404 | 405) => {
-            if objects.get(&key.resource, &key.namespace, &key.name).is_none() || same(&before, status) {
-                return Ok(());
+    let written =
+        match objects.update_status(&key.resource, &key.namespace, object.clone(), MANAGER) {
+            // A custom resource without a status subresource keeps its status in the object itself.
+            Err(refusal) if matches!(refusal.code, 404 | 405) => {
+                if objects
+                    .get(&key.resource, &key.namespace, &key.name)
+                    .is_none()
+                    || same(&before, status)
+                {
+                    return Ok(());
+                }
+                objects.update(&key.resource, &key.namespace, object, MANAGER)?
             }
-            objects.update(&key.resource, &key.namespace, object, MANAGER)?
-        }
-        written => written?,
-    };
+            written => written?,
+        };
     cache.put(&key.resource, written);
     Ok(())
 }
@@ -100,14 +123,20 @@ fn same(before: &Value, after: &Value) -> bool {
     plain(before) == plain(after)
 }
 
-fn create(objects: &Objects, cache: &mut Cache, resource: &ResourceName, object: &Value) -> Result<(), Status> {
+fn create(
+    objects: &Objects,
+    cache: &mut Cache,
+    resource: &ResourceName,
+    object: &Value,
+) -> Result<(), Status> {
     match objects.create(resource, namespace(object), object.clone(), MANAGER) {
         Ok(created) => {
             cache.put(resource, created);
             Ok(())
         }
         Err(refusal) if refusal.reason == "AlreadyExists" => {
-            let owner = |object: &Value| controller(object).map(|owner| text(owner, "uid").to_owned());
+            let owner =
+                |object: &Value| controller(object).map(|owner| text(owner, "uid").to_owned());
             let known = objects.get(resource, namespace(object), name(object));
             match known {
                 Some(known) if owner(&known) == owner(object) || owner(object).is_none() => {
@@ -136,14 +165,25 @@ fn delete(objects: &Objects, key: &Key, uid: &str, now: bool) -> Result<(), Stat
 }
 
 impl Recorder {
-    fn record(&mut self, objects: &Objects, object: &Arc<Value>, kind: &str, reason: &str, message: &str) {
+    fn record(
+        &mut self,
+        objects: &Objects,
+        object: &Arc<Value>,
+        kind: &str,
+        reason: &str,
+        message: &str,
+    ) {
         let now = stamp(objects.clock().now());
         let space = match namespace(object) {
             "" => "default",
             space => space,
         };
         let message: String = message.chars().take(MAX_MESSAGE).collect();
-        let event_name = format!("{}.{}", name(object), hex(&[uid(object), reason, &message], 8));
+        let event_name = format!(
+            "{}.{}",
+            name(object),
+            hex(&[uid(object), reason, &message], 8)
+        );
         if let Some(known) = objects.get(&EVENTS, space, &event_name) {
             let patch = json!({"count": int_or(&known, "count", 1) + 1, "lastTimestamp": now});
             // An event that is not counted harms nobody.

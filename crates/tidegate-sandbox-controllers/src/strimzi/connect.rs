@@ -5,7 +5,8 @@ use crate::conditions::is_true;
 use crate::context::Context;
 use crate::resources::{KAFKA_CONNECTS, KAFKAS, SERVICES};
 use crate::value::{
-    annotation, at, controller_ref, deleting, generation, int_or, items, label, name, observed, text,
+    annotation, at, controller_ref, deleting, generation, int_or, items, label, name, observed,
+    text,
 };
 use serde_json::{Value, json};
 
@@ -45,7 +46,7 @@ fn workers(cx: &mut Context<'_>, kind: Workers) {
     }
     if let Some(missing) = unready_cluster(cx) {
         // The pods start, cannot reach their brokers, and are never ready.
-        if cx.waited(&format!("patience-{}", cx.generation()), PATIENCE) {
+        if cx.waited(&format!("patience-{}", cx.epoch()), PATIENCE) {
             let seconds = 300_000;
             let (space, pod) = (cx.namespace(), pod_name(cx, kind));
             let message = format!(
@@ -78,14 +79,30 @@ fn pod_name(cx: &Context<'_>, kind: Workers) -> String {
 /// A cluster of this server that the object's bootstrap addresses name and that is not ready.
 fn unready_cluster(cx: &mut Context<'_>) -> Option<String> {
     let spec = at(cx.object, "spec");
-    let mut addresses: Vec<&str> =
-        vec![text(spec, "bootstrapServers"), text(spec, "target.bootstrapServers")];
-    addresses.extend(items(spec, "clusters").iter().map(|cluster| text(cluster, "bootstrapServers")));
-    addresses.extend(items(spec, "mirrors").iter().map(|mirror| text(mirror, "source.bootstrapServers")));
+    let mut addresses: Vec<&str> = vec![
+        text(spec, "bootstrapServers"),
+        text(spec, "target.bootstrapServers"),
+    ];
+    addresses.extend(
+        items(spec, "clusters")
+            .iter()
+            .map(|cluster| text(cluster, "bootstrapServers")),
+    );
+    addresses.extend(
+        items(spec, "mirrors")
+            .iter()
+            .map(|mirror| text(mirror, "source.bootstrapServers")),
+    );
     for address in addresses.iter().flat_map(|list| list.split(',')) {
-        let host = address.trim().rsplit_once(':').map_or(address.trim(), |(host, _)| host);
+        let host = address
+            .trim()
+            .rsplit_once(':')
+            .map_or(address.trim(), |(host, _)| host);
         let mut parts = host.split('.');
-        let Some(cluster) = parts.next().and_then(|first| first.strip_suffix("-kafka-bootstrap")) else {
+        let Some(cluster) = parts
+            .next()
+            .and_then(|first| first.strip_suffix("-kafka-bootstrap"))
+        else {
             continue;
         };
         let space = parts.next().unwrap_or(cx.namespace()).to_owned();
@@ -99,14 +116,22 @@ fn unready_cluster(cx: &mut Context<'_>) -> Option<String> {
 
 fn fields(cx: &Context<'_>, kind: Workers) -> Value {
     let (object, space) = (cx.object, cx.namespace());
-    let replicas = int_or(object, "spec.replicas", if kind == Workers::Connect { 3 } else { 1 });
+    let replicas = int_or(
+        object,
+        "spec.replicas",
+        if kind == Workers::Connect { 3 } else { 1 },
+    );
     let owner = cx.name();
     let selector = |what: &str| {
-        format!("strimzi.io/cluster={owner},strimzi.io/name={owner}-{},strimzi.io/kind={what}", service_part(kind))
+        format!(
+            "strimzi.io/cluster={owner},strimzi.io/name={owner}-{},strimzi.io/kind={what}",
+            service_part(kind)
+        )
     };
     match kind {
         Workers::Connect => {
-            let plugin = |class: &str, kind: &str| json!({"class": class, "type": kind, "version": "4.1.0"});
+            let plugin =
+                |class: &str, kind: &str| json!({"class": class, "type": kind, "version": "4.1.0"});
             json!({
                 "url": format!("http://{owner}-connect-api.{space}.svc:8083"),
                 "replicas": replicas, "labelSelector": selector("KafkaConnect"),
@@ -135,13 +160,20 @@ fn mirrors(object: &Value) -> Vec<Value> {
     let alias = |mirror: &Value, side: &str| {
         let old = text(mirror, &format!("{side}Cluster"));
         let new = text(mirror, &format!("{side}.alias"));
-        if old.is_empty() { new.to_owned() } else { old.to_owned() }
+        if old.is_empty() {
+            new.to_owned()
+        } else {
+            old.to_owned()
+        }
     };
     for mirror in items(object, "spec.mirrors") {
         let source = alias(mirror, "source");
         let target = alias(mirror, "target");
-        let target =
-            if target.is_empty() { text(object, "spec.target.alias").to_owned() } else { target };
+        let target = if target.is_empty() {
+            text(object, "spec.target.alias").to_owned()
+        } else {
+            target
+        };
         for (field, class) in [
             ("sourceConnector", "MirrorSourceConnector"),
             ("checkpointConnector", "MirrorCheckpointConnector"),
@@ -150,7 +182,13 @@ fn mirrors(object: &Value) -> Vec<Value> {
             if at(mirror, field).is_object() {
                 let tasks = int_or(at(mirror, field), "tasksMax", 1);
                 let connector = format!("{source}->{target}.{class}");
-                connectors.push(running(&connector, "source", "RUNNING", tasks, name(object)));
+                connectors.push(running(
+                    &connector,
+                    "source",
+                    "RUNNING",
+                    tasks,
+                    name(object),
+                ));
             }
         }
     }
@@ -188,7 +226,11 @@ fn service(cx: &mut Context<'_>, kind: Workers) {
     if cx.get(&SERVICES, cx.namespace(), &child).is_some() {
         return;
     }
-    let owner = controller_ref(text(cx.object, "apiVersion"), text(cx.object, "kind"), cx.object);
+    let owner = controller_ref(
+        text(cx.object, "apiVersion"),
+        text(cx.object, "kind"),
+        cx.object,
+    );
     let service = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {
@@ -210,8 +252,7 @@ pub(crate) fn react_connector(cx: &mut Context<'_>) {
         return;
     }
     let Some(cluster) = label(connector, CLUSTER) else {
-        let message =
-            "Resource lacks label 'strimzi.io/cluster': No connect cluster in which to create this connector.";
+        let message = "Resource lacks label 'strimzi.io/cluster': No connect cluster in which to create this connector.";
         return not_ready(cx, "InvalidResourceException", message);
     };
     let Some(connect) = cx.get(&KAFKA_CONNECTS, cx.namespace(), cluster) else {
@@ -229,7 +270,8 @@ pub(crate) fn react_connector(cx: &mut Context<'_>) {
     }
     if int_or(&connect, "spec.replicas", 3) == 0 {
         let space = cx.namespace();
-        let message = format!("KafkaConnect cluster '{cluster}' in namespace {space} has 0 replicas.");
+        let message =
+            format!("KafkaConnect cluster '{cluster}' in namespace {space} has 0 replicas.");
         return not_ready(cx, "RuntimeException", &message);
     }
     let up = is_true(&connect, "Ready") && observed(&connect) >= generation(&connect);
@@ -241,7 +283,7 @@ pub(crate) fn react_connector(cx: &mut Context<'_>) {
         return not_ready(cx, "InvalidResourceException", message);
     }
     if let Some(outcome) = attempt(cx, SMALL) {
-        let step = format!("start-{}", cx.generation());
+        let step = format!("start-{}", cx.epoch());
         let started = cx.passed(&step, RETRY, RETRY);
         report(cx, cluster, outcome, started);
     }
@@ -251,7 +293,11 @@ fn report(cx: &mut Context<'_>, cluster: &str, outcome: Result<(), String>, star
     let connector = cx.object;
     let tasks = int_or(connector, "spec.tasksMax", 1);
     let class = text(connector, "spec.class");
-    let kind = if class.to_lowercase().contains("sink") { "sink" } else { "source" };
+    let kind = if class.to_lowercase().contains("sink") {
+        "sink"
+    } else {
+        "source"
+    };
     let state = match text(connector, "spec.state") {
         "paused" => "PAUSED",
         "stopped" => "STOPPED",
@@ -266,7 +312,8 @@ fn report(cx: &mut Context<'_>, cluster: &str, outcome: Result<(), String>, star
         status["connector"]["trace"] = json!(trace);
         status["tasks"] = json!([]);
         let failed = json!({"connectorStatus": status, "tasksMax": tasks});
-        let message = format!("Connector has failed, see connectorStatus for more details. ({message})");
+        let message =
+            format!("Connector has failed, see connectorStatus for more details. ({message})");
         let list = crate::conditions::conditions(
             connector,
             &[crate::conditions::Condition::new("NotReady", "True").because("Throwable", message)],
@@ -277,11 +324,21 @@ fn report(cx: &mut Context<'_>, cluster: &str, outcome: Result<(), String>, star
         fields["observedGeneration"] = json!(cx.generation());
         return cx.merge_status(fields);
     }
-    let topics = at(connector, "spec.config").get("topics").or(at(connector, "spec.config").get("topic"));
+    let topics = at(connector, "spec.config")
+        .get("topics")
+        .or(at(connector, "spec.config").get("topic"));
     let topics: Vec<&str> = topics
         .and_then(Value::as_str)
         .map(|topics| topics.split(',').map(str::trim).collect())
         .unwrap_or_default();
-    let topics = if state == "RUNNING" { topics } else { Vec::new() };
-    ready(cx, &[], json!({"connectorStatus": status, "tasksMax": tasks, "topics": topics}));
+    let topics = if state == "RUNNING" {
+        topics
+    } else {
+        Vec::new()
+    };
+    ready(
+        cx,
+        &[],
+        json!({"connectorStatus": status, "tasksMax": tasks, "topics": topics}),
+    );
 }

@@ -5,8 +5,8 @@ use crate::conditions::{Condition, conditions, is_true};
 use crate::context::Context;
 use crate::resources::{KAFKA_NODE_POOLS, KAFKAS, SECRETS, SERVICES};
 use crate::value::{
-    annotation, at, base64, controller_ref, deleting, digest, hex, int, int_or, items, kafka_id, label, name,
-    namespace, observed, text, uid,
+    annotation, at, base64, controller_ref, deleting, digest, hex, int, int_or, items, kafka_id,
+    label, name, namespace, observed, text, uid,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -25,8 +25,8 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     }
     if !at(kafka, "status").is_object() {
         if cx.noticed() {
-            let creating =
-                Condition::new("NotReady", "True").because("Creating", "Kafka cluster is being deployed");
+            let creating = Condition::new("NotReady", "True")
+                .because("Creating", "Kafka cluster is being deployed");
             let creating = conditions(kafka, &[creating], cx.now);
             cx.status(json!({"conditions": creating}));
         }
@@ -34,13 +34,16 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     }
     let pools = pools(cx);
     if let Some((exception, message)) = invalid(kafka, &pools) {
-        if cx.waited(&format!("refuse-{}", cx.generation()), super::SMALL) {
+        if cx.waited(&format!("refuse-{}", cx.epoch()), super::SMALL) {
             not_ready(cx, exception, &message);
         }
         return;
     }
     // A change of a node pool is a reason to roll the cluster too.
-    let shape: Vec<String> = pools.iter().map(|pool| format!("{}/{}", uid(pool), pool_generation(pool))).collect();
+    let shape: Vec<String> = pools
+        .iter()
+        .map(|pool| format!("{}/{}", uid(pool), pool_generation(pool)))
+        .collect();
     let shape = hex(&shape.iter().map(String::as_str).collect::<Vec<_>>(), 8);
     let settled = is_true(kafka, "Ready") && observed(kafka) == cx.generation();
     if cx.fact("shape").as_str() != Some(&shape) {
@@ -84,7 +87,9 @@ fn uses_pools(kafka: &Value) -> bool {
 
 fn has_role(pool: &Value, role: &str) -> bool {
     int_or(pool, "spec.replicas", 0) > 0
-        && items(pool, "spec.roles").iter().any(|held| held.as_str() == Some(role))
+        && items(pool, "spec.roles")
+            .iter()
+            .any(|held| held.as_str() == Some(role))
 }
 
 /// What the operator refuses about a cluster.
@@ -93,7 +98,9 @@ fn invalid(kafka: &Value, pools: &[Arc<Value>]) -> Option<(&'static str, String)
     let cluster = name(kafka);
     if uses_pools(kafka) {
         if pools.is_empty() {
-            let message = format!("KafkaNodePools are enabled, but no KafkaNodePools found for Kafka cluster {cluster}");
+            let message = format!(
+                "KafkaNodePools are enabled, but no KafkaNodePools found for Kafka cluster {cluster}"
+            );
             return Some(("InvalidConfigurationException", message));
         }
         let mut errors = Vec::new();
@@ -106,17 +113,24 @@ fn invalid(kafka: &Value, pools: &[Arc<Value>]) -> Option<(&'static str, String)
             }
         }
         if !errors.is_empty() {
-            let message = format!("The Kafka cluster {cluster} is invalid: [{}]", errors.join(", "));
+            let message = format!(
+                "The Kafka cluster {cluster} is invalid: [{}]",
+                errors.join(", ")
+            );
             return Some((INVALID, message));
         }
     }
     let brokers = brokers(kafka, pools);
     let config = at(kafka, "spec.kafka.config");
-    for key in
-        ["default.replication.factor", "offsets.topic.replication.factor", "transaction.state.log.replication.factor"]
-    {
+    for key in [
+        "default.replication.factor",
+        "offsets.topic.replication.factor",
+        "transaction.state.log.replication.factor",
+    ] {
         let factor = config.get(key).and_then(|value| {
-            value.as_i64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
+            value
+                .as_i64()
+                .or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))
         });
         if let Some(factor) = factor.filter(|factor| *factor > brokers) {
             let message = format!(
@@ -185,10 +199,20 @@ fn status_fields(kafka: &Value, pools: &[Arc<Value>]) -> Value {
                     let last = 1 + digest(&[uid(kafka), listener_name])[0] % 254;
                     (format!("203.0.113.{last}"), port)
                 }
-                "nodeport" => (crate::pod::report::NODE_IP.to_owned(), 30_000 + port % 2_768),
+                "nodeport" => (
+                    crate::pod::report::NODE_IP.to_owned(),
+                    30_000 + port % 2_768,
+                ),
                 "ingress" | "route" => {
                     let host = text(listener, "configuration.bootstrap.host");
-                    (if host.is_empty() { format!("{cluster}.example.org") } else { host.to_owned() }, 443)
+                    (
+                        if host.is_empty() {
+                            format!("{cluster}.example.org")
+                        } else {
+                            host.to_owned()
+                        },
+                        443,
+                    )
                 }
                 _ => (format!("{cluster}-kafka-bootstrap.{space}.svc"), port),
             };
@@ -203,7 +227,11 @@ fn status_fields(kafka: &Value, pools: &[Arc<Value>]) -> Value {
         })
         .collect();
     let version = text(kafka, "spec.kafka.version");
-    let version = if version.is_empty() { DEFAULT_VERSION } else { version };
+    let version = if version.is_empty() {
+        DEFAULT_VERSION
+    } else {
+        version
+    };
     let mut fields = json!({
         "clusterId": cluster_id(kafka),
         "kafkaVersion": version,
@@ -213,11 +241,17 @@ fn status_fields(kafka: &Value, pools: &[Arc<Value>]) -> Value {
     if uses_pools(kafka) {
         let short: Vec<&str> = version.splitn(3, '.').take(2).collect();
         let metadata = text(kafka, "spec.kafka.metadataVersion");
-        let metadata =
-            if metadata.is_empty() { format!("{}-IV0", short.join(".")) } else { metadata.to_owned() };
+        let metadata = if metadata.is_empty() {
+            format!("{}-IV0", short.join("."))
+        } else {
+            metadata.to_owned()
+        };
         fields["kafkaMetadataVersion"] = json!(metadata);
         fields["kafkaMetadataState"] = json!("KRaft");
-        fields["kafkaNodePools"] = pools.iter().map(|pool| json!({"name": name(pool)})).collect();
+        fields["kafkaNodePools"] = pools
+            .iter()
+            .map(|pool| json!({"name": name(pool)}))
+            .collect();
     }
     fields
 }
@@ -253,7 +287,8 @@ fn children(cx: &mut Context<'_>) {
             json!({"name": format!("tcp-{}", text(listener, "name")), "port": port, "targetPort": port, "protocol": "TCP"})
         })
         .collect();
-    let replication = json!({"name": "tcp-replication", "port": 9091, "targetPort": 9091, "protocol": "TCP"});
+    let replication =
+        json!({"name": "tcp-replication", "port": 9091, "targetPort": 9091, "protocol": "TCP"});
     for (suffix, headless) in [("kafka-bootstrap", false), ("kafka-brokers", true)] {
         let child = format!("{cluster}-{suffix}");
         if cx.get(&SERVICES, space, &child).is_some() {
@@ -269,8 +304,7 @@ fn children(cx: &mut Context<'_>) {
             spec["clusterIP"] = json!("None");
             spec["publishNotReadyAddresses"] = json!(true);
         }
-        let service =
-            json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata(&child), "spec": spec});
+        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata(&child), "spec": spec});
         cx.create(&SERVICES, service);
     }
     for authority in ["cluster", "clients"] {
@@ -297,12 +331,16 @@ pub(crate) fn react_pool(cx: &mut Context<'_>) {
     if deleting(pool) || annotation(pool, super::PAUSE) == Some("true") {
         return;
     }
-    let Some(cluster) = label(pool, CLUSTER) else { return };
-    let Some(kafka) = cx.get(&KAFKAS, cx.namespace(), cluster) else { return };
+    let Some(cluster) = label(pool, CLUSTER) else {
+        return;
+    };
+    let Some(kafka) = cx.get(&KAFKAS, cx.namespace(), cluster) else {
+        return;
+    };
     if !uses_pools(&kafka) || annotation(&kafka, super::PAUSE) == Some("true") {
         return;
     }
-    let step = format!("assign-{}", cx.generation());
+    let step = format!("assign-{}", cx.epoch());
     if !cx.passed(&step, super::SMALL, super::SMALL) {
         return;
     }
@@ -322,9 +360,14 @@ pub(crate) fn react_pool(cx: &mut Context<'_>) {
 
 /// Keeps the ids it has; new ones are the lowest that no pool of the cluster uses, the highest go first.
 fn node_ids(cx: &mut Context<'_>, cluster: &str) -> Vec<i64> {
-    let replicas = usize::try_from(int_or(cx.object, "spec.replicas", 0)).unwrap_or(0).min(1_000);
+    let replicas = usize::try_from(int_or(cx.object, "spec.replicas", 0))
+        .unwrap_or(0)
+        .min(1_000);
     let own = |pool: &Value| -> Vec<i64> {
-        items(pool, "status.nodeIds").iter().filter_map(Value::as_i64).collect()
+        items(pool, "status.nodeIds")
+            .iter()
+            .filter_map(Value::as_i64)
+            .collect()
     };
     let mut ids = own(cx.object);
     let pools = cx.labelled(&KAFKA_NODE_POOLS, cx.namespace(), CLUSTER, cluster);
@@ -335,7 +378,9 @@ fn node_ids(cx: &mut Context<'_>, cluster: &str) -> Vec<i64> {
         .chain(ids.iter().copied())
         .collect();
     // Pools without ids are served in the order of their names.
-    let before = pools.iter().filter(|pool| own(pool).is_empty() && name(pool) < cx.name());
+    let before = pools
+        .iter()
+        .filter(|pool| own(pool).is_empty() && name(pool) < cx.name());
     let reserved: i64 = before.map(|pool| int_or(pool, "spec.replicas", 0)).sum();
     let first_time = ids.is_empty();
     let mut skipped = 0;
@@ -370,7 +415,10 @@ pub(crate) fn react_rebalance(cx: &mut Context<'_>) {
         return not_ready(
             cx,
             "NoSuchResourceException",
-            &format!("Kafka resource '{cluster}' identified by label 'strimzi.io/cluster' does not exist in namespace {}.", cx.namespace()),
+            &format!(
+                "Kafka resource '{cluster}' identified by label 'strimzi.io/cluster' does not exist in namespace {}.",
+                cx.namespace()
+            ),
         );
     };
     if at(&kafka, "spec.cruiseControl").is_null() {
@@ -385,11 +433,11 @@ pub(crate) fn react_rebalance(cx: &mut Context<'_>) {
     let generation = cx.generation();
     let state = if let Some(message) = cx.faults.failure(0).map(str::to_owned) {
         return not_ready(cx, "CruiseControlRestException", &message);
-    } else if !cx.passed(&format!("propose-{generation}"), 600, RECONCILE) {
+    } else if !cx.passed(&format!("propose-{}", cx.epoch()), 600, RECONCILE) {
         "PendingProposal"
     } else if !approved {
         "ProposalReady"
-    } else if !cx.passed(&format!("move-{generation}"), 1_200, RECONCILE) {
+    } else if !cx.passed(&format!("move-{}", cx.epoch()), 1_200, RECONCILE) {
         "Rebalancing"
     } else {
         "Ready"
@@ -407,4 +455,3 @@ pub(crate) fn react_rebalance(cx: &mut Context<'_>) {
     }
     cx.merge_status(fields);
 }
-

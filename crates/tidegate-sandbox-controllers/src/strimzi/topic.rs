@@ -6,8 +6,8 @@ use crate::conditions::{Condition, conditions, is_true};
 use crate::context::Context;
 use crate::resources::{KAFKA_NODE_POOLS, KAFKA_TOPICS};
 use crate::value::{
-    Hold, annotation, at, deleting, finalizers_patch, has_finalizer, int, kafka_id, name, namespace, observed, text,
-    time, uid,
+    Hold, annotation, at, deleting, finalizers_patch, has_finalizer, int, kafka_id, name,
+    namespace, observed, text, time, uid,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         return unmanaged(cx);
     }
     let settled = observed(topic) == cx.generation() && is_true(topic, "Ready");
-    let step = format!("reconcile-{}", cx.generation());
+    let step = format!("reconcile-{}", cx.epoch());
     if !settled && !cx.passed(&step, SMALL, SMALL) {
         return;
     }
@@ -59,7 +59,11 @@ pub(crate) fn react(cx: &mut Context<'_>) {
 fn orphaned(cx: &mut Context<'_>) {
     let topic = cx.object;
     let served = cx.fact("operator").as_bool() == Some(true);
-    if served && !cx.waited("farewell", FAREWELL) && deleting(topic) && has_finalizer(topic, FINALIZER) {
+    if served
+        && !cx.waited("farewell", FAREWELL)
+        && deleting(topic)
+        && has_finalizer(topic, FINALIZER)
+    {
         cx.patch_self(finalizers_patch(topic, FINALIZER, Hold::Remove));
     }
 }
@@ -94,7 +98,10 @@ fn renamed(topic: &Value) -> Result<(), Refusal> {
     if pinned.is_empty() || pinned == topic_name(topic) {
         return Ok(());
     }
-    Err(Refusal("NotSupported", "Changing spec.topicName is not supported".into()))
+    Err(Refusal(
+        "NotSupported",
+        "Changing spec.topicName is not supported".into(),
+    ))
 }
 
 /// The topic's name is what it was, and no other resource manages the same topic.
@@ -119,7 +126,10 @@ fn identity(cx: &mut Context<'_>) -> Result<(), Refusal> {
         };
         if loses {
             let (space, other) = (namespace(rival), name(rival));
-            return Err(Refusal("ResourceConflict", format!("Managed by Ref{{namespace='{space}', name='{other}'}}")));
+            return Err(Refusal(
+                "ResourceConflict",
+                format!("Managed by Ref{{namespace='{space}', name='{other}'}}"),
+            ));
         }
     }
     Ok(())
@@ -136,7 +146,9 @@ fn reconcile(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
     let brokers = kafka::brokers(kafka, &pools);
     let default = |key: &str| {
         let value = at(kafka, "spec.kafka.config").get(key);
-        value.and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok())).unwrap_or(1)
+        value
+            .and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()))
+            .unwrap_or(1)
     };
     let partitions = int(topic, "spec.partitions");
     let replicas = int(topic, "spec.replicas");
@@ -153,19 +165,27 @@ fn reconcile(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
                 ),
             ));
         }
-        cx.remember("partitions", json!(partitions.unwrap_or_else(|| default("num.partitions"))));
+        cx.remember(
+            "partitions",
+            json!(partitions.unwrap_or_else(|| default("num.partitions"))),
+        );
         cx.remember("replicas", json!(replicas));
         return Ok(());
     };
     if let Some(wanted) = partitions {
         if wanted < had_partitions {
-            return Err(Refusal("NotSupported", "Decreasing partitions not supported".into()));
+            return Err(Refusal(
+                "NotSupported",
+                "Decreasing partitions not supported".into(),
+            ));
         }
         cx.remember("partitions", json!(wanted));
     }
     if let Some(wanted) = replicas.filter(|wanted| *wanted != had_replicas) {
         if at(kafka, "spec.cruiseControl").is_null() {
-            let all: Vec<String> = (0..had_partitions.min(1_000)).map(|number| number.to_string()).collect();
+            let all: Vec<String> = (0..had_partitions.min(1_000))
+                .map(|number| number.to_string())
+                .collect();
             return Err(Refusal(
                 "NotSupported",
                 format!(
@@ -191,7 +211,11 @@ fn accept(cx: &mut Context<'_>) {
     let list = conditions(topic, &[Condition::new("Ready", "True")], cx.now);
     let wanted = topic_name(topic);
     let known = text(topic, "status.topicId");
-    let id = if known.is_empty() { kafka_id(&[uid(topic), wanted]) } else { known.to_owned() };
+    let id = if known.is_empty() {
+        kafka_id(&[uid(topic), wanted])
+    } else {
+        known.to_owned()
+    };
     cx.status(json!({
         "conditions": list, "observedGeneration": cx.generation(), "topicName": wanted, "topicId": id,
     }));

@@ -14,6 +14,7 @@ pub(crate) struct Lab {
     pub(crate) objects: Objects,
     simulation: Simulation,
     began: Timestamp,
+    first: u64,
 }
 
 impl Lab {
@@ -22,35 +23,61 @@ impl Lab {
         let clock = ManualClock::new(began);
         let objects = Objects::in_memory(Clock::Manual(clock.clone()));
         let simulation = Simulation::new(objects.clone(), ControllerOptions::default());
-        Self { clock, objects, simulation, began }
+        let first = objects.list(&ResourceName::new("", "nodes"), None).0;
+        Self {
+            clock,
+            objects,
+            simulation,
+            began,
+            first,
+        }
     }
 
     /// Serves a custom kind with any fields and a status.
     pub(crate) fn serve(&self, group: &str, version: &str, kind: &str) -> &Self {
+        self.define(group, version, kind, json!({"status": {}}))
+    }
+
+    /// Serves a custom kind whose status is an ordinary field.
+    pub(crate) fn serve_without_status(&self, group: &str, version: &str, kind: &str) -> &Self {
+        self.define(group, version, kind, json!({}))
+    }
+
+    fn define(&self, group: &str, version: &str, kind: &str, subresources: Value) -> &Self {
         let plural = plural(kind);
         let schema = json!({"openAPIV3Schema": {
             "type": "object", "x-kubernetes-preserve-unknown-fields": true,
         }});
-        let scope = if kind.starts_with("Cluster") { "Cluster" } else { "Namespaced" };
+        let scope = if kind.starts_with("Cluster") {
+            "Cluster"
+        } else {
+            "Namespaced"
+        };
         let definition = json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("{plural}.{group}")},
+            "metadata": {
+                "name": format!("{plural}.{group}"),
+                "annotations": {"api-approved.kubernetes.io": "unapproved, a test"},
+            },
             "spec": {
                 "group": group, "scope": scope,
                 "names": {"plural": plural, "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List")},
                 "versions": [{"name": version, "served": true, "storage": true, "schema": schema,
-                    "subresources": {"status": {}}}],
+                    "subresources": subresources}],
             },
         });
         let resource = ResourceName::new("apiextensions.k8s.io", "customresourcedefinitions");
-        self.objects.create(&resource, "", definition, "test").unwrap();
+        self.objects
+            .create(&resource, "", definition, "test")
+            .unwrap();
         self
     }
 
     /// Creates or replaces the objects of a YAML stream, in namespace `default`.
     pub(crate) fn apply(&self, yaml: &str) -> &Self {
         for document in yaml.split("\n---\n") {
-            let mut object: Value = tidegate_yaml::from_str(document).unwrap_or_else(|e| panic!("{e:?}\n{document}"));
+            let mut object: Value =
+                tidegate_yaml::from_str(document).unwrap_or_else(|e| panic!("{e:?}\n{document}"));
             let resource = self.resource(&object);
             let name = object["metadata"]["name"].as_str().unwrap().to_owned();
             if object["metadata"]["namespace"].is_null() && object["kind"] != "Namespace" {
@@ -61,7 +88,8 @@ impl Lab {
                 None => self.objects.create(&resource, "default", object, "test"),
                 Some(_) => {
                     let patch = object.clone();
-                    self.objects.merge_patch(&resource, "default", &name, None, &patch, "test")
+                    self.objects
+                        .merge_patch(&resource, "default", &name, None, &patch, "test")
                 }
             };
             done.unwrap_or_else(|refusal| panic!("{}\n{document}", refusal.message));
@@ -73,7 +101,9 @@ impl Lab {
         let version = object["apiVersion"].as_str().unwrap();
         let group = version.split_once('/').map_or("", |(group, _)| group);
         let kind = object["kind"].as_str().unwrap();
-        self.objects.serves(group, kind).unwrap_or_else(|| panic!("{kind} is not served"))
+        self.objects
+            .serves(group, kind)
+            .unwrap_or_else(|| panic!("{kind} is not served"))
     }
 
     pub(crate) fn name(&self, kind: &str) -> ResourceName {
@@ -97,9 +127,15 @@ impl Lab {
             "keda.sh",
             "s3.aws.crossplane.io",
         ];
-        let (wanted, kind) = kind.split_once('/').map_or((None, kind), |(group, kind)| (Some(group), kind));
-        let mut found = groups.iter().filter(|group| wanted.is_none_or(|wanted| wanted == **group));
-        found.find_map(|group| self.objects.serves(group, kind)).unwrap_or_else(|| panic!("{kind}?"))
+        let (wanted, kind) = kind
+            .split_once('/')
+            .map_or((None, kind), |(group, kind)| (Some(group), kind));
+        let mut found = groups
+            .iter()
+            .filter(|group| wanted.is_none_or(|wanted| wanted == **group));
+        found
+            .find_map(|group| self.objects.serves(group, kind))
+            .unwrap_or_else(|| panic!("{kind}?"))
     }
 
     pub(crate) fn get(&self, kind: &str, name: &str) -> Option<Arc<Value>> {
@@ -111,11 +147,20 @@ impl Lab {
     }
 
     pub(crate) fn patch(&self, kind: &str, name: &str, patch: Value) {
-        self.objects.merge_patch(&self.name(kind), "default", name, None, &patch, "test").unwrap();
+        self.objects
+            .merge_patch(&self.name(kind), "default", name, None, &patch, "test")
+            .unwrap();
     }
 
     pub(crate) fn delete(&self, kind: &str, name: &str) {
-        self.objects.delete(&self.name(kind), "default", name, DeleteOptions::default()).unwrap();
+        self.objects
+            .delete(&self.name(kind), "default", name, DeleteOptions::default())
+            .unwrap();
+    }
+
+    /// New controllers, which remember nothing.
+    pub(crate) fn restart(&mut self) {
+        self.simulation = Simulation::new(self.objects.clone(), ControllerOptions::default());
     }
 
     /// Lets simulated time pass, stopping wherever something is due. Returns how often something was.
@@ -133,7 +178,8 @@ impl Lab {
             moments += 1;
             assert!(moments < 20_000, "the simulation never comes to rest");
             let next = progress.wake_at.filter(|due| *due <= end).unwrap_or(end);
-            let left = Duration::try_from(next.duration_since(self.clock.now())).unwrap_or_default();
+            let left =
+                Duration::try_from(next.duration_since(self.clock.now())).unwrap_or_default();
             self.clock.advance(left);
             if next >= end {
                 self.simulation.settle();
@@ -143,9 +189,40 @@ impl Lab {
         }
     }
 
+    /// Checks that the cluster is at rest: nothing is written in ten minutes, nor by controllers that start anew.
+    pub(crate) fn check_rest(&mut self) {
+        self.run(120.0);
+        let before = self.changes().len();
+        let written = |lab: &Self| -> Vec<String> {
+            let new = &lab.changes()[before..];
+            new.iter()
+                .map(|change| {
+                    format!(
+                        "{} {} {}",
+                        change.resource, change.object["metadata"]["name"], change.object["status"]
+                    )
+                })
+                .collect()
+        };
+        let moments = self.run(600.0);
+        assert_eq!(
+            written(self),
+            Vec::<String>::new(),
+            "something is written without a reason"
+        );
+        assert!(moments <= 20, "{moments} moments without anything to do");
+        self.restart();
+        self.run(60.0);
+        assert_eq!(
+            written(self),
+            Vec::<String>::new(),
+            "a restart changes something"
+        );
+    }
+
     /// Everything that happened.
     pub(crate) fn changes(&self) -> Vec<Change> {
-        match self.objects.changes_after(0) {
+        match self.objects.changes_after(self.first) {
             Changes::Known { changes, .. } => changes,
             Changes::Expired => panic!("the history is lost"),
         }
@@ -162,7 +239,11 @@ impl Lab {
             let line = if change.kind == ChangeKind::Deleted {
                 "deleted".to_owned()
             } else {
-                paths.iter().filter_map(|path| shown(&change.object, path)).collect::<Vec<_>>().join(" ")
+                paths
+                    .iter()
+                    .filter_map(|path| shown(&change.object, path))
+                    .collect::<Vec<_>>()
+                    .join(" ")
             };
             if !line.is_empty() && lines.last() != Some(&line) {
                 lines.push(line);
@@ -191,9 +272,13 @@ fn shown(object: &Value, path: &str) -> Option<String> {
         let texts: Vec<String> = list.iter().map(condition).collect();
         return (!texts.is_empty()).then(|| format!("[{}]", texts.join(", ")));
     }
-    let found = path.split('.').try_fold(object, |value, key| value.get(key))?;
+    let found = path
+        .split('.')
+        .try_fold(object, |value, key| value.get(key))?;
     let name = path.rsplit('.').next().unwrap_or(path);
-    let text = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+    let text = found
+        .as_str()
+        .map_or_else(|| found.to_string(), str::to_owned);
     (!found.is_null()).then(|| format!("{name}={text}"))
 }
 
