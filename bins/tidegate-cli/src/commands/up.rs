@@ -148,5 +148,5 @@ pub(super) fn sandbox_event(details: serde_json::Map<String, serde_json::Value>)
 
 /// Options of a sandbox in a state directory.
 pub(super) fn sandbox_options(state: &StateDir, port: u16) -> SandboxOptions {
-    SandboxOptions { dir: state.path().to_owned(), kubernetes_port: port, ..SandboxOptions::default() }
+    SandboxOptions { kubernetes_port: port, ..SandboxOptions::in_dir(state.path()) }
 }
