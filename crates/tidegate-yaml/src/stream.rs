@@ -148,7 +148,7 @@ impl Reader<'_> {
                 }
                 Ok(Some(raw)) => {
                     self.document(&raw, start);
-                    if self.budget.nodes == 0 {
+                    if self.is_spent() {
                         return None;
                     }
                 }
@@ -157,6 +157,17 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+
+    /// A limit on the whole stream was reached, which the next document could only reach again.
+    fn is_spent(&self) -> bool {
+        let budget = self.budget.nodes == 0 || self.budget.bytes == 0;
+        budget
+            && self
+                .parsed
+                .errors
+                .last()
+                .is_some_and(|e| e.kind == YamlErrorKind::Limit)
     }
 
     /// Composes one document and keeps it when it is whole and not empty.

@@ -313,6 +313,23 @@ fn the_deepest_allowed_document_fits_a_small_stack() {
 }
 
 #[test]
+fn a_document_that_just_fits_does_not_hide_the_next() {
+    // Three nodes each: the mapping, the key, the value.
+    let limits = Limits {
+        nodes: 3,
+        ..Limits::default()
+    };
+    let options = ParseOptions {
+        limits,
+        ..ParseOptions::default()
+    };
+    let parsed = parse_stream(b"a: 1\n---\nb: 2\n---\nc: 3\n", &options);
+    assert_eq!(parsed.documents.len(), 1);
+    let kinds: Vec<_> = parsed.errors.iter().map(|e| (e.kind, e.document)).collect();
+    assert_eq!(kinds, [(YamlErrorKind::Limit, 1)]);
+}
+
+#[test]
 fn alias_bombs_are_refused() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..9 {
