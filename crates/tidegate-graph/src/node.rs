@@ -6,6 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 use tidegate_manifest::{Object, Origin, Phase, ResourceKey, Role, SyncFacts, Target};
 
+/// Ends the name of an object that has only `generateName`; no real name holds it.
+pub(crate) const UNNAMED: char = '*';
+
 /// What a node does in a sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,14 +57,13 @@ pub struct NodeInput<'a> {
 impl<'a> NodeInput<'a> {
     /// The tasks of a desired object in `target`: one per phase, or one skipped node.
     ///
-    /// A hook that has only `generateName` must have been given its name before.
+    /// A hook that has only `generateName` is shown as `check-*`; nothing can refer to it until it has its name.
     pub fn of_object(object: &'a Object, target: &Target) -> Vec<Self> {
-        Self::of_desired(
-            &object.key(target.clone()),
-            &object.body,
-            &object.facts,
-            &object.origin,
-        )
+        let mut key = object.key(target.clone());
+        if let Some(prefix) = object.generate_name() {
+            key.name = format!("{prefix}{UNNAMED}");
+        }
+        Self::of_desired(&key, &object.body, &object.facts, &object.origin)
     }
 
     /// The tasks of a desired object with parts that stand apart.

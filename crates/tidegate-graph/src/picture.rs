@@ -9,7 +9,7 @@ mod scene;
 mod svg;
 mod text;
 
-use crate::{CriticalPath, Edge, Graph, Node, NodeRole, Relation};
+use crate::{Contradiction, CriticalPath, Edge, Graph, Node, NodeRole, Relation, Strength};
 
 impl Graph {
     /// Graphviz: waves as clusters from left to right, reasons as labels and tooltips.
@@ -119,6 +119,12 @@ impl Sort {
             Sort::Structure => "namespace, kind",
         }
     }
+}
+
+/// References against the waves worth drawing: guesses say nothing when they order nothing.
+pub(crate) fn told(graph: &Graph) -> impl Iterator<Item = &Contradiction> {
+    let all = graph.contradictions().iter();
+    all.filter(|against| against.reason.strength != Strength::Soft)
 }
 
 /// Edges worth drawing: one to a namespace or definition is left out when another edge implies it.

@@ -302,7 +302,7 @@ impl Graph {
                     .filter(|(_, after)| members.contains(after))
                     .copied()
             });
-            group.prunes = topological(members.iter().rev().copied(), inside, |id| id.index());
+            group.prunes = topological(members.iter().rev().copied(), inside, NodeId::index);
         }
     }
 }

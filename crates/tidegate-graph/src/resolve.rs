@@ -11,6 +11,7 @@ use tidegate_manifest::{Phase, ResourceKey, TargetKind};
 use crate::diagnose::Findings;
 use crate::graph::Link;
 use crate::index::{Index, Lookup};
+use crate::node::UNNAMED;
 use crate::reader::{Identity, Need, Place, ReferenceReader, References, View};
 use crate::schedule::{self, PruneLast};
 use crate::{
@@ -92,6 +93,10 @@ fn admit<'a>(
     for (index, input) in admitted.iter().enumerate() {
         if input.role == NodeRole::Prune && applied.contains(&input.key) {
             is_dropped[index] = true;
+            continue;
+        }
+        // Hooks that are not named yet are as many objects as there are.
+        if input.key.name.is_empty() || input.key.name.ends_with(UNNAMED) {
             continue;
         }
         let phase = input.role.applies().then_some(input.phase);

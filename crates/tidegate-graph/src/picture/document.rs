@@ -1,5 +1,7 @@
 //! The graph as a JSON document, version 1. Everything in it is sorted; names of nodes are stable.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::name;
@@ -9,7 +11,7 @@ use crate::{Edge, Graph, Group, Node, NodeId, Reason};
 const VERSION: u32 = 1;
 
 pub(crate) fn write(graph: &Graph) -> Value {
-    let names: Vec<String> = graph.nodes().iter().map(name).collect();
+    let names = names(graph);
     let of = |id: NodeId| Value::from(names[id.index()].as_str());
     let list = |ids: &[NodeId]| ids.iter().map(|id| of(*id)).collect::<Vec<_>>();
     let group = |group: &Group| {
@@ -41,6 +43,21 @@ pub(crate) fn write(graph: &Graph) -> Value {
         "longestChain": list(&critical.nodes),
         "diagnostics": graph.diagnostics(),
     })
+}
+
+/// The names of all nodes; hooks that are not named yet get a number.
+fn names(graph: &Graph) -> Vec<String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let unique = |node: &Node| {
+        let name = name(node);
+        let count = seen.entry(name.clone()).or_insert(0);
+        *count += 1;
+        match *count {
+            1 => name,
+            count => format!("{name}#{count}"),
+        }
+    };
+    graph.nodes().iter().map(unique).collect()
 }
 
 fn node_document(node: &Node, name: &str) -> Value {

@@ -58,7 +58,7 @@ pub(crate) fn write(graph: &Graph) -> String {
             ),
         );
     }
-    for against in graph.contradictions() {
+    for against in super::told(graph) {
         let text = against.reason.sentence(
             &graph.node(against.dependent).short(),
             &graph.node(against.dependency).short(),

@@ -9,8 +9,8 @@ use super::scene::Scene;
 pub(crate) const CARD_WIDTH: f64 = 190.0;
 pub(crate) const CARD_HEIGHT: f64 = 54.0;
 const CARD_GAP: f64 = 14.0;
-const WAY_HEIGHT: f64 = 8.0;
-const WAY_GAP: f64 = 5.0;
+const WAY_HEIGHT: f64 = 2.0;
+const WAY_GAP: f64 = 4.0;
 /// Between layers of one depth, of one column, and of different columns.
 const GAPS: [f64; 3] = [40.0, 78.0, 104.0];
 /// Between a column's cards and its edge.
@@ -107,9 +107,9 @@ pub(crate) fn place(scene: &Scene, left: f64, top: f64) -> Layout {
 /// Cards of one column stand in layers: each to the right of what it waits for, tall layers broken into several.
 fn grid(scene: &Scene) -> Grid {
     let depth = depths(scene);
-    let most_rows = ((scene.cards.len() as f64).sqrt() * 1.1)
+    let most_rows = ((scene.cards.len() as f64).sqrt() * 1.6)
         .ceil()
-        .clamp(8.0, 22.0) as usize;
+        .clamp(10.0, 40.0) as usize;
     let mut members: BTreeMap<(usize, usize), BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
     for (index, card) in scene.cards.iter().enumerate() {
         members
@@ -231,15 +231,16 @@ fn rows(layers: &Layers, cards: usize, lanes: usize, top: f64) -> (Vec<f64>, Vec
         }
     };
     let apart = |above: usize, below: usize| {
-        let gap = if above < cards && below < cards {
-            CARD_GAP
-        } else {
-            WAY_GAP
+        let gap = match (above < cards, below < cards) {
+            (true, true) => CARD_GAP,
+            (false, false) => WAY_GAP,
+            (true, false) | (false, true) => 2.0 * WAY_GAP,
         };
         (height(above) + height(below)) / 2.0 + gap
     };
     let mut middle = vec![0.0; layers.lane.len()];
     let mut stacks: Vec<(usize, Vec<usize>)> = Vec::new();
+    let mut tallest: f64 = CARD_HEIGHT;
     for (layer, items) in layers.items.iter().enumerate() {
         for lane in 0..lanes {
             let stack: Vec<usize> = items
@@ -248,6 +249,7 @@ fn rows(layers: &Layers, cards: usize, lanes: usize, top: f64) -> (Vec<f64>, Vec
                 .filter(|item| layers.lane[*item] == lane)
                 .collect();
             let total: f64 = stack.windows(2).map(|pair| apart(pair[0], pair[1])).sum();
+            tallest = tallest.max(total);
             let mut y = -total / 2.0;
             for (at, item) in stack.iter().enumerate() {
                 if at > 0 {
@@ -258,6 +260,8 @@ fn rows(layers: &Layers, cards: usize, lanes: usize, top: f64) -> (Vec<f64>, Vec
             stacks.push((layer, stack));
         }
     }
+    // Nothing is pulled far beyond the tallest stack, so the picture stays compact.
+    let reach = tallest * 0.5;
     for pull in 0..PULLS {
         let is_forwards = pull % 2 == 0;
         let is_last = pull + 2 >= PULLS;
@@ -268,7 +272,9 @@ fn rows(layers: &Layers, cards: usize, lanes: usize, top: f64) -> (Vec<f64>, Vec
         for (_, stack) in run {
             let wanted: Vec<f64> = stack
                 .iter()
-                .map(|item| wanted(layers, &middle, *item, is_forwards, is_last))
+                .map(|item| {
+                    wanted(layers, &middle, *item, is_forwards, is_last).clamp(-reach, reach)
+                })
                 .collect();
             let settled = settle(stack, &wanted, &apart);
             for (item, y) in stack.iter().zip(settled) {

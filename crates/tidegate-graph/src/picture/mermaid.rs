@@ -44,7 +44,7 @@ pub(crate) fn write(graph: &Graph) -> String {
             ),
         );
     }
-    for against in graph.contradictions() {
+    for against in super::told(graph) {
         let label = escape(against.reason.relation.label());
         line(
             &mut out,

@@ -149,7 +149,7 @@ fn lanes(graph: &Graph) -> (Vec<usize>, Vec<String>) {
         .collect();
     let words = |kind| match kind {
         TargetKind::Kubernetes => "Kubernetes",
-        TargetKind::Aws => "AWS Lambda",
+        TargetKind::Aws => "Lambda",
         TargetKind::Kafka => "Kafka",
     };
     let names = targets
@@ -302,7 +302,7 @@ fn lines(graph: &Graph, critical: &CriticalPath, card_of: &[usize]) -> Vec<Line>
             false,
         );
     }
-    for against in graph.contradictions() {
+    for against in super::told(graph) {
         let text = against.reason.sentence(
             &graph.node(against.dependent).short(),
             &graph.node(against.dependency).short(),

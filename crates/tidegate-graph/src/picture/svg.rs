@@ -446,6 +446,7 @@ fn draw_card(out: &mut String, card: &Card, (x, y): (f64, f64)) {
 
 /// Up to three letters for a kind: its capitals, or its beginning.
 fn abbreviation(kind: &str) -> String {
+    let kind = kind.rsplit("::").next().unwrap_or(kind);
     let known = match kind {
         "Service" => "Svc",
         "Secret" => "Sec",
@@ -458,6 +459,7 @@ fn abbreviation(kind: &str) -> String {
         "Pod" => "Pod",
         "Role" => "Rol",
         "Certificate" => "Crt",
+        "Function" => "Fn",
         "Issuer" => "Iss",
         _ => "",
     };
@@ -491,7 +493,14 @@ fn family(kind: &str) -> &'static str {
         "ServiceAccount" | "Role" | "ClusterRole" | "RoleBinding" | "ClusterRoleBinding"
         | "AppProject" | "KafkaUser" => "f-rights",
         "Service" | "Ingress" | "Gateway" | "HTTPRoute" | "NetworkPolicy" => "f-traffic",
-        "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Pod" | "Rollout" => "f-work",
+        "Deployment"
+        | "HorizontalPodAutoscaler"
+        | "ScaledObject"
+        | "StatefulSet"
+        | "DaemonSet"
+        | "ReplicaSet"
+        | "Pod"
+        | "Rollout" => "f-work",
         "Job"
         | "CronJob"
         | "Workflow"

@@ -41,7 +41,7 @@ pub(crate) fn mermaid(text: &str) -> String {
     for c in text.chars() {
         match c {
             '"' | '&' | '<' | '>' | '#' | ';' | '`' | '|' | '\\' | '{' | '}' | '%' => {
-                out.push_str(&format!("#{};", u32::from(c)))
+                out.push_str(&format!("#{};", u32::from(c)));
             }
             '\t' | '\n' | '\r' => out.push(' '),
             c if c.is_control() => out.push('\u{fffd}'),

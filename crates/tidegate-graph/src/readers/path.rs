@@ -150,7 +150,7 @@ mod tests {
         let found = |path: &str| {
             let mut all = Vec::new();
             texts(&body, path, |place, text, _| {
-                all.push(format!("{place}={text}"))
+                all.push(format!("{place}={text}"));
             });
             all
         };

@@ -45,13 +45,13 @@ impl ReferenceReader for Provided {
                 provide(view, "Secret", prefixless.unwrap_or(name), found);
             }
             ("kafka.strimzi.io", "KafkaConnect") => {
-                provide(view, "Service", format!("{name}-connect-api"), found)
+                provide(view, "Service", format!("{name}-connect-api"), found);
             }
             ("kafka.strimzi.io", "KafkaBridge") => {
-                provide(view, "Service", format!("{name}-bridge-service"), found)
+                provide(view, "Service", format!("{name}-bridge-service"), found);
             }
             ("flink.apache.org", "FlinkDeployment") => {
-                provide(view, "Service", format!("{name}-rest"), found)
+                provide(view, "Service", format!("{name}-rest"), found);
             }
             ("cert-manager.io", "Certificate") => {
                 if let Some(secret) = text(view.body, &["spec", "secretName"]) {

@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn names_are_taken_apart() {
         let check = |text, expected: &[&str]| {
-            assert_eq!(names(text).collect::<Vec<_>>(), expected, "{text}")
+            assert_eq!(names(text).collect::<Vec<_>>(), expected, "{text}");
         };
         check("orders", &["orders"]);
         check("--topic=orders,payments", &["orders", "payments"]);

@@ -27,7 +27,7 @@ fn origin(line: usize) -> Arc<Origin> {
 }
 
 /// `apps/v1 Deployment shop/web`, with annotations `wave=1`, `hook=PreSync`, `depends-on=…`, `options=…`.
-pub(crate) fn object(line: usize, words: &str, rest: &Value) -> Object {
+pub(crate) fn object(line: usize, words: &str, rest: Value) -> Object {
     let mut words = words.split_whitespace();
     let mut next = || words.next().unwrap_or_default().to_owned();
     let (api_version, kind, place) = (next(), next(), next());
@@ -35,7 +35,7 @@ pub(crate) fn object(line: usize, words: &str, rest: &Value) -> Object {
         Some((namespace, name)) => (Some(namespace), name),
         None => (None, place.as_str()),
     };
-    let mut body = rest.clone();
+    let mut body = rest;
     if body.is_null() {
         body = json!({});
     }
@@ -66,13 +66,13 @@ impl World {
 
     pub(crate) fn apply(mut self, words: &str, rest: Value) -> Self {
         let line = self.desired.len() + self.live.len() + 1;
-        self.desired.push(object(line, words, &rest));
+        self.desired.push(object(line, words, rest));
         self
     }
 
     pub(crate) fn prune(mut self, words: &str, rest: Value) -> Self {
         let line = self.desired.len() + self.live.len() + 1;
-        self.live.push(object(line, words, &rest));
+        self.live.push(object(line, words, rest));
         self
     }
 
@@ -125,7 +125,7 @@ pub(crate) fn groups(graph: &Graph, groups: &[tidegate_graph::Group]) -> Vec<Str
         .collect()
 }
 
-/// `dependent -> dependency: relation`, sorted, without namespaces' and kinds' edges when `bare`.
+/// `dependent -> dependency: relation`, sorted.
 pub(crate) fn edges(graph: &Graph) -> Vec<String> {
     let mut all: Vec<String> = graph
         .edges()
@@ -147,7 +147,7 @@ pub(crate) fn id(graph: &Graph, words: &str) -> NodeId {
     graph
         .iter()
         .find(|(_, node)| show(node) == words)
-        .unwrap_or_else(|| panic!("{words} is in the graph"))
+        .expect("the graph holds the node that the test asks for")
         .0
 }
 

@@ -253,3 +253,24 @@ fn the_order_respects_references_inside_a_wave() {
         ["Sync 0: KafkaTopic k/a, Kafka k/z, KafkaNodePool k/zz"]
     );
 }
+
+#[test]
+fn hooks_without_a_name_are_kept_apart() {
+    let hook = |line| {
+        let body = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"generateName": "check-", "namespace": "a",
+            "annotations": {"argocd.argoproj.io/hook": "PreSync"}, "labels": {"line": line}}});
+        tidegate_manifest::Object::from_body(body, std::sync::Arc::default())
+            .expect("a valid object")
+    };
+    let mut world = World::new();
+    world.desired.extend([hook("1"), hook("2")]);
+    let graph = world.graph();
+    assert_eq!(
+        groups(&graph, graph.groups()),
+        ["PreSync 0: Job a/check-* @PreSync, Job a/check-* @PreSync"]
+    );
+    assert_eq!(
+        graph.to_json()["groups"][0]["applies"][1],
+        "kubernetes:prod/batch/Job/a/check-*@PreSync#2"
+    );
+}

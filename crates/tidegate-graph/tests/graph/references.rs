@@ -21,6 +21,9 @@ fn check(words: &str, body: Value, others: &[&str], expected: &[&str]) {
     assert_eq!(graph.diagnostics(), [], "{words}");
 }
 
+/// Puts a pod spec into a body.
+type Wrap = fn(Value) -> Value;
+
 fn pod_spec() -> Value {
     json!({
         "serviceAccountName": "runner",
@@ -60,7 +63,7 @@ const POD_OBJECTS: [&str; 13] = [
 
 #[test]
 fn a_pod_spec_is_read_wherever_it_stands() {
-    let places: [(&str, fn(Value) -> Value); 6] = [
+    let places: [(&str, Wrap); 6] = [
         ("v1 Pod a/x", |spec| json!({"spec": spec})),
         (
             "apps/v1 Deployment a/x",
