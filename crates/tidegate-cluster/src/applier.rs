@@ -6,6 +6,7 @@ use tidegate_applier::{
 };
 use tidegate_manifest::{GroupKind, ResourceKey};
 
+use crate::apply::is_container;
 use crate::cluster::{Cluster, batch};
 
 #[async_trait]
@@ -31,10 +32,7 @@ impl Applier for Cluster {
 
     async fn apply(&self, requests: Vec<ApplyRequest>) -> Vec<Result<ApplyResult, ApplierError>> {
         // Namespaces and definitions go first: others of the batch may need them.
-        let first = |request: &ApplyRequest| {
-            let kind = request.key.group_kind();
-            kind.is("", "Namespace") || kind.is("apiextensions.k8s.io", "CustomResourceDefinition")
-        };
+        let first = |request: &ApplyRequest| is_container(&request.key.group_kind());
         let mut answers: Vec<(usize, Result<ApplyResult, ApplierError>)> = Vec::new();
         let (early, late): (Vec<_>, Vec<_>) = requests
             .into_iter()

@@ -8,7 +8,7 @@ use tidegate_applier::{
     FieldChange,
 };
 use tidegate_diff::changes::changes;
-use tidegate_manifest::ResourceKey;
+use tidegate_manifest::{GroupKind, ResourceKey};
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::Inner;
@@ -46,6 +46,11 @@ impl Item<'_> {
     pub(crate) fn path(&self) -> Result<String, ApplierError> {
         self.endpoint
             .object(&self.key().namespace, &self.key().name)
+    }
+
+    /// Deleting a namespace or a definition would take all that is in it (argocd.md 7.6).
+    fn may_recreate(&self) -> bool {
+        !is_container(&self.key().group_kind())
     }
 
     /// The parameters of every write.
@@ -304,10 +309,7 @@ impl Inner {
         {
             return Ok(change);
         }
-        let in_place_only = {
-            let kind = request.key.group_kind();
-            kind.is("", "Namespace") || kind.is("apiextensions.k8s.io", "CustomResourceDefinition")
-        };
+        let in_place_only = !item.may_recreate();
         let change = match (request.mode, live) {
             (ApplyMode::Apply, live) => self.server_side_apply(item, live).await?,
             (ApplyMode::Recreate, Some(live)) if !in_place_only => {
@@ -392,7 +394,9 @@ impl Inner {
         }
         let reply = match self.send_apply(item, &body).await {
             Ok(reply) => reply,
-            Err(Failure::Refused(refusal)) if request.force_recreate && refusal.is_immutable() => {
+            Err(Failure::Refused(refusal))
+                if request.force_recreate && item.may_recreate() && refusal.is_immutable() =>
+            {
                 return match live {
                     Some(live) => self.recreate(item, live).await,
                     None => Err(Failure::Refused(refusal)),
@@ -445,7 +449,7 @@ impl Inner {
                 Ok(item.change(live, after, &reply))
             }
             Err(Failure::Refused(refusal))
-                if item.request.force_recreate && refusal.is_immutable() =>
+                if item.request.force_recreate && item.may_recreate() && refusal.is_immutable() =>
             {
                 match live {
                     Some(live) => self.recreate(item, live).await,
@@ -498,6 +502,11 @@ impl Inner {
         }
         live
     }
+}
+
+/// Whether other objects live in, or by, objects of this kind.
+pub(crate) fn is_container(kind: &GroupKind) -> bool {
+    kind.is("", "Namespace") || kind.is("apiextensions.k8s.io", "CustomResourceDefinition")
 }
 
 fn is_established(crd: &Value) -> bool {
