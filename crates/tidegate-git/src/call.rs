@@ -18,7 +18,7 @@ use std::{
 use crate::Error;
 
 /// How many network calls of one [`crate::Mirrors`] run at a time, abandoned ones that have not ended yet included.
-pub const MAX_CONCURRENT_CALLS: usize = 16;
+pub const MAX_CONCURRENT_CALLS: usize = 64;
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

@@ -85,7 +85,7 @@ impl LocalRepository {
     /// What the directory is at now.
     ///
     /// # Errors
-    /// [`Error::Corrupt`], or [`Error::Unsupported`] when the git program is missing.
+    /// [`Error::Corrupt`], [`Error::Timeout`], or [`Error::Io`] when git cannot be run.
     pub fn describe(&self) -> Result<Description, Error> {
         let (commit, branch, bare) = self.head()?;
         let dirty = !bare && dirty(&self.directory, &self.name)?;
@@ -162,14 +162,49 @@ fn no_repository(error: &gix::Error) -> bool {
 }
 
 /// Asks `git status`, because only it knows the ignore rules, line endings and filters that this user lives with. What a repository's own
-/// configuration would run is switched off.
+/// configuration would run is switched off. Without the git program, gix answers, and knows nothing of the user.
 fn dirty(directory: &Path, name: &str) -> Result<bool, Error> {
+    if !git_is_installed() {
+        return dirty_by_gix(directory, name);
+    }
     let mut command = git(directory);
     for filter in repository_filters(directory, name)? {
         command.args(["-c", &format!("{filter}=")]);
     }
     command.args(["status", "--porcelain=v1", "--untracked-files=normal", "-z"]);
     Ok(!output(command, name)?.is_empty())
+}
+
+fn git_is_installed() -> bool {
+    let asked = Command::new("git")
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    asked.is_ok_and(|status| status.success())
+}
+
+fn dirty_by_gix(directory: &Path, name: &str) -> Result<bool, Error> {
+    let look = || -> gix::Result<bool> {
+        let (found, _trust) = gix::discover::upwards(directory)?;
+        let git_directory = found.into_repository_and_work_tree_directories().0;
+        // With less than full trust, programs that the repository's configuration names are not run.
+        let options =
+            store::options(DEFAULT_MAX_FETCHED_OBJECT_BYTES).with(gix::sec::Trust::Reduced);
+        let repository = options.open(git_directory)?.to_thread_local();
+        let status = repository
+            .status(gix::progress::Discard)?
+            .untracked_files(gix::status::UntrackedFiles::Collapsed);
+        match status.into_iter(None)?.next() {
+            Some(change) => change.map(|_| true),
+            None => Ok(false),
+        }
+    };
+    look().map_err(|error| Error::Corrupt {
+        remote: name.to_owned(),
+        detail: flat(&error),
+    })
 }
 
 /// The filter programs that the repository's own configuration names.
@@ -274,3 +309,7 @@ fn output(mut command: Command, name: &str) -> Result<Vec<u8>, Error> {
     }
     Ok(kept)
 }
+
+#[cfg(test)]
+#[path = "local/tests.rs"]
+mod tests;

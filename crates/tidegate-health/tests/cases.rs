@@ -29,8 +29,7 @@ fn shown(health: Option<Health>) -> String {
 }
 
 fn check(family: &str, text: &str) {
-    let cases: Vec<Case> =
-        tidegate_yaml::from_str(text).unwrap_or_else(|error| panic!("{family}: {error}"));
+    let cases: Vec<Case> = tidegate_yaml::from_str(text).expect(family);
     assert!(!cases.is_empty(), "{family}");
     for case in cases {
         let mut options = HealthOptions::default();

@@ -9,7 +9,10 @@ use std::{
 
 use tidegate_git::{Credentials, Error, RemoteOptions};
 
-use crate::support::{Behaviour, Fixture, HttpServer, Repository, fake_ssh, git_is_here, options};
+use crate::{
+    server::{Behaviour, HttpServer},
+    support::{Fixture, Repository, fake_ssh, git_is_here, options},
+};
 
 fn impatient() -> RemoteOptions {
     let mut options = options();

@@ -11,6 +11,10 @@ mod mirrors;
 #[cfg(test)]
 mod revisions;
 #[cfg(test)]
+mod server;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod transports;

@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use tidegate_git::{Credentials, Error, Mirrors, ObjectId, Remote};
 
-use crate::support::{Behaviour, Fixture, HttpServer, Repository, git_is_here, options};
+use crate::{
+    server::{Behaviour, HttpServer},
+    support::{Fixture, Repository, git_is_here, options},
+};
 
 #[test]
 fn force_pushes_and_vanished_branches() {
@@ -376,4 +379,52 @@ fn changed_paths_agree_with_git() {
             "{older} {newer}"
         );
     }
+}
+
+#[test]
+fn a_mirror_of_many_packs_is_written_anew() {
+    if !git_is_here("a_mirror_of_many_packs_is_written_anew") {
+        return;
+    }
+    let (repository, fixture) = (Repository::new(), Fixture::new());
+    let mirror = fixture.of(&repository);
+    let first = repository.commit(&[("a", "1")]);
+    mirror.ensure(first).expect("a fetch");
+    let packs = fixture.on_disk().join("objects/pack");
+    let count = || {
+        fs::read_dir(&packs)
+            .expect("packs")
+            .flatten()
+            .filter(|entry| entry.path().extension().is_some_and(|e| e == "pack"))
+            .count()
+    };
+    let original: Vec<_> = fs::read_dir(&packs)
+        .expect("packs")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    // As many fetches would leave them.
+    for copy in 0..250 {
+        for path in &original {
+            let extension = path
+                .extension()
+                .expect("an extension")
+                .to_str()
+                .expect("UTF-8");
+            fs::copy(path, packs.join(format!("pack-{copy:040x}.{extension}"))).expect("a copy");
+        }
+    }
+    let tree = mirror.tree(first).expect("a tree that stays open");
+    let second = repository.commit(&[("a", "2")]);
+    mirror.ensure(second).expect("a fetch");
+    assert_eq!(count(), 1);
+    assert_eq!(
+        mirror
+            .tree(second)
+            .expect("a tree")
+            .read("a")
+            .expect("a file"),
+        b"2"
+    );
+    assert_eq!(tree.read("a").expect("an old reader goes on"), b"1");
 }

@@ -2,8 +2,9 @@
 
 use tidegate_git::{Credentials, Error, FetchScope, Mirror, Remote};
 
-use crate::support::{
-    Behaviour, Daemon, Fixture, HttpServer, Repository, fake_ssh, git_is_here, options,
+use crate::{
+    server::{Behaviour, HttpServer},
+    support::{Daemon, Fixture, Repository, fake_ssh, git_is_here, options},
 };
 
 fn scenario(repository: &Repository, mirror: &Mirror) {
