@@ -1,6 +1,6 @@
 //! Draws the graph of a small streaming pipeline: `cargo run -p tidegate-graph --example picture > pipeline.svg`.
 //!
-//! With a number it draws that many made-up objects instead.
+//! With a number it draws that many made-up objects instead; `dot`, `mermaid` or `json` choose another form.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use tidegate_graph::{Graph, GraphOptions, NodeInput};
 use tidegate_manifest::{Object, Origin, Phase, ResourceKey, SyncFacts, Target, TargetKind};
 
 fn main() -> std::io::Result<()> {
-    let number = std::env::args().nth(1).and_then(|text| text.parse().ok());
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let number = words.iter().find_map(|word| word.parse().ok());
     let objects = number.map_or_else(pipeline, many);
     let live = if number.is_none() {
         leftovers()
@@ -58,9 +59,14 @@ fn main() -> std::io::Result<()> {
     for diagnostic in graph.diagnostics() {
         writeln!(stderr, "{diagnostic}\n")?;
     }
-    std::io::stdout()
-        .lock()
-        .write_all(graph.to_svg(&critical).as_bytes())
+    let form = words.iter().find(|word| word.parse::<usize>().is_err());
+    let text = match form.map(String::as_str) {
+        Some("dot") => graph.to_dot(),
+        Some("mermaid") => graph.to_mermaid(),
+        Some("json") => format!("{:#}\n", graph.to_json()),
+        Some(_) | None => graph.to_svg(&critical),
+    };
+    std::io::stdout().lock().write_all(text.as_bytes())
 }
 
 fn object(line: usize, body: Value) -> Object {

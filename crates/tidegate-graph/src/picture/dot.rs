@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::text::dot as quote;
 use super::{Sort, drawn};
-use crate::{Graph, NodeRole, Strength};
+use crate::{Graph, Group, NodeRole, Strength};
 
 pub(crate) fn write(graph: &Graph) -> String {
     let mut out = String::from(
@@ -19,23 +19,11 @@ pub(crate) fn write(graph: &Graph) -> String {
             &mut out,
             format_args!("    label={}; style=rounded; color=gray;", quote(&heading)),
         );
-        line(
-            &mut out,
-            format_args!("    barrier_{number} [shape=point, style=invis];"),
-        );
         for id in group.members() {
             node(&mut out, "    ", graph, id.index());
         }
         out.push_str("  }\n");
-        if number > 0 {
-            line(
-                &mut out,
-                format_args!(
-                    "  barrier_{} -> barrier_{number} [style=invis, weight=10];",
-                    number - 1
-                ),
-            );
-        }
+        barrier(&mut out, graph.groups(), number);
     }
     for (id, _) in graph.iter().filter(|(_, node)| !node.role.is_task()) {
         node(&mut out, "  ", graph, id.index());
@@ -79,6 +67,31 @@ pub(crate) fn write(graph: &Graph) -> String {
     }
     out.push_str("}\n");
     out
+}
+
+/// An invisible point between two waves that keeps them apart as columns, with one edge per task and side.
+fn barrier(out: &mut String, groups: &[Group], number: usize) {
+    let Some(before) = number.checked_sub(1).and_then(|at| groups.get(at)) else {
+        return;
+    };
+    line(
+        out,
+        format_args!("  barrier_{number} [shape=point, style=invis];"),
+    );
+    for id in before.members() {
+        let id = id.index();
+        line(
+            out,
+            format_args!("  n{id} -> barrier_{number} [style=invis];"),
+        );
+    }
+    for id in groups[number].members() {
+        let id = id.index();
+        line(
+            out,
+            format_args!("  barrier_{number} -> n{id} [style=invis];"),
+        );
+    }
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

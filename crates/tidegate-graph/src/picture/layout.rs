@@ -16,6 +16,8 @@ const GAPS: [f64; 3] = [40.0, 78.0, 104.0];
 /// Between a column's cards and its edge.
 pub(crate) const COLUMN_PADDING: f64 = 16.0;
 const LANE_PADDING: f64 = 18.0;
+/// A lane is at least this tall inside its padding, so that its name has room.
+const LANE_MIN: f64 = 76.0;
 /// Most waypoints of lines; beyond, lines go straight.
 const MAX_WAYS: usize = 20_000;
 /// Passes that pull items towards what they are bound to.
@@ -292,12 +294,9 @@ fn rows(layers: &Layers, cards: usize, lanes: usize, top: f64) -> (Vec<f64>, Vec
         let lower = of_lane()
             .map(|item| middle[item] + height(item) / 2.0)
             .fold(f64::MIN, f64::max);
-        let tall = if upper <= lower {
-            lower - upper
-        } else {
-            CARD_HEIGHT
-        };
-        let shift = y + LANE_PADDING - upper;
+        let needed = if upper <= lower { lower - upper } else { 0.0 };
+        let tall = needed.max(LANE_MIN);
+        let shift = y + LANE_PADDING + (tall - needed) / 2.0 - upper;
         let items: Vec<usize> = of_lane().collect();
         for item in items {
             middle[item] += shift;
