@@ -2,7 +2,7 @@
 
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -132,25 +132,15 @@ impl Walker {
         before: &[(PathElement, &Value)],
         after: &[(PathElement, &Value)],
     ) {
-        let find = |items: &[(PathElement, &Value)], key: &PathElement| -> Option<Value> {
-            items
-                .iter()
-                .find(|(k, _)| k == key)
-                .map(|(_, v)| (*v).clone())
-        };
         let start = self.out.len();
+        let old: BTreeMap<&PathElement, &Value> = before.iter().map(|(k, v)| (k, *v)).collect();
+        let new: BTreeMap<&PathElement, &Value> = after.iter().map(|(k, v)| (k, *v)).collect();
         for (key, item) in before {
-            self.descend(
-                key.clone(),
-                Some(element),
-                Some(item),
-                find(after, key).as_ref(),
-            );
+            let after = new.get(key).copied();
+            self.descend(key.clone(), Some(element), Some(item), after);
         }
-        for (key, item) in after {
-            if find(before, key).is_none() {
-                self.descend(key.clone(), Some(element), None, Some(item));
-            }
+        for (key, item) in after.iter().filter(|(key, _)| !old.contains_key(key)) {
+            self.descend(key.clone(), Some(element), None, Some(item));
         }
         if self.out.len() == start {
             // The same items in another order.

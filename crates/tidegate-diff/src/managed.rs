@@ -245,6 +245,9 @@ fn track_update(
             describe_kind(request.api_version, request.kind)
         ));
     };
+    if !is_shallow(live) || !is_shallow(new) {
+        return Err("the object is nested too deeply".into());
+    }
     let convert = |object: &Value| request.versions.convert(object, request.api_version);
     let (live, new) = (
         shape::fill(&ty, convert(live)?),

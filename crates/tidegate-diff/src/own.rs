@@ -4,6 +4,8 @@
 //! The method: our Apply entry names the fields that we own. The desired object must own the same set, and the live
 //! object must hold its values, in a form that means the same to the server.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::changes::FieldChange;
@@ -232,11 +234,16 @@ impl Walker<'_> {
     ) {
         let element = ty.with(list.element);
         let key_of = |item: &Value| item_element(ty.schema(), list, item).ok();
-        let keys: Vec<_> = held.iter().map(key_of).collect();
+        let mut at: BTreeMap<PathElement, usize> = BTreeMap::new();
+        for (place, item) in held.iter().enumerate() {
+            if let Some(key) = key_of(item) {
+                at.entry(key).or_insert(place);
+            }
+        }
         let mut places = Vec::new();
         for item in wanted {
             let Some(key) = key_of(item) else { continue };
-            let place = keys.iter().position(|k| k.as_ref() == Some(&key));
+            let place = at.get(&key).copied();
             places.extend(place);
             self.path.0.push(key);
             self.value(&element, item, place.map(|at| &held[at]), skip);

@@ -12,8 +12,11 @@ use serde_json::{Map, Value};
 pub use create::{create_three_way_merge_patch, create_two_way_merge_patch};
 
 use crate::schema::{Schema, TypeId, TypeRef};
-use crate::value::{equal, is_shallow, quote};
+use crate::value::{equal, is_shallow};
 use order::{index_of_key, normalize_element_order, partition};
+
+/// Longer lists are refused: merging compares every item with every other.
+const MAX_ITEMS: usize = 10_000;
 
 const PATCH: &str = "$patch";
 const RETAIN_KEYS: &str = "$retainKeys";
@@ -45,8 +48,8 @@ pub enum StrategicError {
     MergeDirective,
     #[error("the patch is nested too deeply")]
     TooDeep,
-    #[error("unable to find api field for the json field {}", quote(.0))]
-    UnknownField(String),
+    #[error("a list has more than {MAX_ITEMS} items")]
+    TooLong,
 }
 
 /// Applies a strategic merge patch to an object of a built-in kind.
@@ -292,6 +295,10 @@ impl Merger {
             let key = directive_target(&directive, SET_ORDER).ok_or(StrategicError::SetOrder)?;
             let before = take_list(original, key)?;
             let changes = take_list(patch, key)?;
+            let lengths = [&before, &changes].map(|list| list.as_ref().map_or(0, Vec::len));
+            if lengths.iter().sum::<usize>() + order.len() > MAX_ITEMS {
+                return Err(StrategicError::TooLong);
+            }
             let facts = lookup.field(key);
             order::validate(
                 changes.as_deref().unwrap_or_default(),
@@ -441,7 +448,10 @@ enum ElementKind {
 
 fn element_kind<'v>(items: impl Iterator<Item = &'v Value>) -> Result<ElementKind, StrategicError> {
     let mut found = None;
-    for item in items {
+    for (at, item) in items.enumerate() {
+        if at >= MAX_ITEMS {
+            return Err(StrategicError::TooLong);
+        }
         let kind = match item {
             Value::Object(_) => ElementKind::Object,
             Value::Array(_) => return Err(StrategicError::ListOfLists),

@@ -1,5 +1,6 @@
 //! The merge algorithm over managers: who loses what, what is pruned, what comes back.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -16,12 +17,12 @@ pub(super) struct Updater<'a> {
 }
 
 /// A value at one version.
-struct Typed {
+struct Typed<'v> {
     ty: TypeRef,
-    value: Value,
+    value: Cow<'v, Value>,
 }
 
-impl Typed {
+impl Typed<'_> {
     /// Its fields, declared structs on the way included.
     fn fields(&self) -> Result<FieldSet, String> {
         let set = to_field_set(&self.ty, &self.value).map_err(|e| e.to_string())?;
@@ -32,11 +33,8 @@ impl Typed {
         set.with_named_fields(self.ty.schema(), Some(self.ty.id()))
     }
 
-    fn without(&self, items: &FieldSet) -> Self {
-        Self {
-            ty: self.ty.clone(),
-            value: remove_items(&self.ty, &self.value, items),
-        }
+    fn without(&self, items: &FieldSet) -> Value {
+        remove_items(&self.ty, &self.value, items)
     }
 }
 
@@ -115,12 +113,11 @@ impl Updater<'_> {
                 time,
             },
         );
-        let merged = Typed { ty, value: merged };
         let new = self
-            .prune(merged, managers, version, last.as_ref())
+            .prune(merged, managers, version, me, last.as_ref())
             .map_err(|e| failed("prune fields", &e))?;
-        self.take_from_others(live, &new.value, version, managers, me, on_conflict)?;
-        Ok(new.value)
+        self.take_from_others(live, &new, version, managers, me, on_conflict)?;
+        Ok(new)
     }
 
     /// Fits stored sets to schemas that have changed since; managers of versions that are gone are forgotten.
@@ -136,15 +133,15 @@ impl Updater<'_> {
         });
     }
 
-    fn at(&self, value: &Value, version: &str) -> Result<Option<Typed>, String> {
+    fn at<'v>(&self, value: &'v Value, version: &str) -> Result<Option<Typed<'v>>, String> {
         let Some(ty) = self.versions.type_at(version) else {
             return Ok(None);
         };
         let same = value["apiVersion"] == version;
         let value = if same {
-            value.clone()
+            Cow::Borrowed(value)
         } else {
-            self.versions.convert(value, version)?
+            Cow::Owned(self.versions.convert(value, version)?)
         };
         Ok(Some(Typed { ty, value }))
     }
@@ -230,31 +227,42 @@ impl Updater<'_> {
     /// Removes what the manager applied last time and nobody owns now.
     fn prune(
         &self,
-        merged: Typed,
+        merged: Value,
         managers: &Managers,
         version: &str,
+        me: &ManagerKey,
         last: Option<&ManagerState>,
-    ) -> Result<Typed, String> {
+    ) -> Result<Value, String> {
         let Some(last) = last.filter(|l| !l.set.is_empty()) else {
             return Ok(merged);
         };
-        let Some(at_last) = self.at(&merged.value, &last.api_version)? else {
+        let kept = |now: &ManagerState| last.set.difference(&now.set).is_empty();
+        if last.api_version == version && managers.get(me).is_some_and(kept) {
+            // Nothing was let go: all that pruning takes away would come back.
             return Ok(merged);
+        }
+        let pruned = {
+            let Some(at_last) = self.at(&merged, &last.api_version)? else {
+                return Ok(merged);
+            };
+            let pruned = at_last.without(&at_last.named(&last.set));
+            let pruned = self.add_back_owned(&at_last, pruned, &last.api_version, managers)?;
+            self.add_back_dangling(&at_last, &pruned, last)?
         };
-        let pruned = at_last.without(&at_last.named(&last.set));
-        let pruned = self.add_back_owned(&at_last, pruned, &last.api_version, managers)?;
-        let pruned = self.add_back_dangling(&at_last, &pruned, last)?;
-        Ok(self.at(&pruned.value, version)?.unwrap_or(pruned))
+        let converted = self
+            .at(&pruned, version)?
+            .map(|typed| typed.value.into_owned());
+        Ok(converted.unwrap_or(pruned))
     }
 
     /// What any manager owns now comes back, at that manager's version; the pruned version goes first.
     fn add_back_owned(
         &self,
-        merged: &Typed,
-        pruned: Typed,
+        merged: &Typed<'_>,
+        pruned: Value,
         pruned_version: &str,
         managers: &Managers,
-    ) -> Result<Typed, String> {
+    ) -> Result<Value, String> {
         let mut owned: BTreeMap<&str, FieldSet> = BTreeMap::new();
         for (_, state) in managers.iter() {
             let set = owned.entry(&state.api_version).or_default();
@@ -263,21 +271,20 @@ impl Updater<'_> {
         let first = owned
             .remove(pruned_version)
             .map(|set| (pruned_version, set));
-        let mut merged = Typed {
-            ty: merged.ty.clone(),
-            value: merged.value.clone(),
-        };
+        let mut merged = Cow::Borrowed(merged.value.as_ref());
         let mut pruned = pruned;
         for (version, set) in first.into_iter().chain(owned) {
-            let (Some(m), Some(p)) = (
-                self.at(&merged.value, version)?,
-                self.at(&pruned.value, version)?,
-            ) else {
-                continue;
+            let (next, left) = {
+                let (Some(m), Some(p)) = (self.at(&merged, version)?, self.at(&pruned, version)?)
+                else {
+                    continue;
+                };
+                let keep = p.fields()?.union(&m.named(&set));
+                let left = m.without(&m.fields()?.difference(&keep));
+                (m.value.into_owned(), left)
             };
-            let keep = p.fields()?.union(&m.named(&set));
-            pruned = m.without(&m.fields()?.difference(&keep));
-            merged = m;
+            merged = Cow::Owned(next);
+            pruned = left;
         }
         Ok(pruned)
     }
@@ -285,15 +292,12 @@ impl Updater<'_> {
     /// What was pruned without having been the manager's comes back.
     fn add_back_dangling(
         &self,
-        merged: &Typed,
-        pruned: &Typed,
+        merged: &Typed<'_>,
+        pruned: &Value,
         last: &ManagerState,
-    ) -> Result<Typed, String> {
-        let Some(pruned) = self.at(&pruned.value, &last.api_version)? else {
-            return Ok(Typed {
-                ty: merged.ty.clone(),
-                value: merged.value.clone(),
-            });
+    ) -> Result<Value, String> {
+        let Some(pruned) = self.at(pruned, &last.api_version)? else {
+            return Ok(merged.value.as_ref().clone());
         };
         let gone = merged.fields()?.difference(&pruned.fields()?);
         Ok(merged.without(&gone.intersection(&merged.named(&last.set))))

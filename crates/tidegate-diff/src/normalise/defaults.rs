@@ -216,8 +216,13 @@ fn fill(schema: &Schema, ty: TypeId, value: &mut Value) {
         }
         Value::Array(items) => {
             let Some(list) = &node.list else { return };
+            let name = schema.node(list.element).name.as_deref();
+            let claims = name.is_some_and(|n| is_component(n, "core.v1.PersistentVolumeClaim"));
             for item in items {
                 fill(schema, list.element, item);
+                if claims {
+                    claim_template(item);
+                }
             }
         }
         _ => {}
@@ -288,6 +293,20 @@ fn conditional(name: &str, object: &mut serde_json::Map<String, Value>) {
         ),
         "StatefulSetUpdateStrategy" => rolling(object, "RollingUpdate", json!({"partition": 0})),
         _ => {}
+    }
+}
+
+/// A typed server holds the claim templates of a StatefulSet as whole claims.
+fn claim_template(claim: &mut Value) {
+    let Some(claim) = claim.as_object_mut() else {
+        return;
+    };
+    for (key, value) in [
+        ("apiVersion", json!("v1")),
+        ("kind", json!("PersistentVolumeClaim")),
+        ("status", json!({"phase": "Pending"})),
+    ] {
+        claim.entry(key).or_insert(value);
     }
 }
 

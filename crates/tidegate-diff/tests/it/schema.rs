@@ -1,7 +1,10 @@
 //! The type table: complete, closed, and right where it matters.
 
 use serde_json::{Value, json};
+use tidegate_diff::managed::zero_object;
 use tidegate_diff::schema::{JsonType, ListRelation, MapRelation, Schema, TypeRef, resources};
+
+use tidegate_diff::typed::{Duplicates, validate};
 
 use crate::generate::widget_crd;
 
@@ -259,4 +262,21 @@ fn bad_definitions() {
             .contains("nested too deeply")
     );
     assert!(Schema::from_crd(&json!("no object"), "v1").is_err());
+}
+
+#[test]
+fn every_kind_has_a_zero_object_that_fits() {
+    for (group, version, kind, _) in Schema::builtins().kinds() {
+        let ty = Schema::builtin(group, version, kind).unwrap();
+        let api_version = if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        };
+        let zero = zero_object(&ty, &api_version, kind);
+        if ty.node().as_map().unwrap().field("kind").is_some() {
+            let fits = validate(&ty, &zero, Duplicates::Refuse);
+            assert!(fits.is_ok(), "{api_version} {kind}: {}", fits.unwrap_err());
+        }
+    }
 }
