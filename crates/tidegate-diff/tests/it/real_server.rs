@@ -270,6 +270,7 @@ impl Run<'_> {
             7 if self.live.is_some() => self.merge(manager),
             8 if self.live.is_some() && self.kind.typed => self.strategic(manager),
             9 if self.live.is_none() => self.create(manager),
+            9 if !self.kind.typed => self.status(manager),
             _ => self.apply(manager),
         }
     }
@@ -515,6 +516,55 @@ impl Run<'_> {
             self.check_object(&live, &patch, &ours, &theirs);
         }
         self.check_update(manager, status, theirs, &patch);
+    }
+
+    /// Writes to the status endpoint own status only.
+    fn status(&mut self, manager: &str) {
+        let Some(live) = self.live.clone() else {
+            return;
+        };
+        let mut versions = KindVersions::default();
+        for version in [self.kind.api_version] {
+            let ty = managed::Versions::type_at(&self.kind.versions, version).unwrap();
+            let filter =
+                managed::reset_fields("diff.tidegate.dev", "Widget", "status", true).unwrap();
+            versions = versions.with(version, ty).with_filter(version, filter);
+        }
+        let mut patch = self.object();
+        patch["status"] = json!({"phase": self.dice.pick(&["up", "down"])});
+        let by_apply = self.dice.often();
+        let request = Request {
+            versions: &versions,
+            subresource: "status",
+            ..self.request(manager)
+        };
+        if by_apply {
+            let path = format!("{}/status?fieldManager={manager}&force=true", self.path());
+            let (status, theirs) =
+                self.server
+                    .call("PATCH", &path, "application/apply-patch+yaml", &patch);
+            if status >= 300 {
+                describe("status", &live, &patch, &Value::Null, &theirs);
+            }
+            let ours = managed::apply(&request, Some(&live), &patch, OnConflict::Force).unwrap();
+            self.check_owners(&live, &patch, &ours.object, &theirs);
+        } else {
+            let path = format!("{}/status?fieldManager={manager}", self.path());
+            let body = json!({"status": patch["status"]});
+            let (status, theirs) =
+                self.server
+                    .call("PATCH", &path, "application/merge-patch+json", &body);
+            if status >= 300 {
+                describe("status", &live, &body, &Value::Null, &theirs);
+            }
+            let mut new = theirs.clone();
+            new["metadata"]
+                .as_object_mut()
+                .unwrap()
+                .remove("managedFields");
+            let ours = managed::update(&request, Some(&live), &new);
+            self.check_owners(&live, &body, &ours, &theirs);
+        }
     }
 
     fn create(&mut self, manager: &str) {
