@@ -189,7 +189,10 @@ fn check_finalizers(resource: &Resource, object: &Value, causes: &mut Vec<Cause>
             causes.push(Cause::invalid("metadata.finalizers", &json!(finalizer), &why));
         }
     }
-    for (index, finalizer) in finalizers.iter().enumerate().filter(|_| !resource.is_custom()) {
+    // The servers for extensions do without this check.
+    let strict = !resource.is_custom()
+        && !["apiextensions.k8s.io", "apiregistration.k8s.io"].contains(&resource.name.group());
+    for (index, finalizer) in finalizers.iter().enumerate().filter(|_| strict) {
         if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             let path = format!("metadata.finalizers[{index}]");

@@ -5,7 +5,7 @@ use tidegate_diff::merge_patch::merge_patch;
 use tidegate_diff::schema::TypeRef;
 use tidegate_diff::strategic::{StrategicError, strategic_merge_patch};
 
-use crate::status::{Cause, Status};
+use crate::status::Status;
 use crate::write::PatchKind;
 
 /// The result of a patch on an object of the given type.
@@ -32,7 +32,7 @@ pub(crate) fn apply(
             }
             match ty {
                 Some(ty) => {
-                    strategic_merge_patch(ty, live, patch).map_err(|error| strategic(&error, patch))
+                    strategic_merge_patch(ty, live, patch).map_err(|error| strategic(&error))
                 }
                 None => Ok(merge_patch(live, patch)),
             }
@@ -60,23 +60,11 @@ fn not_a_map(patch: &Value) -> Status {
     ))
 }
 
-fn strategic(error: &StrategicError, patch: &Value) -> Status {
+/// A list item without its merge key is an internal error of the real server, every other mistake a bad request.
+fn strategic(error: &StrategicError) -> Status {
     let message = error.to_string();
-    match error {
-        StrategicError::UnknownField(_) => {
-            let cause = Cause::invalid("patch", &Value::String(patch.to_string()), &message);
-            Status::invalid("", "", "", vec![cause])
-        }
-        StrategicError::NoMergeKey(_) => Status::new(500, "", message),
-        StrategicError::Directive(_)
-        | StrategicError::SetOrder
-        | StrategicError::PrimitiveList
-        | StrategicError::RetainKeys
-        | StrategicError::Order(_)
-        | StrategicError::ListOfLists
-        | StrategicError::MixedList
-        | StrategicError::Type { .. }
-        | StrategicError::MergeDirective
-        | StrategicError::TooDeep => Status::bad_request(message),
+    if matches!(error, StrategicError::NoMergeKey(_)) {
+        return Status::new(500, "", message);
     }
+    Status::bad_request(message)
 }

@@ -91,7 +91,7 @@ async fn media_types_are_negotiated() {
     assert_eq!((refused.code, refused.json()["reason"].clone()), (406, json!("NotAcceptable")));
     let body = lab.ask("POST", MAPS, &[("content-type", "text/plain")], "x").await;
     assert_eq!(body.code, 415);
-    let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {a: \"yes\"}\n";
+    let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: yam}\ndata: {a: \"yes\"}\n";
     let made = lab.ask("POST", MAPS, &[("content-type", "application/yaml")], yaml).await;
     assert_eq!((made.code, made.json()["data"]["a"].clone()), (201, json!("yes")));
     let partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
