@@ -523,13 +523,10 @@ impl Run<'_> {
         let Some(live) = self.live.clone() else {
             return;
         };
-        let mut versions = KindVersions::default();
-        for version in [self.kind.api_version] {
-            let ty = managed::Versions::type_at(&self.kind.versions, version).unwrap();
-            let filter =
-                managed::reset_fields("diff.tidegate.dev", "Widget", "status", true).unwrap();
-            versions = versions.with(version, ty).with_filter(version, filter);
-        }
+        let version = self.kind.api_version;
+        let ty = managed::Versions::type_at(&self.kind.versions, version).unwrap();
+        let filter = managed::reset_fields("diff.tidegate.dev", "Widget", "status", true).unwrap();
+        let versions = KindVersions::one(version, ty).with_filter(version, filter);
         let mut patch = self.object();
         patch["status"] = json!({"phase": self.dice.pick(&["up", "down"])});
         let by_apply = self.dice.often();
