@@ -370,12 +370,23 @@ async fn wanted_kinds(shared: &Shared, kinds: &CacheKinds) -> Result<Vec<Endpoin
         .collect())
 }
 
+/// Whether the objects of a kind's first list are news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// The kind was there when the cache began: whoever asks, lists.
+    Quiet,
+    /// The kind came later.
+    Told,
+}
+
 /// Holds one task for each kind, and follows what the cluster serves.
 async fn supervise(shared: Arc<Shared>, watched: Arc<Watched>, mut wanted: Vec<Endpoint>) {
     let mut tasks: JoinSet<GroupKind> = JoinSet::new();
     let mut running: HashMap<GroupKind, (Endpoint, AbortHandle)> = HashMap::new();
+    let mut first = First::Quiet;
     loop {
-        adjust(&shared, &watched, &wanted, &mut tasks, &mut running);
+        adjust(&shared, &watched, &wanted, first, &mut tasks, &mut running);
+        first = First::Told;
         let reason = tokio::select! {
             () = watched.kinds_changed.notified() => {
                 sleep(SETTLE).await;
@@ -413,6 +424,7 @@ fn adjust(
     shared: &Arc<Shared>,
     watched: &Arc<Watched>,
     wanted: &[Endpoint],
+    first: First,
     tasks: &mut JoinSet<GroupKind>,
     running: &mut HashMap<GroupKind, (Endpoint, AbortHandle)>,
 ) {
@@ -446,7 +458,12 @@ fn adjust(
             continue;
         }
         watched.store().add_kind(&endpoint.kind);
-        let task = watcher::run(Arc::clone(shared), Arc::clone(watched), endpoint.clone());
+        let task = watcher::run(
+            Arc::clone(shared),
+            Arc::clone(watched),
+            endpoint.clone(),
+            first,
+        );
         let kind = endpoint.kind.clone();
         let handle = tasks.spawn(async move {
             task.await;

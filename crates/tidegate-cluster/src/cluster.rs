@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
@@ -70,6 +71,8 @@ pub(crate) struct Shared {
     pub(crate) lists: Semaphore,
 }
 
+/// How long the first question to a cluster may take: a person waits for it.
+const DESCRIBE_DEADLINE: Duration = Duration::from_secs(10);
 /// Recreations that are remembered.
 const MAX_RECREATED: usize = 4096;
 
@@ -148,7 +151,10 @@ impl Inner {
     pub(crate) async fn describe(&self) -> Result<Description, ApplierError> {
         let reply = self
             .transport()
-            .call(&Call::get("/version"), self.deadline())
+            .call(
+                &Call::get("/version"),
+                self.deadline().min(Instant::now() + DESCRIBE_DEADLINE),
+            )
             .await?;
         let version: Value = reply.json().map_err(Failure::into_error)?;
         let git = version.get("gitVersion").and_then(Value::as_str);

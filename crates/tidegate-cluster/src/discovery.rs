@@ -25,6 +25,8 @@ const RESYNC: Duration = Duration::from_secs(600);
 /// requests that are mostly answered 304, otherwise one per group.
 const RELOOK_AGGREGATED: Duration = Duration::from_secs(1);
 const RELOOK_LEGACY: Duration = Duration::from_secs(10);
+/// A discovery that failed is tried again after this time; until then what is known counts as stale.
+const RETRY_STALE: Duration = Duration::from_secs(10);
 /// What a whole discovery may take.
 const DISCOVERY_DEADLINE: Duration = Duration::from_secs(60);
 /// Kinds that are expected at one time; older ones are forgotten first.
@@ -41,7 +43,6 @@ pub(crate) struct Discovery {
 #[derive(Debug, Default)]
 struct State {
     etags: Etags,
-    fetched: Option<Instant>,
     relooked: Option<Instant>,
 }
 
@@ -89,13 +90,12 @@ impl Discovery {
         match (fetched, known) {
             (Ok(catalog), _) => {
                 let catalog = Arc::new(catalog);
-                state.fetched = Some(Instant::now());
                 self.catalog.store(Some(Arc::clone(&catalog)));
                 Ok(catalog)
             }
             (Err(failure), Some(known)) => {
                 tracing::warn!("discovery is not current: {}", failure.words());
-                let stale = Arc::new(known.all_stale());
+                let stale = Arc::new(known.all_stale(RESYNC.saturating_sub(RETRY_STALE)));
                 self.catalog.store(Some(Arc::clone(&stale)));
                 Ok(stale)
             }

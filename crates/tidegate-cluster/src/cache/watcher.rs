@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::lines::{Lines, Next};
 use super::store::Seen;
-use super::{Watched, fingerprint, full};
+use super::{First, Watched, fingerprint, full};
 use crate::cluster::Shared;
 use crate::decode::{Head, Line};
 use crate::discovery::Endpoint;
@@ -53,6 +53,7 @@ struct Watcher {
     endpoint: Endpoint,
     metadata_only: bool,
     defines_kinds: bool,
+    first: First,
 }
 
 /// Why a watch ended.
@@ -67,7 +68,12 @@ enum End {
 }
 
 /// Keeps one kind until it is no longer served.
-pub(super) async fn run(shared: Arc<Shared>, watched: Arc<Watched>, endpoint: Endpoint) {
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    watched: Arc<Watched>,
+    endpoint: Endpoint,
+    first: First,
+) {
     let group = endpoint.kind.group.as_str();
     let kind = endpoint.kind.kind.as_str();
     let metadata_only = METADATA_ONLY.contains(&(group, kind));
@@ -79,6 +85,7 @@ pub(super) async fn run(shared: Arc<Shared>, watched: Arc<Watched>, endpoint: En
         endpoint,
         metadata_only,
         defines_kinds,
+        first,
     };
     watcher.run().await;
 }
@@ -155,7 +162,8 @@ impl Watcher {
 
     async fn list(&self) -> Result<String, Failure> {
         let kind = &self.endpoint.kind;
-        let quiet = self.watched.store().state(kind) != Some(&super::TableState::Synced);
+        let unsynced = self.watched.store().state(kind) != Some(&super::TableState::Synced);
+        let quiet = unsynced && self.first == First::Quiet;
         self.watched.store().begin_round(kind);
         let accept = if self.metadata_only {
             METADATA_LIST

@@ -1,6 +1,7 @@
 //! The kinds of a cluster by name, and the paths of their objects. Pure.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_applier::{ApplierError, ErrorKind, KindFacts, Scope};
@@ -168,9 +169,10 @@ impl Catalog {
         }
     }
 
-    /// The same, none of it current.
-    pub(crate) fn all_stale(&self) -> Self {
+    /// The same, none of it current, as if it were `age` old.
+    pub(crate) fn all_stale(&self, age: Duration) -> Self {
         let mut stale = self.clone();
+        stale.fetched = Instant::now().checked_sub(age).unwrap_or(self.fetched);
         for served in stale.kinds.values_mut() {
             for version in &mut served.versions {
                 version.stale = true;
@@ -378,7 +380,7 @@ mod tests {
         assert!(next.get(&GroupKind::new("", "ConfigMap")).is_none());
         assert!(
             known
-                .all_stale()
+                .all_stale(Duration::ZERO)
                 .all()
                 .iter()
                 .all(|endpoint| endpoint.stale)

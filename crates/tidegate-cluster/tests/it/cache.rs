@@ -22,6 +22,16 @@ async fn next(stream: &mut WatchStream) -> WatchEvent {
     event.expect("the stream goes on").expect("an event")
 }
 
+/// The next event in a namespace; other tests may use the same server.
+async fn next_in(stream: &mut WatchStream, namespace: &str) -> WatchEvent {
+    loop {
+        let event = next(stream).await;
+        if event.key.namespace == namespace {
+            return event;
+        }
+    }
+}
+
 fn only_config_maps() -> CacheKinds {
     CacheKinds::Only(vec![GroupKind::new("", "ConfigMap")])
 }
@@ -54,7 +64,7 @@ async fn what_others_do_is_told() {
     let collection = format!("/api/v1/namespaces/{}/configmaps", test.namespace);
     test.send("POST", &collection, "application/json", &body)
         .await;
-    let event = next(&mut stream).await;
+    let event = next_in(&mut stream, &test.namespace).await;
     assert_eq!((event.key.name.as_str(), event.deleted), ("a", false));
     assert_eq!(event.applications, [test.owner().application]);
     let listed = test.cluster.list_owned(test.owner()).await.expect("listed");
@@ -62,7 +72,7 @@ async fn what_others_do_is_told() {
     let path = format!("{collection}/a");
     test.send("DELETE", &path, "application/json", &json!({}))
         .await;
-    assert!(next(&mut stream).await.deleted);
+    assert!(next_in(&mut stream, &test.namespace).await.deleted);
     assert!(
         test.cluster
             .list_owned(test.owner())
@@ -128,16 +138,19 @@ async fn new_definitions_begin_to_be_watched() {
     let gear = json!({"apiVersion": format!("{group}/v1"), "kind": "Gear", "metadata": {"name": "g", "namespace": test.namespace}, "spec": {"teeth": 12}});
     let gear = marked(gear, &test.owner());
     test.apply(test.request(&gear)).await.expect("applied");
-    // Another tool changes it: only a watch can tell.
+    // Another tool changes it, again and again: only a watch can tell.
     let path = format!("/apis/{group}/v1/namespaces/{}/gears/g", test.namespace);
+    let mut teeth = 100;
     loop {
-        let change = json!({"spec": {"teeth": 13}});
+        teeth += 1;
+        let change = json!({"spec": {"teeth": teeth}});
         test.send("PATCH", &path, "application/merge-patch+json", &change)
             .await;
-        let event = next(&mut stream).await;
-        if event.key.kind == "Gear" {
+        let told = timeout(Duration::from_millis(200), stream.next()).await;
+        if told.is_ok_and(|event| event.is_some_and(|e| e.is_ok_and(|e| e.key.kind == "Gear"))) {
             break;
         }
+        assert!(teeth < 400, "the new kind is not watched");
     }
     let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/gears.{group}");
     test.send("DELETE", &path, "application/json", &json!({}))
