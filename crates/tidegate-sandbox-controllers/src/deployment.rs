@@ -148,9 +148,9 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         return report.counts_only(cx, round.new.as_ref(), &round.old);
     }
     if plan.recreate {
-        round.recreate(cx, &mut report)
+        round.recreate(cx, &mut report);
     } else {
-        round.roll(cx, &mut report)
+        round.roll(cx, &mut report);
     }
     report.rollout(cx, round.new.as_ref(), &round.old);
 }

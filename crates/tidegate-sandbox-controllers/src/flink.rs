@@ -151,7 +151,6 @@ fn session_ready(cx: &mut Context<'_>) -> bool {
 
 /// What a change of the spec means: nothing is running yet, or the job is suspended first.
 fn change(cx: &mut Context<'_>, kind: Kind) {
-    let generation = cx.generation();
     let Some(last) = reconciled(cx.object) else {
         if cx.passed(&format!("deploy-{}", cx.epoch()), DEPLOY, WHOLE) {
             deploy(cx, kind);
@@ -285,7 +284,6 @@ fn advance(cx: &mut Context<'_>, kind: Kind) {
     if text(object, "spec.job.state") == "suspended" || over || lifecycle == "FAILED" {
         return;
     }
-    let generation = cx.generation();
     let running = shown_job == "RUNNING" || (!has_job && lifecycle == "STABLE");
     if !running {
         let stages = [
@@ -315,7 +313,9 @@ fn advance(cx: &mut Context<'_>, kind: Kind) {
         }
     }
     let attempts = u32::try_from(cx.fact("failures").as_u64().unwrap_or(0)).unwrap_or(u32::MAX);
-    let attempts = if cx.faults.is_broken() { 0 } else { attempts };
+    // A job that runs has its failing attempts behind it, whatever this memory knows.
+    let healed = shown_job == "RUNNING" && cx.faults.fail_times.is_some();
+    let attempts = if healed { u32::MAX } else { attempts };
     let message = cx.faults.failure(attempts).map(str::to_owned).or_else(|| {
         cx.faults
             .crash_loop

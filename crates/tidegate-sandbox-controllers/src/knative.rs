@@ -1,7 +1,7 @@
 //! Knative Serving: Services, Configurations, Revisions and Routes (`serving.knative.dev`, Knative 1.x).
 //! Where only the Service kind is served, the Service stands for its children.
 
-use crate::conditions::{Condition, condition, conditions, is_true};
+use crate::conditions::{Condition, condition, condition_status, conditions, is_true};
 use crate::context::Context;
 use crate::resources::{KNATIVE_CONFIGURATIONS, KNATIVE_REVISIONS, KNATIVE_ROUTES};
 use crate::value::{
@@ -44,8 +44,13 @@ pub(crate) fn react_service(cx: &mut Context<'_>) {
         .or_else(|| shown_revision(service))
         .unwrap_or(0);
     let fresh = cx.fact("template").as_str() != Some(&template);
+    let decided = matches!(
+        condition_status(service, "ConfigurationsReady"),
+        "True" | "False"
+    );
+    let shown = decided && observed(service) == generation;
     let settled = is_true(service, "Ready") && observed(service) == generation;
-    let count = if fresh && !(settled && cx.fact("template").is_null()) {
+    let count = if fresh && !(shown && cx.fact("template").is_null()) {
         count + 1
     } else {
         count.max(1)
@@ -56,7 +61,7 @@ pub(crate) fn react_service(cx: &mut Context<'_>) {
     if settled && cx.faults.fail.is_none() {
         return;
     }
-    let revised = cx.passed(&format!("revise-{count}"), REVISE, WHOLE);
+    let revised = shown || cx.passed(&format!("revise-{count}"), REVISE, WHOLE);
     let failure = cx.faults.failure(0).map(str::to_owned);
     let configuration = match (&failure, revised) {
         (Some(message), true) => {
@@ -343,7 +348,8 @@ fn revision(cx: &mut Context<'_>, wanted: &str, number: i64) -> Option<Arc<Value
 /// A Revision: its containers come up.
 pub(crate) fn react_revision(cx: &mut Context<'_>) {
     let revision = cx.object;
-    if deleting(revision) || (is_true(revision, "Ready") && observed(revision) == cx.generation()) {
+    let decided = matches!(condition_status(revision, "Ready"), "True" | "False");
+    if deleting(revision) || (decided && observed(revision) == cx.generation()) {
         return;
     }
     let up = cx.passed("revise", REVISE, WHOLE);
@@ -402,7 +408,7 @@ pub(crate) fn react_route(cx: &mut Context<'_>) {
             Condition::new("AllTrafficAssigned", "False").because("ConfigurationMissing", message)
         }
         Some(found) if follows && latest.is_empty() => {
-            let failed = crate::conditions::condition_status(found, "Ready") == "False";
+            let failed = condition_status(found, "Ready") == "False";
             let message = if failed {
                 format!("Configuration \"{configuration}\" does not have any ready Revision.")
             } else {

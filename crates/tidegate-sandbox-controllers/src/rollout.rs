@@ -51,9 +51,9 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         return round.report(cx, "Progressing", "more replicas need to be updated");
     }
     if at(cx.object, "spec.strategy.blueGreen").is_object() {
-        round.blue_green(cx)
+        round.blue_green(cx);
     } else {
-        round.canary(cx)
+        round.canary(cx);
     }
 }
 
@@ -235,19 +235,18 @@ impl<'a> Round<'a> {
         if flag(self.rollout, "spec.paused") {
             return self.report(cx, "Paused", "manually paused");
         }
-        if let Some(message) = cx
+        let broken = cx
             .faults
-            .failure(0)
-            .map(str::to_owned)
-            .filter(|_| cx.faults.is_broken())
+            .is_broken()
+            .then(|| cx.faults.fail.clone().unwrap_or_default());
+        if let Some(message) = broken
+            && cx.waited(&format!("deadline-{}", cx.epoch()), 2_000)
         {
-            if cx.waited(&format!("deadline-{}", cx.epoch()), 2_000) {
-                let set = format!("{}-{}", cx.name(), self.hash);
-                let message = format!(
-                    "ProgressDeadlineExceeded: ReplicaSet \"{set}\" has timed out progressing: {message}"
-                );
-                return self.report(cx, "Degraded", &message);
-            }
+            let set = format!("{}-{}", cx.name(), self.hash);
+            let message = format!(
+                "ProgressDeadlineExceeded: ReplicaSet \"{set}\" has timed out progressing: {message}"
+            );
+            return self.report(cx, "Degraded", &message);
         }
         self.walk(cx, reached);
     }

@@ -1,6 +1,6 @@
 //! Kinds that only have to say Ready after a while: a table of their conditions, and one reaction for all.
 
-use crate::conditions::{Condition, conditions, is_true};
+use crate::conditions::{Condition, condition_status, conditions};
 use crate::context::Context;
 use crate::resources::AUTOSCALERS;
 use crate::value::{
@@ -161,7 +161,8 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     let generation = cx.generation();
     let failure = cx.faults.failure(0).map(str::to_owned);
     let last = kind.conditions.last().copied().unwrap_or("Ready");
-    let shown = is_true(cx.object, last) && observed(cx.object) == generation;
+    let decided = matches!(condition_status(cx.object, last), "True" | "False");
+    let shown = decided && observed(cx.object) == generation;
     let settled = shown || cx.passed(&format!("settle-{}", cx.epoch()), SETTLE, SETTLE);
     let new: Vec<Condition> = kind
         .conditions

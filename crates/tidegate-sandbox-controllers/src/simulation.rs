@@ -220,7 +220,7 @@ impl Simulation {
     fn relist(&mut self) {
         let mut cache = Cache::default();
         let (revision, definitions) = self.objects.list(&CUSTOM_RESOURCES, None);
-        let served: Vec<ResourceName> = definitions.iter().map(|object| served(object)).collect();
+        let served: Vec<ResourceName> = definitions.iter().map(served).collect();
         for object in definitions {
             cache.put(&CUSTOM_RESOURCES, object);
         }
@@ -258,8 +258,7 @@ impl Simulation {
 
     fn take_served(&mut self) {
         let definitions = self.cache.list(&CUSTOM_RESOURCES, "");
-        self.cache
-            .serve(definitions.iter().map(|object| served(object)));
+        self.cache.serve(definitions.iter().map(served));
     }
 
     fn forget(&mut self, key: &Key) {

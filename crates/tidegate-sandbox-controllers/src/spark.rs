@@ -36,34 +36,26 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     let run = run_of(application);
     match state.as_str() {
         "" => new(cx),
-        "SUBMITTED" => {
-            if cx.passed(&format!("driver-{run}"), DRIVER, WHOLE) {
-                write(cx, "RUNNING", None, &[]);
-            }
+        "SUBMITTED" if cx.passed(&format!("driver-{run}"), DRIVER, WHOLE) => {
+            write(cx, "RUNNING", None, &[]);
         }
         "RUNNING" => running(cx, &run),
         "SUCCEEDING" | "FAILING" => ending(cx, &state, &run),
         "SUBMISSION_FAILED" => resubmit(cx, &run),
-        "PENDING_RERUN" | "RESUMING" => {
-            if cx.passed(&format!("again-{run}"), SUBMIT, WHOLE) {
-                submit(cx);
-            }
+        "PENDING_RERUN" | "RESUMING" if cx.passed(&format!("again-{run}"), SUBMIT, WHOLE) => {
+            submit(cx);
         }
-        "INVALIDATING" => {
-            if cx.waited(&format!("invalidate-{run}"), END) {
-                write(cx, "PENDING_RERUN", None, &[("executorState", Value::Null)]);
-            }
+        "INVALIDATING" if cx.waited(&format!("invalidate-{run}"), END) => {
+            write(cx, "PENDING_RERUN", None, &[("executorState", Value::Null)]);
         }
-        "SUSPENDING" => {
-            if cx.waited(&format!("suspend-{run}"), END) {
-                let ended = json!(stamp(cx.now));
-                write(
-                    cx,
-                    "SUSPENDED",
-                    None,
-                    &[("executorState", json!({})), ("terminationTime", ended)],
-                );
-            }
+        "SUSPENDING" if cx.waited(&format!("suspend-{run}"), END) => {
+            let ended = json!(stamp(cx.now));
+            write(
+                cx,
+                "SUSPENDED",
+                None,
+                &[("executorState", json!({})), ("terminationTime", ended)],
+            );
         }
         "SUSPENDED" if !flag(application, "spec.suspend") => write(cx, "RESUMING", None, &[]),
         "COMPLETED" | "FAILED" => expire(cx),

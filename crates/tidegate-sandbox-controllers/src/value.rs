@@ -240,10 +240,9 @@ pub(crate) fn kafka_id(parts: &[&str]) -> String {
         .map(|byte| char::from(ALPHABET[usize::from(*byte) % 64]))
         .collect();
     // Kafka never hands out an id that begins with a dash.
-    if id.starts_with('-') {
-        format!("A{}", &id[1..])
-    } else {
-        id
+    match id.strip_prefix('-') {
+        Some(rest) => format!("A{rest}"),
+        None => id,
     }
 }
 

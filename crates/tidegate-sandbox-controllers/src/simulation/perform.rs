@@ -1,9 +1,9 @@
 //! Carries actions out through the server's in-process door, and records events.
 
 use crate::context::Action;
-use crate::resources::EVENTS;
-use crate::value::{at, controller, hex, int_or, name, namespace, stamp, text, uid};
-use crate::world::{Cache, Key};
+use crate::resources::{CUSTOM_RESOURCES, EVENTS};
+use crate::value::{at, controller, flag, hex, int_or, items, name, namespace, stamp, text, uid};
+use crate::world::{Cache, Key, World};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -91,23 +91,28 @@ fn write_status(
     let mut object = Value::clone(known);
     let before = object["status"].take();
     object["status"] = status.clone();
-    let written =
-        match objects.update_status(&key.resource, &key.namespace, object.clone(), MANAGER) {
-            // A custom resource without a status subresource keeps its status in the object itself.
-            Err(refusal) if matches!(refusal.code, 404 | 405) => {
-                if objects
-                    .get(&key.resource, &key.namespace, &key.name)
-                    .is_none()
-                    || same(&before, status)
-                {
-                    return Ok(());
-                }
-                objects.update(&key.resource, &key.namespace, object, MANAGER)?
-            }
-            written => written?,
-        };
+    let written = if has_status(cache, &key.resource) {
+        objects.update_status(&key.resource, &key.namespace, object, MANAGER)?
+    } else if same(&before, status) {
+        return Ok(());
+    } else {
+        objects.update(&key.resource, &key.namespace, object, MANAGER)?
+    };
     cache.put(&key.resource, written);
     Ok(())
+}
+
+/// Whether the resource has a status of its own to write: everything built in, and custom resources that say so.
+/// Without, the status is an ordinary field.
+fn has_status(cache: &Cache, resource: &ResourceName) -> bool {
+    let definition = format!("{}.{}", resource.resource(), resource.group());
+    let Some(definition) = cache.get(&CUSTOM_RESOURCES, "", &definition) else {
+        return true;
+    };
+    let stored = items(&definition, "spec.versions")
+        .iter()
+        .find(|version| flag(version, "storage"));
+    stored.is_some_and(|version| at(version, "subresources.status").is_object())
 }
 
 /// Whether two statuses differ in the observed generation only. Where every write makes a new generation, writing

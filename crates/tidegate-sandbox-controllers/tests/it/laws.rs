@@ -111,7 +111,7 @@ proptest! {
 fn the_cluster_comes_to_rest() {
     let mut lab = Lab::new();
     lab.apply(&deployment(3, &json!(1), &json!(0)));
-    lab.check_rest();
+    lab.check_rest_and_restart();
 }
 
 #[test]
@@ -128,10 +128,7 @@ fn a_custom_resource_without_a_status_subresource_comes_to_rest_too() {
     lab.run(10.0);
     let job = lab.get("FlinkDeployment", "job").unwrap();
     assert_eq!(job["status"]["jobStatus"]["state"], "RUNNING");
-    lab.run(100.0);
-    let before = lab.changes().len();
-    lab.run(600.0);
-    assert_eq!(lab.changes().len(), before);
+    lab.check_rest();
 }
 
 #[test]
@@ -149,6 +146,8 @@ fn the_same_run_twice_is_the_same() {
         lab.run(5.0);
         lab.changes()
             .iter()
+            // An event is named after the uid of its object.
+            .filter(|change| change.resource.resource() != "events")
             .map(|change| {
                 format!(
                     "{:?} {} {}",

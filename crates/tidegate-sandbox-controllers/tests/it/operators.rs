@@ -240,7 +240,7 @@ spec: {class: x}
         )
     });
     assert_snapshot!(lines.join("\n"));
-    lab.check_rest();
+    lab.check_rest_and_restart();
 }
 
 const FLINK: &str = r#"
@@ -353,7 +353,7 @@ fn flink_jobs_fail_restart_and_finish() {
         lab.transcript("FlinkSessionJob", "query", FLINK_STATES)
     ));
     assert_snapshot!(lines.join("\n"));
-    lab.check_rest();
+    lab.check_rest_and_restart();
 }
 
 #[test]
@@ -466,7 +466,7 @@ fn knative_services_with_and_without_children() {
             let states = lab.transcript("serving.knative.dev/Service", name, shown);
             lines.push(format!("# {name}, children: {children}\n{states}"));
         }
-        lab.check_rest();
+        lab.check_rest_and_restart();
     }
     assert_snapshot!(lines.join("\n"));
 }
@@ -522,7 +522,7 @@ spec: {pipelineRef: {name: none}}
         lab.transcript("TaskRun", "good-extract", &["conditions"])
     ));
     assert_snapshot!(lines.join("\n"));
-    lab.check_rest();
+    lab.check_rest_and_restart();
 }
 
 #[test]
@@ -634,7 +634,7 @@ spec:
         lab.get("Rollout", "web").unwrap()["status"]["phase"],
         "Healthy"
     );
-    lab.check_rest();
+    lab.check_rest_and_restart();
 }
 
 #[test]
@@ -676,7 +676,7 @@ spec: {size: 1}
     assert_snapshot!(lines.join("\n"));
     let widget = lab.objects.serves("example.com", "Widget").unwrap();
     assert!(lab.objects.get(&widget, "default", "w").unwrap()["status"].is_null());
-    lab.check_rest();
+    lab.check_rest_and_restart();
 }
 
 #[test]
