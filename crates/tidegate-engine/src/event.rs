@@ -170,7 +170,10 @@ pub struct Event {
     /// The place in Git that is concerned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<EventOrigin>,
-    /// Fields that only this reason has (`applications` of a summary, addresses of a sandbox).
+    /// How all applications are, in a summary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applications: Option<Vec<ApplicationSummary>>,
+    /// Fields that only this reason has (addresses of a sandbox).
     #[serde(flatten)]
     pub details: BTreeMap<String, Value>,
 }
@@ -200,15 +203,15 @@ impl Event {
             object: None,
             message: String::new(),
             origin: None,
+            applications: None,
             details: BTreeMap::new(),
         }
     }
 
     /// The last line of a run.
     pub fn summary(applications: &[ApplicationSummary]) -> Self {
-        let list = serde_json::to_value(applications).unwrap_or_default();
         Self {
-            details: BTreeMap::from([("applications".to_owned(), list)]),
+            applications: Some(applications.to_vec()),
             ..Self::new(Reason::Summary, "")
         }
     }

@@ -14,11 +14,11 @@ use tidegate_manifest::{OperationPhase, Phase, ResourceKey, ResultCode};
 use crate::control::Signals;
 use crate::difference::{self, Differences};
 use crate::engine::Engine;
-use crate::journal::{Effect, Entry, Progress};
+use crate::journal::{Effect, Entry, Intent, Progress};
 use crate::live::{Live, Observation, is_deleting};
 use crate::observe;
 use crate::request::RequestContext;
-use crate::step::{self, StepInput, StepOutput};
+use crate::step::{self, Action, StepInput, StepOutput};
 use crate::tasks::{self, TaskInput, TaskSet};
 use crate::{
     ConditionType, Control, Desired, Destination, EngineError, Event, OperationState, Plan, Reason,
@@ -156,7 +156,7 @@ impl<'a> Run<'a> {
             self.hear(&signals);
             let output = self.step(signals.is_terminated || self.ends_hooks());
             self.take(&output).await?;
-            if let Some(message) = self.superseded(&signals) {
+            if let Some(message) = self.superseded(&signals, &output) {
                 return Ok(Ended::Superseded(message));
             }
             if output.actions.is_empty() && output.phase == OperationPhase::Running {
@@ -290,6 +290,10 @@ impl<'a> Run<'a> {
             let (code, message) = match intent.effect {
                 Effect::Prune if is_gone || is_going => (Some(ResultCode::Pruned), "pruned"),
                 Effect::TerminateHook if is_gone || is_going => (None, "Deleted"),
+                // The namespace is no task any more once it is there.
+                Effect::Apply if found.is_some() && !self.has_task(&intent) => {
+                    (Some(ResultCode::Synced), "created")
+                }
                 Effect::Prune
                 | Effect::TerminateHook
                 | Effect::Apply
@@ -310,6 +314,11 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.record(vec![Entry::Results(results)]).await
+    }
+
+    fn has_task(&self, intent: &Intent) -> bool {
+        let mut tasks = self.tasks.iter();
+        tasks.any(|(_, task)| (&task.key, task.phase) == (&intent.key, intent.phase))
     }
 
     /// The object that a recreation began with, when its outcome was not recorded.
@@ -363,15 +372,25 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Whether a newer revision ends the operation now: never while its hooks run, unless they were
-    /// given their time.
-    fn superseded(&self, signals: &Signals) -> Option<String> {
+    /// Whether a newer revision ends the operation now: between two groups or while it waits, but
+    /// not while hooks run, unless they were given their time, and not before ended ones are let go.
+    fn superseded(&self, signals: &Signals, output: &StepOutput) -> Option<String> {
         let newer = self.newer(signals)?;
+        let message = format!("superseded by {}", newer.join(", "));
+        if output.phase != OperationPhase::Running {
+            let is_cut_short = self.ends_hooks() && !signals.is_terminated;
+            return is_cut_short.then_some(message);
+        }
         let mut results = self.progress.operation.results.iter();
         let runs_hooks = results.any(|result| {
             result.hook_type.is_some() && result.hook_phase == OperationPhase::Running
         });
-        (!runs_hooks).then(|| format!("superseded by {}", newer.join(", ")))
+        let mut actions = output.actions.iter();
+        let is_between = actions.all(|action| match action {
+            Action::Run(_) | Action::CreateNamespace(_) | Action::DryRun(_) => true,
+            Action::ReleaseHook(_) | Action::DeleteHook(_) | Action::TerminateHook(_) => false,
+        });
+        (!runs_hooks && is_between).then_some(message)
     }
 
     fn newer<'s>(&self, signals: &'s Signals) -> Option<&'s Vec<String>> {

@@ -388,6 +388,3 @@ pub(crate) fn runs_to_an_end(key: &ResourceKey) -> bool {
             | ("sparkoperator.k8s.io", "SparkApplication")
     )
 }
-
-#[cfg(test)]
-mod tests;

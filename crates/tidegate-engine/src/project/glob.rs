@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn hostile_patterns_end() {
         let text = "a".repeat(500);
-        assert!(!matches(&"a*".repeat(500), &format!("{text}b"), &[]));
+        assert!(!matches(&format!("{}c", "a*".repeat(500)), &text, &[]));
         assert!(!matches(&"{a,b}".repeat(100), &text, &[]));
     }
 }

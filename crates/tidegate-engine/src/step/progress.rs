@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use tidegate_graph::NodeId;
 use tidegate_manifest::{
-    Health, HealthStatus, HookDeletePolicy, OperationPhase, ResultCode, annotation,
+    Health, HealthStatus, HookDeletePolicy, OperationPhase, Phase, ResultCode, annotation,
 };
 
 use super::{Action, OnSuspended, Step, StepOutput, words};
@@ -113,7 +113,12 @@ impl Step<'_> {
 
     /// Steps 2 and 3: running tasks, and pruned objects that are still there.
     pub(super) fn wait(&mut self) -> Option<StepOutput> {
-        let is_multi_step = self.groups.len() > 1 || self.input.options.await_last_wave;
+        // What could not be applied fails the sync at once; only hooks are let end before.
+        let is_failed = self.results.iter().any(|result| {
+            result.status == Some(ResultCode::SyncFailed) && result.sync_phase != Phase::SyncFail
+        });
+        let awaits = self.groups.len() > 1 || self.input.options.await_last_wave;
+        let is_multi_step = awaits && !is_failed;
         let tasks = self.input.tasks;
         let running: Vec<&Task> = tasks
             .iter()
@@ -256,18 +261,16 @@ fn hook_verdict(health: Option<&Health>, result: &ResourceResult) -> Verdict {
         return Verdict::Ended(Succeeded, result.message.clone());
     };
     let message = health.message.clone();
+    let kept = if message.is_empty() {
+        result.message.clone()
+    } else {
+        message.clone()
+    };
     match health.status {
-        HealthStatus::Healthy => {
-            let kept = if message.is_empty() {
-                result.message.clone()
-            } else {
-                message
-            };
-            Verdict::Ended(Succeeded, kept)
-        }
+        HealthStatus::Healthy => Verdict::Ended(Succeeded, kept),
         HealthStatus::Degraded | HealthStatus::Unknown => Verdict::Ended(Failed, message),
         HealthStatus::Progressing | HealthStatus::Suspended | HealthStatus::Missing => {
-            Verdict::Runs(message)
+            Verdict::Runs(kept)
         }
     }
 }

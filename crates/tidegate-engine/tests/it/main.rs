@@ -1,0 +1,12 @@
+//! The engine against a cluster of the test's own: manifests in, transcripts out, laws.
+
+mod deletion;
+mod fake;
+mod group;
+mod hooks;
+mod kit;
+mod laws;
+mod options;
+mod order;
+mod reports;
+mod resume;
