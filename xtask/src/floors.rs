@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("tidegate-sandbox", 42),
     ("tidegate", 45),
     ("tidegate-cli", 50),
+    ("tidegate-embed-example", 50),
     ("xtask", 60),
     ("tidegate-benches", 60),
 ];

@@ -63,7 +63,7 @@ async fn follow(
     let signals = tokio::spawn(async move {
         common::signalled().await;
         // The receiver is gone when all is over anyway.
-        drop(stop.send(true));
+        let _gone = stop.send(true);
         common::signalled().await;
         std::process::exit(i32::from(Exit::Interrupted.number()));
     });

@@ -193,9 +193,10 @@ fn sentence(event: &Event) -> Option<String> {
         }
         text.push_str(&object.name);
     }
-    if !event.message.is_empty() {
+    let message = message(event);
+    if !message.is_empty() {
         text.push_str(": ");
-        text.push_str(&event.message);
+        text.push_str(message);
     }
     if matches!(event.reason, Reason::Failed | Reason::Degraded | Reason::HookFailed)
         && let Some(origin) = &event.origin
@@ -208,6 +209,22 @@ fn sentence(event: &Event) -> Option<String> {
         text.push_str(&format!("\nhelp: {help}"));
     }
     Some(text)
+}
+
+/// The message without what the line says already.
+fn message(event: &Event) -> &str {
+    let message = event.message.as_str();
+    let Some(object) = &event.object else { return message };
+    if event.reason == Reason::Waiting {
+        let place = if object.namespace.is_empty() { object.name.clone() } else { format!("{}/{}", object.namespace, object.name) };
+        return message.strip_prefix(&format!("{} {place}: ", object.kind)).unwrap_or(message);
+    }
+    // `kafka.kafka.strimzi.io/events created`, in kubectl's form.
+    match message.split_once(&format!("/{} ", object.name)) {
+        Some((resource, _)) if !resource.contains(' ') && event.reason == Reason::Healthy => "",
+        Some((resource, outcome)) if !resource.contains(' ') => outcome,
+        Some(_) | None => message,
+    }
 }
 
 fn mark(reason: Reason) -> Option<(&'static str, Tone)> {
