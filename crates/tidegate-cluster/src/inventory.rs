@@ -162,7 +162,7 @@ async fn list_kind(
         let end = pages(shared, endpoint, METADATA_LIST, |page| {
             for item in page.items.iter().flatten() {
                 let head: Head<'_> = serde_json::from_str(item.get())?;
-                found.extend(owned(target, endpoint, head.metadata));
+                found.extend(owned(target, endpoint, &head.metadata));
             }
             Ok(())
         })
@@ -181,7 +181,7 @@ async fn list_kind(
     }
 }
 
-fn owned(target: &Target, endpoint: &Endpoint, head: Metadata<'_>) -> Option<(String, Owned)> {
+fn owned(target: &Target, endpoint: &Endpoint, head: &Metadata<'_>) -> Option<(String, Owned)> {
     let mark = head.mark()?;
     let namespace = match endpoint.scope {
         Scope::Namespaced => head.namespace.clone().into_owned(),

@@ -377,7 +377,7 @@ impl Transport {
             self.renew().await;
         }
         let client = self.client.load_full();
-        client.send(request).await.map_err(network)
+        client.send(request).await.map_err(|error| network(&error))
     }
 
     /// Reads the credentials anew; false when that cannot help.
@@ -427,13 +427,13 @@ async fn refusal(response: http::Response<Body>) -> Failure {
     let body = Limited::new(body, MAX_ERROR_REPLY)
         .collect()
         .await
-        .map(|body| body.to_bytes())
+        .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
     Failure::Refused(Box::new(Refusal::parse(parts.status.as_u16(), wait, &body)))
 }
 
-fn network(error: kube::Error) -> Failure {
-    let message = chain(&error);
+fn network(error: &kube::Error) -> Failure {
+    let message = chain(error);
     if let kube::Error::Auth(_) = error {
         return Failure::Local(
             ApplierError::new(

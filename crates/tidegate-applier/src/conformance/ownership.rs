@@ -33,7 +33,7 @@ pub(super) async fn delete(bench: &Bench<'_>) -> Outcome {
 
 pub(super) async fn list(bench: &Bench<'_>) -> Outcome {
     let (owner, other) = bench.fixture.owners();
-    let mut own = vec![
+    let mut own = [
         bench.fixture.sample(51, Some(&owner)),
         bench.fixture.sample(50, Some(&owner)),
     ];

@@ -199,7 +199,7 @@ async fn expired_watches_list_again_and_find_what_was_missed() {
                 .expect("started");
             cluster.watch().await.expect("watches").expect("can watch")
         };
-        let mut told = vec![next(&mut events).await, next(&mut events).await];
+        let mut told = [next(&mut events).await, next(&mut events).await];
         told.sort_by(|a, b| a.key.cmp(&b.key));
         let told: Vec<(&str, bool)> = told
             .iter()
