@@ -13,7 +13,6 @@ pub(crate) struct Lab {
     pub(crate) clock: ManualClock,
     pub(crate) objects: Objects,
     simulation: Simulation,
-    began: Timestamp,
     first: u64,
 }
 
@@ -28,22 +27,21 @@ impl Lab {
             clock,
             objects,
             simulation,
-            began,
             first,
         }
     }
 
     /// Serves a custom kind with any fields and a status.
     pub(crate) fn serve(&self, group: &str, version: &str, kind: &str) -> &Self {
-        self.define(group, version, kind, json!({"status": {}}))
+        self.define(group, version, kind, &json!({"status": {}}))
     }
 
     /// Serves a custom kind whose status is an ordinary field.
     pub(crate) fn serve_without_status(&self, group: &str, version: &str, kind: &str) -> &Self {
-        self.define(group, version, kind, json!({}))
+        self.define(group, version, kind, &json!({}))
     }
 
-    fn define(&self, group: &str, version: &str, kind: &str, subresources: Value) -> &Self {
+    fn define(&self, group: &str, version: &str, kind: &str, subresources: &Value) -> &Self {
         let plural = plural(kind);
         let schema = json!({"openAPIV3Schema": {
             "type": "object", "x-kubernetes-preserve-unknown-fields": true,
@@ -146,6 +144,10 @@ impl Lab {
         self.objects.list(&self.name(kind), Some("default")).1
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "patches are written where they are used"
+    )]
     pub(crate) fn patch(&self, kind: &str, name: &str, patch: Value) {
         self.objects
             .merge_patch(&self.name(kind), "default", name, None, &patch, "test")
@@ -253,10 +255,6 @@ impl Lab {
             }
         }
         lines.join("\n")
-    }
-
-    pub(crate) fn seconds(&self) -> f64 {
-        self.clock.now().duration_since(self.began).as_secs_f64()
     }
 }
 
