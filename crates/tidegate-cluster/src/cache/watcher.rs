@@ -27,6 +27,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(800);
 /// … to here.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// After this many failures in a row what was seen before is no longer relied on.
+const TRUSTED_FAILURES: u32 = 5;
 /// A watch that lived this long was a good one.
 const GOOD: Duration = Duration::from_secs(120);
 /// A kind that is forbidden is tried again this often.
@@ -127,12 +129,20 @@ impl Watcher {
                         sleep(backoff(failures, PAUSE, MAX_PAUSE, chance())).await;
                     }
                 }
-                End::Gone => return,
+                End::Gone => {
+                    // Discovery may lag behind; it is asked again when this task has ended.
+                    sleep(PAUSE).await;
+                    return;
+                }
                 End::Failed(failure) => {
                     failures += 1;
-                    let forbidden = self.note(&failure);
-                    let pause = if forbidden {
+                    let forbidden = matches!(code(&failure), 401 | 403);
+                    if forbidden || failures >= TRUSTED_FAILURES {
+                        // Nothing can be said of the kind any more, until a list says it all.
                         version = None;
+                    }
+                    self.note(&failure, version.is_none());
+                    let pause = if forbidden {
                         FORBIDDEN_PAUSE
                     } else {
                         backoff(failures, PAUSE, MAX_PAUSE, chance())
@@ -143,21 +153,13 @@ impl Watcher {
         }
     }
 
-    /// Whether it is for want of permission; then nothing can be said of the kind.
-    fn note(&self, failure: &Failure) -> bool {
+    fn note(&self, failure: &Failure, lost: bool) {
         let kind = &self.endpoint.kind;
-        let forbidden = failure
-            .refusal()
-            .is_some_and(|refusal| matches!(refusal.code, 401 | 403));
         tracing::debug!("watch of {kind}: {}", failure.words());
-        let mut store = self.watched.store();
-        let unsynced = store.state(kind) != Some(&super::TableState::Synced);
-        if forbidden || unsynced {
-            store.set_incomplete(kind, failure.words());
-            drop(store);
+        if lost {
+            self.watched.store().set_incomplete(kind, failure.words());
             self.watched.synced.notify_waiters();
         }
-        forbidden
     }
 
     async fn list(&self) -> Result<String, Failure> {
@@ -308,12 +310,16 @@ impl Watcher {
     }
 }
 
+fn code(failure: &Failure) -> u16 {
+    failure.refusal().map_or(0, |refusal| refusal.code)
+}
+
 fn judge(failure: Failure) -> End {
     match failure.refusal() {
         Some(refusal) if refusal.code == 410 => End::Relist,
         // "Too large resource version" after the server lost its newest state.
         Some(refusal) if refusal.message.contains("Too large resource version") => End::Relist,
-        Some(refusal) if refusal.is_kind_missing() || refusal.code == 405 => End::Gone,
+        Some(refusal) if refusal.is_kind_missing() => End::Gone,
         _ => End::Failed(failure),
     }
 }

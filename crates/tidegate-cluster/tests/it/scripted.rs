@@ -8,7 +8,7 @@ use tidegate_applier::{
     Applier, ApplierError, ApplyRequest, ApplyResult, ChangeOutcome, ErrorKind, OwnerRef,
     ReadOptions,
 };
-use tidegate_cluster::{Cluster, ClusterConfig};
+use tidegate_cluster::{Cluster, ClusterConfig, Server};
 
 use crate::scripts::{Answer, Script, config_map, core, not_found, status};
 
@@ -406,4 +406,56 @@ async fn lists_go_page_by_page_and_begin_anew_when_they_expire() {
             .iter()
             .any(|line| line.ends_with("?limit=500&continue=to%20ken"))
     );
+}
+
+#[tokio::test]
+async fn a_closed_port_and_a_wrong_token_are_told_apart() {
+    let connect = |config: ClusterConfig| Cluster::connect(config, Target::kubernetes("test"));
+    let closed =
+        ClusterConfig::token("https://127.0.0.1:1", "t").deadline(Duration::from_millis(300));
+    let error = connect(closed)
+        .await
+        .expect("settings are sound")
+        .describe()
+        .await
+        .expect_err("nobody is there");
+    assert_eq!(
+        (error.kind, error.retryable),
+        (ErrorKind::Unavailable, true),
+        "{error}"
+    );
+    assert!(error.help.unwrap_or_default().contains("kubeconfig"));
+    let test = crate::target::cluster().await;
+    let description = test.cluster.describe().await.expect("described");
+    let url = description
+        .target_label
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(
+        description.target_label.contains("Kubernetes v1."),
+        "{}",
+        description.target_label
+    );
+    let server = Server {
+        url,
+        token: Some("wrong".to_owned()),
+        insecure: true,
+        ..Server::default()
+    };
+    let stranger = connect(ClusterConfig::server(server))
+        .await
+        .expect("settings are sound");
+    let error = stranger
+        .read(vec![request().key], ReadOptions::default())
+        .await
+        .remove(0)
+        .expect_err("a stranger");
+    assert_eq!(
+        (error.kind, error.retryable),
+        (ErrorKind::Forbidden, false),
+        "{error}"
+    );
+    assert!(error.help.unwrap_or_default().contains("credentials"));
 }
