@@ -92,8 +92,12 @@ impl Control {
 
     /// Returns when any signal came since `seen`; never when the caller is gone.
     pub(crate) async fn changed(&mut self, seen: &Signals) {
-        let changed = self.receiver.wait_for(|signals| signals != seen).await;
-        if changed.is_err() {
+        let is_closed = self
+            .receiver
+            .wait_for(|signals| signals != seen)
+            .await
+            .is_err();
+        if is_closed {
             std::future::pending::<()>().await;
         }
     }

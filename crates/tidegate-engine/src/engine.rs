@@ -22,6 +22,7 @@ use crate::live::Observation;
 use crate::request::{self, RequestContext};
 use crate::run::{self, Run};
 use crate::tasks::{self, TaskInput};
+use crate::watching::{Hub, Inbox};
 use crate::{
     Clock, Comparison, Control, Controller, Desired, Destination, EngineError, Event, EventSink,
     HistoryEntry, IdSource, NoEvents, OperationState, Plan, PlanAction, RandomIds, Reason,
@@ -110,6 +111,7 @@ impl Default for WaitFor {
 pub struct Engine {
     pub(crate) context: EngineContext,
     pub(crate) options: EngineOptions,
+    hub: Arc<Hub>,
     /// Operations that run in this process, by application.
     running: Arc<Mutex<BTreeMap<String, Option<OperationState>>>>,
 }
@@ -120,6 +122,7 @@ impl Engine {
         Self {
             context,
             options,
+            hub: Arc::default(),
             running: Arc::default(),
         }
     }
@@ -292,6 +295,33 @@ impl Engine {
         approved: Option<&Plan>,
         control: &Control,
     ) -> Result<OperationState, EngineError> {
+        self.tell_desired(desired, true, true);
+        self.sync_inner(destination, desired, request, approved, control, None)
+            .await
+    }
+
+    /// A sync that hears of its objects instead of asking for them again and again.
+    pub(crate) async fn sync_heard(
+        &self,
+        destination: &Destination,
+        desired: &Desired,
+        request: SyncRequest,
+        control: &Control,
+        inbox: Option<Arc<Inbox>>,
+    ) -> Result<OperationState, EngineError> {
+        self.sync_inner(destination, desired, request, None, control, inbox)
+            .await
+    }
+
+    async fn sync_inner(
+        &self,
+        destination: &Destination,
+        desired: &Desired,
+        request: SyncRequest,
+        approved: Option<&Plan>,
+        control: &Control,
+        inbox: Option<Arc<Inbox>>,
+    ) -> Result<OperationState, EngineError> {
         let name = self.tracking_name(&desired.application);
         let _running = self.begin(&name)?;
         let left = self.progress(&name).await?;
@@ -309,8 +339,12 @@ impl Engine {
                 self.begin_operation(&name, desired, request).await?
             }
         };
-        self.go(destination, desired, progress, approved, control)
-            .await
+        let mut run = self
+            .prepare(destination, desired, progress, control)
+            .await?;
+        run.approved = approved;
+        run.inbox = inbox;
+        run::run(run).await
     }
 
     /// Journals the beginning of an operation.
@@ -346,21 +380,20 @@ impl Engine {
         Ok(Progress::new(operation))
     }
 
-    async fn go(
-        &self,
-        destination: &Destination,
-        desired: &Desired,
+    /// An operation that is ready to run.
+    async fn prepare<'a>(
+        &'a self,
+        destination: &'a Destination,
+        desired: &'a Desired,
         progress: Progress,
-        approved: Option<&Plan>,
         control: &Control,
-    ) -> Result<OperationState, EngineError> {
+    ) -> Result<Run<'a>, EngineError> {
         let name = self.tracking_name(&desired.application);
         let record = self.record(&name).await?;
         let mut run = Run::new(self, destination, desired, progress, control);
-        run.approved = approved;
         let items = record.inventory.into_iter();
         run.inventory = items.map(|item| (item.key, item.uid)).collect();
-        run::run(run).await
+        Ok(run)
     }
 
     /// Ends an operation that a killed process left behind and that nobody goes on with.
@@ -421,10 +454,10 @@ impl Engine {
                 desired.revisions().join(", ")
             )));
         }
-        let ended = self
-            .go(destination, desired, progress, None, control)
+        let run = self
+            .prepare(destination, desired, progress, control)
             .await?;
-        Ok(Some(ended))
+        Ok(Some(run::run(run).await?))
     }
 
     /// The history of an application, oldest first.
@@ -553,6 +586,23 @@ impl Engine {
         self.context.events.emit(Event { time, ..event });
     }
 
+    /// Tells which revisions are looked at, and what they render to.
+    pub(crate) fn tell_desired(&self, desired: &Desired, is_new: bool, is_other: bool) {
+        let event = |reason| Event::new(reason, desired.application_name());
+        if is_new {
+            let revisions = desired.revisions().join(", ");
+            self.emit(event(Reason::Resolved).message(revisions));
+        }
+        if is_other {
+            let count: usize = desired
+                .sources
+                .iter()
+                .map(|source| source.objects.len())
+                .sum();
+            self.emit(event(Reason::Rendered).message(format!("{count} objects")));
+        }
+    }
+
     /// Looks at everything that a comparison, a plan or an operation needs.
     pub(crate) async fn observe(
         &self,
@@ -580,6 +630,10 @@ impl Engine {
             .and_then(|target| request::managed_namespace(&desired.application, target));
         let more = namespace.map(|namespace| namespace.key);
         observe::observe(destination, desired, &context.owner, more, preview).await
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     fn begin(&self, name: &str) -> Result<Running, EngineError> {

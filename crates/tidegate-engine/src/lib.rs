@@ -17,6 +17,7 @@
 //! | `reconcile` | one owner task per application: automatic sync, self-heal, drift |
 //! | `control`, `clock`, `event`, `error` | signals in, time and identities in, events and errors out |
 
+mod automation;
 mod clock;
 mod compare;
 mod comparison;
@@ -43,6 +44,7 @@ mod status;
 mod step;
 mod tasks;
 mod wait;
+mod watching;
 
 pub use clock::{Clock, CountedIds, IdSource, RandomIds, RuntimeClock, SystemClock};
 pub use comparison::{Comparison, Condition, ConditionType, ResourceDiff, ResourceStatus};

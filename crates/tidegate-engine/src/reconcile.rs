@@ -1,4 +1,8 @@
 //! One owner task per application: refresh, automatic sync, self-heal, drift (Argo CD section 9).
+//!
+//! The task owns the application's state; others send messages. Only one thing happens at a time.
+
+mod round;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,7 +69,7 @@ pub struct ApplicationView {
     pub comparison: Option<Arc<Comparison>>,
     /// The last or running operation.
     pub operation: Option<Arc<OperationState>>,
-    /// Why the source or a target could not be read, when that is so now.
+    /// Why the source or the store could not be used, when that is so now.
     pub error: Option<String>,
     /// Grows with each completed look.
     pub rounds: u64,
@@ -73,14 +77,13 @@ pub struct ApplicationView {
 
 /// What is said to an application's task.
 #[derive(Debug)]
-pub(crate) enum Message {
+enum Message {
     Refresh,
-    Sync(
-        Box<SyncRequest>,
-        oneshot::Sender<Result<OperationState, EngineError>>,
-    ),
+    Sync(Box<SyncRequest>, Reply),
     Terminate,
 }
+
+type Reply = oneshot::Sender<Result<OperationState, EngineError>>;
 
 /// The handle of an application's task; dropping it aborts the task.
 #[derive(Debug)]
@@ -92,7 +95,8 @@ pub struct ApplicationTask {
 }
 
 impl ApplicationTask {
-    /// Starts the task of one application.
+    /// Starts the task of one application. It first goes on with an operation that a killed process
+    /// left behind.
     pub fn start(
         engine: Engine,
         destination: Destination,
@@ -102,9 +106,8 @@ impl ApplicationTask {
         let (messages, inbox) = mpsc::channel(MESSAGES_MAX);
         let (shutdown, stop) = watch::channel(false);
         let (publish, view) = watch::channel(ApplicationView::default());
-        let task = tokio::spawn(async move {
-            let _ = (engine, destination, source, options, inbox, stop, publish);
-        });
+        let owner = round::Owner::new(engine, destination, source, options, publish);
+        let task = tokio::spawn(owner.run(inbox, stop));
         Self {
             messages,
             shutdown,
@@ -124,13 +127,11 @@ impl ApplicationTask {
     /// As [`Engine::sync`]; [`EngineError::InProgress`] while another runs.
     pub async fn sync(&self, request: SyncRequest) -> Result<OperationState, EngineError> {
         let (reply, answer) = oneshot::channel();
-        let _gone = self
-            .messages
-            .send(Message::Sync(Box::new(request), reply))
-            .await;
+        let message = Message::Sync(Box::new(request), reply);
+        let _gone = self.messages.send(message).await;
         answer.await.unwrap_or_else(|_| {
             Err(EngineError::Refused(
-                "the application's task has ended".into(),
+                "the application's task has ended".to_owned(),
             ))
         })
     }
@@ -145,7 +146,7 @@ impl ApplicationTask {
         self.view.clone()
     }
 
-    /// Ends the task: begun effects are finished and journalled.
+    /// Ends the task: begun effects are finished and journalled; a running operation can be resumed.
     pub async fn shutdown(mut self) {
         let _gone = self.shutdown.send(true);
         let _ended = (&mut self.task).await;

@@ -2,9 +2,9 @@
 
 mod act;
 mod tell;
-mod watch;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +20,7 @@ use crate::observe;
 use crate::request::RequestContext;
 use crate::step::{self, Action, StepInput, StepOutput};
 use crate::tasks::{self, TaskInput, TaskSet};
+use crate::watching::Inbox;
 use crate::{
     ConditionType, Control, Desired, Destination, EngineError, Event, OperationState, Plan, Reason,
     ResourceResult, check_plan,
@@ -53,7 +54,8 @@ pub(crate) struct Run<'a> {
     pub(crate) inventory: BTreeMap<ResourceKey, String>,
     pub(crate) rules: tidegate_diff::ignore::IgnoreRules,
     control: Control,
-    watches: watch::Watches,
+    /// What is heard of the application's objects, when somebody watches.
+    pub(crate) inbox: Option<Arc<Inbox>>,
     /// When a newer revision was first heard of.
     newer_since: Option<Timestamp>,
     told: tell::Told,
@@ -108,7 +110,7 @@ impl<'a> Run<'a> {
             inventory: BTreeMap::new(),
             rules: tidegate_diff::ignore::IgnoreRules::default(),
             control: control.clone(),
-            watches: watch::Watches::default(),
+            inbox: None,
             newer_since: None,
             told: tell::Told::default(),
         }
@@ -216,6 +218,7 @@ impl<'a> Run<'a> {
             unmodified: &self.differences.unmodified(),
         });
         self.read_generated_hooks().await;
+        self.tell_plan();
     }
 
     /// Hooks that got their name from this operation were not known when the targets were looked at.
@@ -418,7 +421,7 @@ impl<'a> Run<'a> {
         /// How much rarer live state is read where its changes are told.
         const RARER_WHEN_WATCHED: u32 = 10;
         let max = self.engine.options.poll_max;
-        if self.watches.is_watching() {
+        if self.inbox.is_some() {
             max * RARER_WHEN_WATCHED
         } else {
             max
@@ -428,7 +431,6 @@ impl<'a> Run<'a> {
     /// Waits until something may have changed, then looks at what is waited for.
     async fn wait(&mut self, output: &StepOutput, signals: &Signals, poll: Duration) {
         let keys: Vec<ResourceKey> = output.waits.iter().map(|w| w.object.clone()).collect();
-        self.watches.open(self.destination, &keys).await;
         let mut timeout = poll;
         let hooks_end = self.newer_since.and_then(|_| self.hooks_end_at());
         for at in [output.wake_at, hooks_end].into_iter().flatten() {
@@ -440,7 +442,7 @@ impl<'a> Run<'a> {
         tokio::select! {
             () = tokio::time::sleep(timeout) => {}
             () = control.changed(signals) => {}
-            () = self.watches.next(&keys) => {}
+            () = heard(self.inbox.as_deref(), &keys) => {}
         }
         self.read(keys).await;
     }
@@ -531,5 +533,19 @@ impl<'a> Run<'a> {
         };
         self.emit(self.event(reason).message(message));
         Ok(operation)
+    }
+}
+
+/// Returns when something was heard of one of the keys; never when nobody watches.
+async fn heard(inbox: Option<&Inbox>, keys: &[ResourceKey]) {
+    let Some(inbox) = inbox else {
+        return std::future::pending().await;
+    };
+    loop {
+        inbox.news().await;
+        let heard = inbox.take();
+        if heard.has_gap || heard.keys.keys().any(|key| keys.contains(key)) {
+            return;
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tidegate_manifest::Application;
 use tidegate_store::{Batch, Record, Store, StoreError};
 
 use super::Engine;
@@ -177,5 +178,27 @@ impl Engine {
     pub(crate) fn published(&self, name: &str) -> Option<OperationState> {
         let held = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         held.get(name).cloned().flatten()
+    }
+
+    /// The operation that runs in this process.
+    pub(crate) fn running_operation(&self, application: &Application) -> Option<OperationState> {
+        self.published(&self.tracking_name(application))
+    }
+
+    /// When the operation that runs in this process began.
+    pub(crate) fn published_since(&self, application: &Application) -> String {
+        let running = self.running_operation(application);
+        running.map_or_else(|| "a moment ago".to_owned(), |o| o.started_at.to_string())
+    }
+
+    /// The last operation that ended.
+    pub(crate) async fn last(
+        &self,
+        application: &Application,
+    ) -> Result<Option<OperationState>, EngineError> {
+        Ok(self
+            .record(&self.tracking_name(application))
+            .await?
+            .operation)
     }
 }

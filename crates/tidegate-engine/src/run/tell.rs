@@ -32,6 +32,20 @@ impl Run<'_> {
         event.origin(&task.origin)
     }
 
+    /// Tells how much there is to do.
+    pub(super) fn tell_plan(&self) {
+        let (mut applied, mut pruned, mut hooks) = (0, 0, 0);
+        for (_, task) in self.tasks.iter() {
+            match (task.is_prune(), task.is_hook()) {
+                (true, _) => pruned += 1,
+                (false, true) => hooks += 1,
+                (false, false) => applied += usize::from(task.is_modified),
+            }
+        }
+        let message = format!("{applied} to apply, {pruned} to prune, {hooks} hooks");
+        self.emit(self.event(Reason::Planned).message(message));
+    }
+
     fn find(&self, result: &ResourceResult) -> Option<&Task> {
         let mut tasks = self.tasks.iter().map(|(_, task)| task);
         tasks.find(|task| (&task.key, task.phase) == result.task())

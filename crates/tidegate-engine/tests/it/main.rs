@@ -8,5 +8,6 @@ mod kit;
 mod laws;
 mod options;
 mod order;
+mod reconcile;
 mod reports;
 mod resume;

@@ -425,6 +425,9 @@ async fn an_operation_tells_its_story() {
     assert_eq!(
         story,
         [
+            "Resolved | c0ffee0011223344",
+            "Rendered | 3 objects",
+            "Planned | 1 to apply, 1 to prune, 1 hooks",
             "PhaseStarted PreSync",
             "WaveStarted PreSync:0",
             "HookStarted PreSync:0 Job/pre | job.batch/pre created",
