@@ -15,7 +15,7 @@ const ACCOUNTS: ResourceName = ResourceName::new("", "serviceaccounts");
 
 pub(crate) fn populate(core: &Arc<Core>) {
     for name in STANDARD {
-        let body = typed("v1", "Namespace", json!({"name": name}));
+        let body = typed("v1", "Namespace", &json!({"name": name}));
         make(core, &NAMESPACES, "", body);
         furnish(core, name);
     }
@@ -23,12 +23,18 @@ pub(crate) fn populate(core: &Arc<Core>) {
 
 /// Gives a namespace its `default` service account.
 pub(crate) fn furnish(core: &Core, namespace: &str) {
-    let account = typed("v1", "ServiceAccount", json!({"name": "default", "namespace": namespace}));
+    let account = typed(
+        "v1",
+        "ServiceAccount",
+        &json!({"name": "default", "namespace": namespace}),
+    );
     make(core, &ACCOUNTS, namespace, account);
 }
 
 fn make(core: &Core, name: &ResourceName, namespace: &str, body: serde_json::Value) {
-    let Some(resource) = core.registry().get(name) else { return };
+    let Some(resource) = core.registry().get(name) else {
+        return;
+    };
     let version = resource.storage().name.clone();
     let target = Target {
         resource,

@@ -13,11 +13,26 @@ const TRACKED: &[(&str, &str)] = &[
     ("", "pods"),
     ("", "replicationcontrollers"),
     ("admissionregistration.k8s.io", "mutatingadmissionpolicies"),
-    ("admissionregistration.k8s.io", "mutatingadmissionpolicybindings"),
-    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
-    ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
-    ("admissionregistration.k8s.io", "validatingadmissionpolicybindings"),
-    ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+    (
+        "admissionregistration.k8s.io",
+        "mutatingadmissionpolicybindings",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "validatingadmissionpolicies",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "validatingadmissionpolicybindings",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "validatingwebhookconfigurations",
+    ),
     ("apiextensions.k8s.io", "customresourcedefinitions"),
     ("apps", "daemonsets"),
     ("apps", "deployments"),
@@ -27,7 +42,10 @@ const TRACKED: &[(&str, &str)] = &[
     ("batch", "jobs"),
     ("discovery.k8s.io", "endpointslices"),
     ("flowcontrol.apiserver.k8s.io", "flowschemas"),
-    ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
+    (
+        "flowcontrol.apiserver.k8s.io",
+        "prioritylevelconfigurations",
+    ),
     ("networking.k8s.io", "ingressclasses"),
     ("networking.k8s.io", "ingresses"),
     ("networking.k8s.io", "networkpolicies"),
@@ -63,7 +81,10 @@ pub(crate) fn resources() -> &'static [Arc<Resource>] {
     static ALL: OnceLock<Vec<Arc<Resource>>> = OnceLock::new();
     ALL.get_or_init(|| {
         let mut list: Vec<Resource> = Vec::new();
-        for facts in resources::builtin().iter().filter(|facts| facts.on_by_default()) {
+        for facts in resources::builtin()
+            .iter()
+            .filter(|facts| facts.on_by_default())
+        {
             let id = (facts.group.as_str(), facts.resource.as_str());
             match list.iter_mut().find(|known| known.is(id.0, id.1)) {
                 Some(known) => known.versions.push(version(facts)),
@@ -99,7 +120,11 @@ fn resource(facts: &'static ResourceFacts) -> Resource {
         namespaced: facts.namespaced,
         versions: vec![version(facts)],
         generation,
-        delete_reply: if answers_object { DeleteReply::Object } else { DeleteReply::Status },
+        delete_reply: if answers_object {
+            DeleteReply::Object
+        } else {
+            DeleteReply::Status
+        },
         create_only: facts.verbs == ["create"],
         terminating: false,
         facts: Some(facts),
@@ -125,7 +150,9 @@ fn version(facts: &'static ResourceFacts) -> Version {
 
 /// Objects are kept at the version that loses nothing: the newest.
 fn choose_storage(resource: &mut Resource) {
-    resource.versions.sort_by_key(|version| crate::registry::priority(&version.name));
+    resource
+        .versions
+        .sort_by_key(|version| crate::registry::priority(&version.name));
     if let Some(first) = resource.versions.first_mut() {
         first.storage = true;
     }

@@ -50,7 +50,9 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that shows `start`.
     pub fn new(start: Timestamp) -> Self {
-        Self { time: watch::Sender::new(start) }
+        Self {
+            time: watch::Sender::new(start),
+        }
     }
 
     /// The time it shows.
@@ -61,7 +63,8 @@ impl ManualClock {
     /// Moves the time forward and wakes every sleeper whose moment has come.
     pub fn advance(&self, by: Duration) {
         let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
-        self.time.send_modify(|time| *time = time.saturating_add(by).unwrap_or(Timestamp::MAX));
+        self.time
+            .send_modify(|time| *time = time.saturating_add(by).unwrap_or(Timestamp::MAX));
     }
 
     async fn reached(&self, deadline: Timestamp) {

@@ -26,11 +26,19 @@ const METRICS: &str = "autoscaling.alpha.kubernetes.io/metrics";
 /// Rewrites an object to another version of its kind.
 pub(crate) fn to_version(object: &mut Value, api_version: &str) {
     let map = object::ensure(object);
-    let from = map.get("apiVersion").and_then(Value::as_str).unwrap_or("").to_owned();
+    let from = map
+        .get("apiVersion")
+        .and_then(Value::as_str)
+        .unwrap_or("")
+        .to_owned();
     if from == api_version {
         return;
     }
-    let kind = map.get("kind").and_then(Value::as_str).unwrap_or("").to_owned();
+    let kind = map
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or("")
+        .to_owned();
     match (kind.as_str(), from.as_str(), api_version) {
         ("Event", "v1", "events.k8s.io/v1") => rename(map, |(core, new)| (core, new)),
         ("Event", "events.k8s.io/v1", "v1") => rename(map, |(core, new)| (new, core)),
@@ -62,7 +70,9 @@ fn rename(
 fn is_cpu(metric: &Value) -> bool {
     object::text(metric, &["type"]) == "Resource"
         && object::text(metric, &["resource", "name"]) == "cpu"
-        && metric.pointer("/resource/target/averageUtilization").is_some()
+        && metric
+            .pointer("/resource/target/averageUtilization")
+            .is_some()
 }
 
 fn scaler_to_v1(map: &mut Map<String, Value>) {
@@ -72,7 +82,9 @@ fn scaler_to_v1(map: &mut Map<String, Value>) {
         _ => Vec::new(),
     };
     let (cpu, others): (Vec<Value>, Vec<Value>) = metrics.into_iter().partition(is_cpu);
-    if let Some(target) = cpu.first().and_then(|m| m.pointer("/resource/target/averageUtilization"))
+    if let Some(target) = cpu
+        .first()
+        .and_then(|m| m.pointer("/resource/target/averageUtilization"))
     {
         spec.insert("targetCPUUtilizationPercentage".to_owned(), target.clone());
     }
@@ -84,7 +96,9 @@ fn scaler_to_v1(map: &mut Map<String, Value>) {
     if let Some(status) = map.get_mut("status").and_then(Value::as_object_mut) {
         status.remove("currentMetrics");
         status.remove("conditions");
-        status.entry("currentReplicas".to_owned()).or_insert_with(|| json!(0));
+        status
+            .entry("currentReplicas".to_owned())
+            .or_insert_with(|| json!(0));
     }
 }
 
@@ -94,7 +108,10 @@ fn scaler_to_v2(map: &mut Map<String, Value>) {
         .and_then(|metadata| metadata.get_mut("annotations"))
         .and_then(Value::as_object_mut)
         .and_then(|annotations| annotations.remove(METRICS));
-    let others = kept.as_ref().and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok());
+    let others = kept
+        .as_ref()
+        .and_then(Value::as_str)
+        .and_then(|text| serde_json::from_str(text).ok());
     let mut metrics: Vec<Value> = others.unwrap_or_default();
     let spec = object::child(map, "spec");
     if let Some(percentage) = spec.remove("targetCPUUtilizationPercentage") {
@@ -115,7 +132,9 @@ pub(crate) fn served<'a>(
     object: &'a Arc<Value>,
 ) -> Cow<'a, Value> {
     let api_version = resource.api_version(version);
-    let custom = resource.version(version).and_then(|version| version.custom.as_ref());
+    let custom = resource
+        .version(version)
+        .and_then(|version| version.custom.as_ref());
     let defaults = custom.filter(|custom| custom.schema.has_defaults());
     if defaults.is_none() && object::text(object, &["apiVersion"]) == api_version {
         return Cow::Borrowed(object);
@@ -157,7 +176,10 @@ mod tests {
         });
         let mut old = new.clone();
         to_version(&mut old, "autoscaling/v1");
-        assert_eq!(old["spec"], json!({"maxReplicas": 3, "targetCPUUtilizationPercentage": 50}));
+        assert_eq!(
+            old["spec"],
+            json!({"maxReplicas": 3, "targetCPUUtilizationPercentage": 50})
+        );
         to_version(&mut old, "autoscaling/v2");
         assert_eq!(old, new);
     }

@@ -48,11 +48,18 @@ impl Core {
 
     /// Whether the namespace exists, and whether it is going away.
     pub(crate) fn namespace(&self, name: &str) -> Option<Arc<Value>> {
-        self.store.get(&NAMESPACES, name).map(|stored| stored.object)
+        self.store
+            .get(&NAMESPACES, name)
+            .map(|stored| stored.object)
     }
 
     /// The main part of an object at the storage version, for writes of the server's own.
-    pub(crate) fn target(&self, name: &ResourceName, namespace: &str, object: &str) -> Option<Target> {
+    pub(crate) fn target(
+        &self,
+        name: &ResourceName,
+        namespace: &str,
+        object: &str,
+    ) -> Option<Target> {
         let resource = self.registry().get(name)?;
         Some(Target {
             version: resource.storage().name.clone(),
@@ -68,13 +75,15 @@ impl Core {
         // The write lock spans reading the table, so a slower refresh cannot overwrite a newer one.
         let mut registry = self.registry.write();
         let (_, table) = self.store.table(&CRDS);
-        let custom: Vec<Resource> =
-            table.values().filter_map(|stored| crd::resource(&stored.object)).collect();
+        let custom: Vec<Resource> = table
+            .values()
+            .filter_map(|stored| crd::resource(&stored.object))
+            .collect();
         *registry = Arc::new(Registry::new(custom));
     }
 }
 
 /// `{"apiVersion": …, "kind": …}` for a new object.
-pub(crate) fn typed(api_version: &str, kind: &str, metadata: Value) -> Value {
+pub(crate) fn typed(api_version: &str, kind: &str, metadata: &Value) -> Value {
     json!({"apiVersion": api_version, "kind": kind, "metadata": metadata})
 }

@@ -43,17 +43,30 @@ pub(crate) fn resource(definition: &Value) -> Option<Resource> {
     let singular = object::text(names, &["singular"]);
     let list_kind = object::text(names, &["listKind"]);
     let versions = spec.get("versions")?.as_array()?;
-    let versions: Vec<Version> =
-        versions.iter().map(|version| self::version(definition, version)).collect();
+    let versions: Vec<Version> = versions
+        .iter()
+        .map(|version| self::version(definition, version))
+        .collect();
     if versions.is_empty() {
         return None;
     }
-    let name = ResourceName::of(object::text(spec, &["group"]), object::text(names, &["plural"]));
+    let name = ResourceName::of(
+        object::text(spec, &["group"]),
+        object::text(names, &["plural"]),
+    );
     Some(Resource {
         table: name.clone(),
         name,
-        singular: if singular.is_empty() { kind.to_lowercase() } else { singular.to_owned() },
-        list_kind: if list_kind.is_empty() { format!("{kind}List") } else { list_kind.to_owned() },
+        singular: if singular.is_empty() {
+            kind.to_lowercase()
+        } else {
+            singular.to_owned()
+        },
+        list_kind: if list_kind.is_empty() {
+            format!("{kind}List")
+        } else {
+            list_kind.to_owned()
+        },
         kind,
         short_names: strings(names, "shortNames"),
         categories: strings(names, "categories"),
@@ -71,12 +84,20 @@ fn version(definition: &Value, version: &Value) -> Version {
     let name = object::text(version, &["name"]).to_owned();
     let flag = |key: &str| version.get(key).and_then(Value::as_bool).unwrap_or(false);
     let subresources = version.get("subresources");
-    let scale = subresources.and_then(|sub| sub.get("scale")).map(|scale| ScalePaths {
-        spec: object::text(scale, &["specReplicasPath"]).to_owned(),
-        status: object::text(scale, &["statusReplicasPath"]).to_owned(),
-        selector: scale.get("labelSelectorPath").and_then(Value::as_str).map(str::to_owned),
-    });
-    let openapi = version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_else(|| json!({}));
+    let scale = subresources
+        .and_then(|sub| sub.get("scale"))
+        .map(|scale| ScalePaths {
+            spec: object::text(scale, &["specReplicasPath"]).to_owned(),
+            status: object::text(scale, &["statusReplicasPath"]).to_owned(),
+            selector: scale
+                .get("labelSelectorPath")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
+        });
+    let openapi = version
+        .pointer("/schema/openAPIV3Schema")
+        .cloned()
+        .unwrap_or_else(|| json!({}));
     let selectable = version.get("selectableFields").and_then(Value::as_array);
     let custom = CustomVersion {
         schema: Structural::parse(&openapi),
@@ -88,7 +109,11 @@ fn version(definition: &Value, version: &Value) -> Version {
         selectable: selectable
             .into_iter()
             .flatten()
-            .map(|field| object::text(field, &["jsonPath"]).trim_start_matches('.').to_owned())
+            .map(|field| {
+                object::text(field, &["jsonPath"])
+                    .trim_start_matches('.')
+                    .to_owned()
+            })
             .collect(),
         openapi,
     };
@@ -107,13 +132,20 @@ fn strings(value: &Value, key: &str) -> Vec<String> {
     value
         .get(key)
         .and_then(Value::as_array)
-        .map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .map(|list| {
+            list.iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
+        })
         .unwrap_or_default()
 }
 
 fn condition<'a>(definition: &'a Value, kind: &str) -> Option<&'a Value> {
     let conditions = definition.pointer("/status/conditions")?.as_array()?;
-    conditions.iter().find(|condition| object::text(condition, &["type"]) == kind)
+    conditions
+        .iter()
+        .find(|condition| object::text(condition, &["type"]) == kind)
 }
 
 fn is_true(definition: &Value, kind: &str) -> bool {
@@ -123,14 +155,18 @@ fn is_true(definition: &Value, kind: &str) -> bool {
 /// The version that objects are stored at.
 pub(crate) fn storage_version(definition: &Value) -> Option<&str> {
     let versions = definition.pointer("/spec/versions")?.as_array()?;
-    let storage =
-        versions.iter().find(|version| version.get("storage") == Some(&Value::Bool(true)))?;
+    let storage = versions
+        .iter()
+        .find(|version| version.get("storage") == Some(&Value::Bool(true)))?;
     storage.get("name")?.as_str()
 }
 
 /// The status of a new definition.
 pub(crate) fn fresh_status(object: &mut Value) {
-    let stored: Vec<Value> = storage_version(object).map(|name| json!(name)).into_iter().collect();
+    let stored: Vec<Value> = storage_version(object)
+        .map(|name| json!(name))
+        .into_iter()
+        .collect();
     let status = json!({
         "conditions": null,
         "acceptedNames": {"plural": "", "kind": ""},
@@ -144,9 +180,16 @@ pub(crate) fn complete(object: &mut Value) {
     let storage = storage_version(object).map(str::to_owned);
     let spec = object::child(object::ensure(object), "spec");
     let names = object::child(spec, "names");
-    let kind = names.get("kind").and_then(Value::as_str).unwrap_or("").to_owned();
+    let kind = names
+        .get("kind")
+        .and_then(Value::as_str)
+        .unwrap_or("")
+        .to_owned();
     let blank = |names: &Map<String, Value>, key: &str| {
-        names.get(key).and_then(Value::as_str).is_none_or(str::is_empty)
+        names
+            .get(key)
+            .and_then(Value::as_str)
+            .is_none_or(str::is_empty)
     };
     if blank(names, "singular") && !kind.is_empty() {
         names.insert("singular".to_owned(), json!(kind.to_lowercase()));
@@ -155,7 +198,9 @@ pub(crate) fn complete(object: &mut Value) {
         names.insert("listKind".to_owned(), json!(format!("{kind}List")));
     }
     let conversion = object::child(spec, "conversion");
-    conversion.entry("strategy".to_owned()).or_insert_with(|| json!("None"));
+    conversion
+        .entry("strategy".to_owned())
+        .or_insert_with(|| json!("None"));
     if let Some(storage) = storage
         && let Some(stored) = object.pointer_mut("/status/storedVersions")
         && let Some(list) = stored.as_array_mut()
@@ -167,7 +212,9 @@ pub(crate) fn complete(object: &mut Value) {
 
 /// Accepts the names of a definition and establishes it; then serves it.
 pub(crate) fn establish(core: &Core, name: &str) {
-    let Some(resource) = core.registry().get(&CRDS) else { return };
+    let Some(resource) = core.registry().get(&CRDS) else {
+        return;
+    };
     let version = resource.storage().name.clone();
     let target = Target {
         resource,
@@ -209,7 +256,9 @@ fn taken(core: &Core, definition: &Value) -> Taken {
         if same_object || object::text(other, &["spec", "group"]) != group {
             continue;
         }
-        let Some(names) = other.pointer("/status/acceptedNames") else { continue };
+        let Some(names) = other.pointer("/status/acceptedNames") else {
+            continue;
+        };
         for field in ["kind", "listKind"] {
             taken.kinds.push(object::text(names, &[field]).to_owned());
         }
@@ -229,7 +278,10 @@ fn resource_names(names: &Value) -> Vec<String> {
 
 /// Accepts every name that nobody else has; the last refused one is the condition's reason.
 fn judge(definition: &mut Value, taken: &Taken, stamp: &str) {
-    let names = definition.pointer("/spec/names").cloned().unwrap_or_else(|| json!({}));
+    let names = definition
+        .pointer("/spec/names")
+        .cloned()
+        .unwrap_or_else(|| json!({}));
     let mut refused: Option<(&str, String)> = None;
     let mut accepted: Map<String, Value> = Map::new();
     for (field, reason) in [
@@ -239,19 +291,36 @@ fn judge(definition: &mut Value, taken: &Taken, stamp: &str) {
         ("kind", "KindConflict"),
         ("listKind", "ListKindConflict"),
     ] {
-        let others = if field.ends_with("ind") { &taken.kinds } else { &taken.resources };
+        let others = if field.ends_with("ind") {
+            &taken.kinds
+        } else {
+            &taken.resources
+        };
         let wanted = match field {
             "shortNames" => strings(&names, field),
             _ => vec![object::text(&names, &[field]).to_owned()],
         };
-        match wanted.iter().find(|name| !name.is_empty() && others.contains(name)) {
+        match wanted
+            .iter()
+            .find(|name| !name.is_empty() && others.contains(name))
+        {
             Some(name) => refused = Some((reason, format!("{name:?} is already in use"))),
-            None => accepted.extend(names.get(field).map(|name| (field.to_owned(), name.clone()))),
+            None => accepted.extend(
+                names
+                    .get(field)
+                    .map(|name| (field.to_owned(), name.clone())),
+            ),
         }
     }
-    accepted.extend(names.get("categories").map(|list| ("categories".to_owned(), list.clone())));
+    accepted.extend(
+        names
+            .get("categories")
+            .map(|list| ("categories".to_owned(), list.clone())),
+    );
     for field in ["plural", "kind"] {
-        accepted.entry(field.to_owned()).or_insert_with(|| json!(""));
+        accepted
+            .entry(field.to_owned())
+            .or_insert_with(|| json!(""));
     }
     let status = object::child(object::ensure(definition), "status");
     status.insert("acceptedNames".to_owned(), Value::Object(accepted));
@@ -261,7 +330,11 @@ fn judge(definition: &mut Value, taken: &Taken, stamp: &str) {
     };
     set_condition(definition, "NamesAccepted", verdict, stamp);
     if refused.is_none() {
-        let established = ("True", "InitialNamesAccepted", "the initial names have been accepted");
+        let established = (
+            "True",
+            "InitialNamesAccepted",
+            "the initial names have been accepted",
+        );
         set_condition(definition, "Established", established, stamp);
     } else if !is_true(definition, "Established") {
         let waiting = ("False", "NotAccepted", "not all names are accepted");
@@ -277,7 +350,9 @@ pub(crate) fn set_condition(
     stamp: &str,
 ) {
     let old = condition(definition, kind).cloned();
-    let unchanged = old.as_ref().is_some_and(|old| object::text(old, &["status"]) == status);
+    let unchanged = old
+        .as_ref()
+        .is_some_and(|old| object::text(old, &["status"]) == status);
     if unchanged {
         return;
     }
@@ -290,8 +365,13 @@ pub(crate) fn set_condition(
     if !list.is_array() {
         *list = json!([]);
     }
-    let Some(list) = list.as_array_mut() else { return };
-    match list.iter_mut().find(|condition| object::text(condition, &["type"]) == kind) {
+    let Some(list) = list.as_array_mut() else {
+        return;
+    };
+    match list
+        .iter_mut()
+        .find(|condition| object::text(condition, &["type"]) == kind)
+    {
         Some(place) => *place = new,
         None => list.push(new),
     }
@@ -318,8 +398,11 @@ mod tests {
 
     #[test]
     fn a_definition_is_established_and_served() {
-        let objects = Objects::in_memory(Clock::Manual(ManualClock::new(jiff::Timestamp::UNIX_EPOCH)));
-        objects.create(&CRDS, "", definition("widgets", "Widget"), "test").unwrap();
+        let objects =
+            Objects::in_memory(Clock::Manual(ManualClock::new(jiff::Timestamp::UNIX_EPOCH)));
+        objects
+            .create(&CRDS, "", definition("widgets", "Widget"), "test")
+            .unwrap();
         let made = objects.get(&CRDS, "", "widgets.example.com").unwrap();
         assert!(is_true(&made, "NamesAccepted") && is_true(&made, "Established"));
         assert_eq!(made["status"]["storedVersions"], json!(["v1"]));
@@ -331,11 +414,23 @@ mod tests {
     #[test]
     fn a_kind_is_given_once_per_group() {
         let objects = Objects::in_memory(Clock::System);
-        objects.create(&CRDS, "", definition("widgets", "Widget"), "test").unwrap();
-        objects.create(&CRDS, "", definition("gadgets", "Widget"), "test").unwrap();
+        objects
+            .create(&CRDS, "", definition("widgets", "Widget"), "test")
+            .unwrap();
+        objects
+            .create(&CRDS, "", definition("gadgets", "Widget"), "test")
+            .unwrap();
         let second = objects.get(&CRDS, "", "gadgets.example.com").unwrap();
         assert!(!is_true(&second, "NamesAccepted") && !is_true(&second, "Established"));
         assert!(objects.serves("example.com", "Widget").is_some());
-        assert_eq!(objects.core.registry().all().filter(|r| r.is_custom()).count(), 1);
+        assert_eq!(
+            objects
+                .core
+                .registry()
+                .all()
+                .filter(|r| r.is_custom())
+                .count(),
+            1
+        );
     }
 }

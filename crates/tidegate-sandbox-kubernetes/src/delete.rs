@@ -84,7 +84,10 @@ fn last_words(core: &Core, target: &Target, last: Arc<Value>) -> Arc<Value> {
     let mut last = (*last).clone();
     let generation = object::generation(&last);
     let metadata = object::metadata_mut(&mut last);
-    metadata.insert("deletionTimestamp".to_owned(), json!(object::stamp(core.now())));
+    metadata.insert(
+        "deletionTimestamp".to_owned(),
+        json!(object::stamp(core.now())),
+    );
     metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
     if let Some(generation) = generation {
         metadata.insert("generation".to_owned(), json!(generation + 1));
@@ -145,7 +148,8 @@ fn marked(core: &Core, target: &Target, object: &Value, options: &DeleteOptions)
     }
     let was_deleting = object::is_deleting(object);
     if target.resource.name == CRDS && !was_deleting {
-        let why = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+        let why =
+            "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
         let stamp = object::stamp(core.now());
         let pending = ("True", "InstanceDeletionPending", why);
         crate::crd::set_condition(&mut next, "Terminating", pending, &stamp);
@@ -156,7 +160,9 @@ fn marked(core: &Core, target: &Target, object: &Value, options: &DeleteOptions)
         && (target.resource.generation == Generation::Tracked || target.resource.is_custom());
     let generation = object::generation(object).filter(|_| tracked && !was_deleting);
     let metadata = object::metadata_mut(&mut next);
-    let old_grace = metadata.get("deletionGracePeriodSeconds").and_then(Value::as_i64);
+    let old_grace = metadata
+        .get("deletionGracePeriodSeconds")
+        .and_then(Value::as_i64);
     if !was_deleting || old_grace.is_some_and(|old| grace < old) {
         let end = core.now().saturating_add(SignedDuration::from_secs(grace));
         let end = end.unwrap_or(jiff::Timestamp::MAX);
@@ -174,8 +180,10 @@ fn marked(core: &Core, target: &Target, object: &Value, options: &DeleteOptions)
 
 /// The finalizers that a deletion with these options leaves on the object.
 fn finalizers(target: &Target, object: &Value, options: &DeleteOptions) -> Vec<String> {
-    let mut list: Vec<String> =
-        object::finalizers(object).into_iter().map(str::to_owned).collect();
+    let mut list: Vec<String> = object::finalizers(object)
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     let orphans_by_default =
         target.resource.is("", "replicationcontrollers") || target.resource.is("batch", "jobs");
     let policy = match options.propagation {
@@ -203,11 +211,15 @@ fn grace(target: &Target, object: &Value, options: &DeleteOptions) -> i64 {
     if !target.resource.is("", "pods") {
         return 0;
     }
-    let finished =
-        ["Succeeded", "Failed"].contains(&object::text(object, &["status", "phase"]));
+    let finished = ["Succeeded", "Failed"].contains(&object::text(object, &["status", "phase"]));
     if object::text(object, &["spec", "nodeName"]).is_empty() || finished {
         return 0;
     }
-    let own = object.pointer("/spec/terminationGracePeriodSeconds").and_then(Value::as_i64);
-    options.grace_period_seconds.unwrap_or(own.unwrap_or(30)).clamp(0, MAX_GRACE)
+    let own = object
+        .pointer("/spec/terminationGracePeriodSeconds")
+        .and_then(Value::as_i64);
+    options
+        .grace_period_seconds
+        .unwrap_or(own.unwrap_or(30))
+        .clamp(0, MAX_GRACE)
 }

@@ -39,7 +39,11 @@ fn subresources(resource: &Resource, version: &Version) -> Vec<Sub> {
             name: sub.name.clone(),
             group: sub.group.clone(),
             // A foreign kind keeps its version, an own one follows the resource's.
-            version: if sub.group == facts.group { version.name.clone() } else { sub.version.clone() },
+            version: if sub.group == facts.group {
+                version.name.clone()
+            } else {
+                sub.version.clone()
+            },
             kind: sub.kind.clone(),
             verbs: sub.verbs.clone(),
         };
@@ -166,7 +170,7 @@ pub(crate) fn group_list(registry: &Registry) -> Value {
         .groups()
         .iter()
         .filter(|group| !group.name.is_empty())
-        .map(|group| group_body(group))
+        .map(group_body)
         .collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 }
@@ -174,7 +178,9 @@ pub(crate) fn group_list(registry: &Registry) -> Value {
 /// The old document of `/apis/GROUP`.
 pub(crate) fn group(registry: &Registry, name: &str) -> Option<Value> {
     let groups = registry.groups();
-    let group = groups.iter().find(|group| group.name == name && !name.is_empty())?;
+    let group = groups
+        .iter()
+        .find(|group| group.name == name && !name.is_empty())?;
     let mut body = group_body(group);
     body["kind"] = json!("APIGroup");
     body["apiVersion"] = json!("v1");
@@ -182,9 +188,7 @@ pub(crate) fn group(registry: &Registry, name: &str) -> Option<Value> {
 }
 
 fn group_body(group: &Group) -> Value {
-    let version = |version: &String| {
-        json!({"groupVersion": api_version(&group.name, version), "version": version})
-    };
+    let version = |version: &String| json!({"groupVersion": api_version(&group.name, version), "version": version});
     let versions: Vec<Value> = group.versions.iter().map(version).collect();
     json!({"name": group.name, "versions": versions, "preferredVersion": versions.first()})
 }

@@ -170,10 +170,18 @@ mod tests {
             times: Some(2),
             ..FaultRule::default()
         });
-        let patch = Asked { verb: "patch", resource: "pods", ..Asked::default() };
-        let get = Asked { verb: "get", ..patch };
-        let hits: Vec<usize> =
-            [patch, get, patch, patch, patch].map(|asked| faults.of(asked).len()).to_vec();
+        let patch = Asked {
+            verb: "patch",
+            resource: "pods",
+            ..Asked::default()
+        };
+        let get = Asked {
+            verb: "get",
+            ..patch
+        };
+        let hits: Vec<usize> = [patch, get, patch, patch, patch]
+            .map(|asked| faults.of(asked).len())
+            .to_vec();
         assert_eq!(hits, [0, 0, 1, 1, 0]);
         assert!(faults.rules().is_empty());
     }
@@ -182,7 +190,12 @@ mod tests {
     fn rules_read_and_write_as_json() {
         let text = r#"{"verb":"list","fault":{"type":"tooManyRequests","retryAfterSeconds":3},"after":0,"times":1}"#;
         let rule: FaultRule = serde_json::from_str(text).unwrap();
-        assert_eq!(rule.fault, Some(Fault::TooManyRequests { retry_after_seconds: 3 }));
+        assert_eq!(
+            rule.fault,
+            Some(Fault::TooManyRequests {
+                retry_after_seconds: 3
+            })
+        );
         assert_eq!(serde_json::to_string(&rule).unwrap(), text);
     }
 }

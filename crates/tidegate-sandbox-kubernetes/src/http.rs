@@ -80,13 +80,17 @@ impl Api {
             Err(status) => return Ok(refuse(&status)),
         };
         if let Route::Resource(path) = &route {
-            return self.resource(&parts.method, path, &query, &parts.headers, body).await;
+            return self
+                .resource(&parts.method, path, &query, &parts.headers, body)
+                .await;
         }
         Ok(self.documents(&parts.method, route, &query, &parts.headers, &body))
     }
 
     fn authorized(&self, headers: &HeaderMap) -> bool {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
         let Some((scheme, secret)) = given.and_then(|given| given.split_once(' ')) else {
             return false;
         };
@@ -113,7 +117,10 @@ impl Api {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Response<Body> {
-        if !matches!(route, Route::Faults | Route::Compact) && method != Method::GET && method != Method::HEAD {
+        if !matches!(route, Route::Faults | Route::Compact)
+            && method != Method::GET
+            && method != Method::HEAD
+        {
             return refuse(&Status::method_not_allowed());
         }
         let registry = self.core.registry();
@@ -144,7 +151,10 @@ impl Api {
             Route::Faults => self.faults(method, body),
             Route::Compact => {
                 self.core.store.compact();
-                json_reply(StatusCode::OK, &json!({"revision": self.core.store.revision()}))
+                json_reply(
+                    StatusCode::OK,
+                    &json!({"revision": self.core.store.revision()}),
+                )
             }
             Route::Unknown | Route::Resource(_) => respond::page_not_found(),
         }
@@ -183,7 +193,9 @@ impl Api {
     ) -> Result<Response<Body>, Broken> {
         let registry = self.core.registry();
         let name = ResourceName::of(&path.group, &path.resource);
-        let found = registry.get(&name).filter(|resource| resource.version(&path.version).is_some());
+        let found = registry
+            .get(&name)
+            .filter(|resource| resource.version(&path.version).is_some());
         let Some(resource) = found else {
             return Ok(if is_builtin_group(&registry, &path.group) {
                 refuse(&Status::unknown_resource())
@@ -192,18 +204,26 @@ impl Api {
             });
         };
         let asked = verb(method, path, query);
-        let Some(verb) = asked.filter(|verb| {
-            !path.subresource.is_empty() || resource.verbs().contains(verb)
-        }) else {
+        let Some(verb) =
+            asked.filter(|verb| !path.subresource.is_empty() || resource.verbs().contains(verb))
+        else {
             return Ok(refuse(&Status::method_not_allowed()));
         };
         let faults = match self.suffer(verb, path).await? {
             Ok(faults) => faults,
             Err(status) => return Ok(refuse(&status)),
         };
-        let call = Call { api: self, resource, path, query, headers, faults };
+        let call = Call {
+            api: self,
+            resource,
+            path,
+            query,
+            headers,
+            faults,
+        };
         let scoped = call.resource.namespaced == path.namespace.is_some();
-        let across = call.resource.namespaced && path.name.is_none() && ["list", "watch"].contains(&verb);
+        let across =
+            call.resource.namespaced && path.name.is_none() && ["list", "watch"].contains(&verb);
         if !scoped && !across {
             let status = if path.name.is_none() && call.resource.namespaced {
                 Status::method_not_allowed()
@@ -263,13 +283,17 @@ impl Api {
 
 /// Paths below the groups of the server itself are known to its router, whatever follows.
 fn is_builtin_group(registry: &Registry, group: &str) -> bool {
-    registry.all().any(|resource| resource.name.group() == group && resource.facts.is_some())
+    registry
+        .all()
+        .any(|resource| resource.name.group() == group && resource.facts.is_some())
 }
 
 fn fault_status(fault: &Fault, asked: Asked<'_>) -> Status {
     let resource = ResourceName::of(asked.group, asked.resource);
     match fault {
-        Fault::TooManyRequests { retry_after_seconds } => Status::too_many_requests(
+        Fault::TooManyRequests {
+            retry_after_seconds,
+        } => Status::too_many_requests(
             "too many requests, please try again later",
             *retry_after_seconds,
         ),
@@ -297,7 +321,11 @@ fn fault_status(fault: &Fault, asked: Asked<'_>) -> Status {
 
 /// Compares secrets in a time that does not depend on where they differ.
 fn same(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
+    a.len() == b.len()
+        && a.bytes()
+            .zip(b.bytes())
+            .fold(0, |acc, (x, y)| acc | (x ^ y))
+            == 0
 }
 
 fn verb(method: &Method, path: &ResourcePath, query: &Query) -> Option<&'static str> {
@@ -321,7 +349,9 @@ async fn read_body(incoming: Incoming) -> Result<Bytes, Status> {
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
             Err(Status::too_large(MAX_BODY))
         }
-        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}"))),
+        Err(error) => Err(Status::bad_request(format!(
+            "the body could not be read: {error}"
+        ))),
     }
 }
 

@@ -12,7 +12,10 @@ const MAX_DUPLICATES: usize = 100;
 pub(crate) fn parse(bytes: &[u8]) -> Result<(Value, Vec<String>), serde_json::Error> {
     let mut duplicates = Vec::new();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let seed = Seed { path: String::new(), duplicates: &mut duplicates };
+    let seed = Seed {
+        path: String::new(),
+        duplicates: &mut duplicates,
+    };
     let value = seed.deserialize(&mut reader)?;
     reader.end()?;
     Ok((value, duplicates))
@@ -76,7 +79,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
         let mut list = Vec::new();
         loop {
             let path = format!("{}[{}]", self.path, list.len());
-            let seed = Seed { path, duplicates: &mut *self.duplicates };
+            let seed = Seed {
+                path,
+                duplicates: &mut *self.duplicates,
+            };
             match items.next_element_seed(seed)? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
@@ -87,12 +93,18 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let path =
-                if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
+            let path = if self.path.is_empty() {
+                key.clone()
+            } else {
+                format!("{}.{key}", self.path)
+            };
             if map.contains_key(&key) && self.duplicates.len() < MAX_DUPLICATES {
                 self.duplicates.push(path.clone());
             }
-            let seed = Seed { path, duplicates: &mut *self.duplicates };
+            let seed = Seed {
+                path,
+                duplicates: &mut *self.duplicates,
+            };
             map.insert(key, entries.next_value_seed(seed)?);
         }
         Ok(Value::Object(map))

@@ -52,7 +52,9 @@ fn edit(
     part: Part,
     change: &dyn Fn(&mut Value),
 ) -> Result<(), Status> {
-    let Some(mut target) = core.target(resource, namespace, name) else { return Ok(()) };
+    let Some(mut target) = core.target(resource, namespace, name) else {
+        return Ok(());
+    };
     target.part = part;
     let options = WriteOptions::of(MANAGER);
     let writer = Writer::new(&target, &options, core.now());

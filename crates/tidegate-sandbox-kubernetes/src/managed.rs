@@ -51,13 +51,20 @@ impl KindVersions {
         let has_status = resource.versions.iter().any(|version| version.status);
         let group = resource.name.group();
         let filter = managed::reset_fields(group, &resource.kind, subresource, has_status);
-        Self { kind: resource.kind.clone(), types, filter }
+        Self {
+            kind: resource.kind.clone(),
+            types,
+            filter,
+        }
     }
 }
 
 impl Versions for KindVersions {
     fn type_at(&self, api_version: &str) -> Option<TypeRef> {
-        self.types.iter().find(|(version, _)| version == api_version).map(|(_, ty)| ty.clone())
+        self.types
+            .iter()
+            .find(|(version, _)| version == api_version)
+            .map(|(_, ty)| ty.clone())
     }
 
     fn filter_at(&self, _api_version: &str) -> Option<&FieldFilter> {
@@ -87,13 +94,20 @@ impl Writer {
     /// A writer of the scale of an object.
     pub(crate) fn of_scale(options: &WriteOptions, now: Timestamp) -> Self {
         let ty = Schema::builtin("autoscaling", "v1", "Scale");
-        let types = ty.map(|ty| (SCALE_VERSION.to_owned(), ty)).into_iter().collect();
+        let types = ty
+            .map(|ty| (SCALE_VERSION.to_owned(), ty))
+            .into_iter()
+            .collect();
         Self {
             manager: options.manager.clone(),
             api_version: SCALE_VERSION.to_owned(),
             subresource: "scale",
             now: object::stamp(now),
-            versions: KindVersions { kind: "Scale".to_owned(), types, filter: None },
+            versions: KindVersions {
+                kind: "Scale".to_owned(),
+                types,
+                filter: None,
+            },
         }
     }
 
@@ -121,25 +135,35 @@ pub(crate) fn apply(
     config: &Value,
     force: bool,
 ) -> Result<Value, Status> {
-    let on_conflict = if force { OnConflict::Force } else { OnConflict::Fail };
+    let on_conflict = if force {
+        OnConflict::Force
+    } else {
+        OnConflict::Fail
+    };
     let merged = managed::apply(&writer.request(), live, config, on_conflict);
-    merged.map(|merged| merged.object).map_err(|error| match error {
-        ApplyError::Conflicts(conflicts) => {
-            let causes = conflicts
-                .iter()
-                .map(|one| Cause::new("FieldManagerConflict", one.path.to_string(), one.cause()))
-                .collect();
-            let mut status = Status::new(409, "Conflict", conflicts.to_string());
-            status.details = Some(Box::new(Details { causes, ..Details::default() }));
-            status
-        }
-        ApplyError::BadRequest(message) => Status::bad_request(message),
-        ApplyError::Typed(message) => Status::new(500, "", message),
-    })
+    merged
+        .map(|merged| merged.object)
+        .map_err(|error| match error {
+            ApplyError::Conflicts(conflicts) => {
+                let causes = conflicts
+                    .iter()
+                    .map(|one| {
+                        Cause::new("FieldManagerConflict", one.path.to_string(), one.cause())
+                    })
+                    .collect();
+                let mut status = Status::new(409, "Conflict", conflicts.to_string());
+                status.details = Some(Box::new(Details {
+                    causes,
+                    ..Details::default()
+                }));
+                status
+            }
+            ApplyError::BadRequest(message) => Status::bad_request(message),
+            ApplyError::Typed(message) => Status::new(500, "", message),
+        })
 }
 
 /// New times of owners are taken back when nothing else changed.
 pub(crate) fn settle_times(live: &Value, new: &mut Value) {
     managed::settle_times(live, new);
 }
-

@@ -28,23 +28,43 @@ pub(crate) fn check_shape(body: &Value) -> Result<(), String> {
             kind_of(metadata)
         ));
     };
-    for field in ["name", "namespace", "generateName", "uid", "resourceVersion"] {
-        if let Some(value) = map.get(field).filter(|value| !value.is_string() && !value.is_null()) {
+    for field in [
+        "name",
+        "namespace",
+        "generateName",
+        "uid",
+        "resourceVersion",
+    ] {
+        if let Some(value) = map
+            .get(field)
+            .filter(|value| !value.is_string() && !value.is_null())
+        {
             return Err(unmarshal(value, &format!("ObjectMeta.{field}"), "string"));
         }
     }
     for field in ["labels", "annotations"] {
-        let Some(value) = map.get(field).filter(|value| !value.is_null()) else { continue };
+        let Some(value) = map.get(field).filter(|value| !value.is_null()) else {
+            continue;
+        };
         let path = format!("ObjectMeta.{field}");
         let Some(entries) = value.as_object() else {
             return Err(unmarshal(value, &path, "map[string]string"));
         };
-        if let Some(bad) = entries.values().find(|value| !value.is_string() && !value.is_null()) {
+        if let Some(bad) = entries
+            .values()
+            .find(|value| !value.is_string() && !value.is_null())
+        {
             return Err(unmarshal(bad, &path, "string"));
         }
     }
-    for (field, what) in [("finalizers", "[]string"), ("ownerReferences", "[]v1.OwnerReference")] {
-        if let Some(value) = map.get(field).filter(|value| !value.is_array() && !value.is_null()) {
+    for (field, what) in [
+        ("finalizers", "[]string"),
+        ("ownerReferences", "[]v1.OwnerReference"),
+    ] {
+        if let Some(value) = map
+            .get(field)
+            .filter(|value| !value.is_array() && !value.is_null())
+        {
             return Err(unmarshal(value, &format!("ObjectMeta.{field}"), what));
         }
     }
@@ -92,7 +112,10 @@ pub(crate) fn check(resource: &Resource, object: &Value) -> Vec<Cause> {
 fn check_name(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let name = object::name(object);
     if name.is_empty() {
-        causes.push(Cause::required("metadata.name", "name or generateName is required"));
+        causes.push(Cause::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
         return;
     }
     let why = match name_rule(resource) {
@@ -145,7 +168,11 @@ fn check_annotations(annotations: &Map<String, Value>, causes: &mut Vec<Cause>) 
     }
     if total > MAX_ANNOTATIONS {
         let message = format!("Too long: may not be more than {MAX_ANNOTATIONS} bytes");
-        causes.push(Cause::new("FieldValueTooLong", "metadata.annotations", message));
+        causes.push(Cause::new(
+            "FieldValueTooLong",
+            "metadata.annotations",
+            message,
+        ));
     }
 }
 
@@ -186,7 +213,11 @@ fn check_finalizers(resource: &Resource, object: &Value, causes: &mut Vec<Cause>
     let finalizers = object::finalizers(object);
     for finalizer in &finalizers {
         if let Some(why) = qualified(finalizer) {
-            causes.push(Cause::invalid("metadata.finalizers", &json!(finalizer), &why));
+            causes.push(Cause::invalid(
+                "metadata.finalizers",
+                &json!(finalizer),
+                &why,
+            ));
         }
     }
     // The servers for extensions do without this check.
@@ -199,7 +230,9 @@ fn check_finalizers(resource: &Resource, object: &Value, causes: &mut Vec<Cause>
             causes.push(Cause::invalid(path, &json!(finalizer), why));
         }
     }
-    let both = ["orphan", "foregroundDeletion"].iter().all(|name| finalizers.contains(name));
+    let both = ["orphan", "foregroundDeletion"]
+        .iter()
+        .all(|name| finalizers.contains(name));
     if both {
         let shown = json!(finalizers);
         let why = "finalizer orphan and foregroundDeletion cannot be both set";
@@ -210,21 +243,40 @@ fn check_finalizers(resource: &Resource, object: &Value, causes: &mut Vec<Cause>
 /// The refusals of a change of metadata.
 pub(crate) fn check_change(old: &Value, new: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    for field in ["name", "namespace", "uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for field in [
+        "name",
+        "namespace",
+        "uid",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ] {
         let read = |object: &Value| {
-            object::metadata(object).and_then(|meta| meta.get(field)).cloned().unwrap_or(Value::Null)
+            object::metadata(object)
+                .and_then(|meta| meta.get(field))
+                .cloned()
+                .unwrap_or(Value::Null)
         };
         let (before, after) = (read(old), read(new));
         if before != after {
-            causes.push(Cause::invalid(format!("metadata.{field}"), &after, "field is immutable"));
+            causes.push(Cause::invalid(
+                format!("metadata.{field}"),
+                &after,
+                "field is immutable",
+            ));
         }
     }
     if object::is_deleting(old) {
         let had = object::finalizers(old);
-        let added: Vec<&str> =
-            object::finalizers(new).into_iter().filter(|name| !had.contains(name)).collect();
+        let added: Vec<&str> = object::finalizers(new)
+            .into_iter()
+            .filter(|name| !had.contains(name))
+            .collect();
         if !added.is_empty() {
-            let list = added.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+            let list = added
+                .iter()
+                .map(|name| format!("{name:?}"))
+                .collect::<Vec<_>>()
+                .join(", ");
             let why = format!(
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{list}}}"
             );
@@ -311,7 +363,11 @@ pub(crate) fn label_value(text: &str) -> Option<String> {
 }
 
 fn is_name_part(text: &str) -> bool {
-    inner(text, |byte| byte.is_ascii_alphanumeric(), |byte| b"-_.".contains(&byte))
+    inner(
+        text,
+        |byte| byte.is_ascii_alphanumeric(),
+        |byte| b"-_.".contains(&byte),
+    )
 }
 
 /// Why `text` is no qualified name (`[PREFIX/]NAME`).
@@ -342,7 +398,11 @@ pub(crate) fn qualified(text: &str) -> Option<String> {
 }
 
 fn joined(whys: &[String]) -> Option<String> {
-    if whys.is_empty() { None } else { Some(whys.join("; ")) }
+    if whys.is_empty() {
+        None
+    } else {
+        Some(whys.join("; "))
+    }
 }
 
 #[cfg(test)]
@@ -354,7 +414,14 @@ mod tests {
         let check = |text: &str, rule: fn(&str) -> Option<String>, good: bool| {
             assert_eq!(rule(text).is_none(), good, "{text}");
         };
-        for (text, good) in [("a", true), ("a.b-c", true), ("A", false), ("-a", false), ("a..b", false), ("", false)] {
+        for (text, good) in [
+            ("a", true),
+            ("a.b-c", true),
+            ("A", false),
+            ("-a", false),
+            ("a..b", false),
+            ("", false),
+        ] {
             check(text, subdomain, good);
         }
         for (text, good) in [("a-b", true), ("a.b", false), ("0a", true), ("a-", false)] {
@@ -363,7 +430,16 @@ mod tests {
         for (text, good) in [("a-b", true), ("0a", false)] {
             check(text, dns_label_1035, good);
         }
-        for (text, good) in [("a/b", true), ("b", true), ("/b", false), ("a/", false), ("a/b/c", false), ("B_.c", true), ("x.y/B", true), ("X.y/B", false)] {
+        for (text, good) in [
+            ("a/b", true),
+            ("b", true),
+            ("/b", false),
+            ("a/", false),
+            ("a/b/c", false),
+            ("B_.c", true),
+            ("x.y/B", true),
+            ("X.y/B", false),
+        ] {
             check(text, qualified, good);
         }
         for (text, good) in [("", true), ("a_B.c", true), ("a b", false), ("-", false)] {

@@ -32,7 +32,10 @@ pub(crate) fn child<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut M
 
 /// A string of the metadata, empty when absent.
 pub(crate) fn meta<'a>(object: &'a Value, key: &str) -> &'a str {
-    metadata(object).and_then(|meta| meta.get(key)).and_then(Value::as_str).unwrap_or("")
+    metadata(object)
+        .and_then(|meta| meta.get(key))
+        .and_then(Value::as_str)
+        .unwrap_or("")
 }
 
 pub(crate) fn name(object: &Value) -> &str {

@@ -10,7 +10,7 @@ use crate::core::Core;
 use crate::resource::ResourceName;
 use crate::status::Status;
 use crate::store::{self, Change, Events};
-use crate::write::{self, PatchKind, Part, Target, WriteOptions};
+use crate::write::{self, Part, PatchKind, Target, WriteOptions};
 
 /// What happens to the dependents of a deleted object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,9 @@ pub struct Objects {
 
 impl fmt::Debug for Objects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Objects").field("revision", &self.core.store.revision()).finish()
+        f.debug_struct("Objects")
+            .field("revision", &self.core.store.revision())
+            .finish()
     }
 }
 
@@ -68,21 +70,22 @@ impl Objects {
     /// A server's memory without a server: the built-in kinds, the standard namespaces, nobody listening.
     /// Garbage collection and the namespace lifecycle do not run.
     pub fn in_memory(clock: Clock) -> Self {
-        Self { core: Core::start(clock) }
+        Self {
+            core: Core::start(clock),
+        }
     }
 
     /// One object.
     pub fn get(&self, resource: &ResourceName, namespace: &str, name: &str) -> Option<Arc<Value>> {
         let key = store::key(namespace, name);
-        self.core.store.get(&self.table(resource), &key).map(|stored| stored.object)
+        self.core
+            .store
+            .get(&self.table(resource), &key)
+            .map(|stored| stored.object)
     }
 
     /// All objects of a resource (in one namespace), sorted by namespace and name, and the revision of the list.
-    pub fn list(
-        &self,
-        resource: &ResourceName,
-        namespace: Option<&str>,
-    ) -> (u64, Vec<Arc<Value>>) {
+    pub fn list(&self, resource: &ResourceName, namespace: Option<&str>) -> (u64, Vec<Arc<Value>>) {
         let (revision, table) = self.core.store.table(&self.table(resource));
         let objects = store::range(&table, namespace.unwrap_or(""))
             .map(|(_, stored)| stored.object.clone())
@@ -161,7 +164,10 @@ impl Objects {
     ///
     /// # Errors
     /// As the HTTP request would be refused.
-    #[expect(clippy::needless_pass_by_value, reason = "options are built where they are used")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "options are built where they are used"
+    )]
     pub fn delete(
         &self,
         resource: &ResourceName,
@@ -176,7 +182,10 @@ impl Objects {
     /// Everything that happened after `revision`.
     pub fn changes_after(&self, revision: u64) -> Changes {
         match self.core.store.all_events(revision) {
-            Events::Known { upto, events } => Changes::Known { revision: upto, changes: events },
+            Events::Known { upto, events } => Changes::Known {
+                revision: upto,
+                changes: events,
+            },
             Events::Expired { .. } => Changes::Expired,
         }
     }
@@ -198,12 +207,18 @@ impl Objects {
 
     /// The resource that serves a kind, built-in or custom.
     pub fn serves(&self, group: &str, kind: &str) -> Option<ResourceName> {
-        self.core.registry().by_kind(group, kind).map(|resource| resource.name.clone())
+        self.core
+            .registry()
+            .by_kind(group, kind)
+            .map(|resource| resource.name.clone())
     }
 
     /// Where the objects of a resource are kept.
     fn table(&self, name: &ResourceName) -> ResourceName {
-        self.core.registry().get(name).map_or_else(|| name.clone(), |found| found.table.clone())
+        self.core
+            .registry()
+            .get(name)
+            .map_or_else(|| name.clone(), |found| found.table.clone())
     }
 
     fn replace(
@@ -227,7 +242,11 @@ impl Objects {
         name: &str,
         part: Part,
     ) -> Result<Target, Status> {
-        let resource = self.core.registry().get(resource).ok_or_else(Status::unknown_resource)?;
+        let resource = self
+            .core
+            .registry()
+            .get(resource)
+            .ok_or_else(Status::unknown_resource)?;
         let version = resource.storage().name.clone();
         let namespace = if resource.namespaced { namespace } else { "" };
         Ok(Target {

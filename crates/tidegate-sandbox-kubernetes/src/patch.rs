@@ -18,7 +18,11 @@ pub(crate) fn apply(
         PatchKind::Json(operations) => {
             let mut object = live.clone();
             json_patch::patch(&mut object, operations).map_err(|_| rejected())?;
-            if object.is_object() { Ok(object) } else { Err(rejected()) }
+            if object.is_object() {
+                Ok(object)
+            } else {
+                Err(rejected())
+            }
         }
         PatchKind::Merge(patch) | PatchKind::Apply(patch) => {
             if !patch.is_object() {

@@ -12,8 +12,13 @@ use crate::write::{FieldValidation, Part, Target, WriteOptions};
 use crate::{allocate, crd, defaults, fields, metadata, structural, validate};
 
 /// Metadata that only the server writes.
-const SYSTEM: [&str; 5] =
-    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"];
+const SYSTEM: [&str; 5] = [
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+];
 
 /// Checks apiVersion and kind of a body, and its fields against the schema; returns warnings.
 pub(crate) fn incoming(
@@ -22,15 +27,25 @@ pub(crate) fn incoming(
     options: &WriteOptions,
 ) -> Result<(Value, Vec<String>), Status> {
     check_type(target, &mut body)?;
-    let unknown = match &target.resource.version(&target.version).and_then(|v| v.custom.clone()) {
+    let unknown = match &target
+        .resource
+        .version(&target.version)
+        .and_then(|v| v.custom.clone())
+    {
         Some(custom) => {
             metadata::check_shape(&body).map_err(|why| undecodable(target, &why))?;
             structural::prune_object(&custom.schema, &mut body)
         }
-        None => fields::prune_builtin(target, &mut body).map_err(|why| undecodable(target, &why))?,
+        None => {
+            fields::prune_builtin(target, &mut body).map_err(|why| undecodable(target, &why))?
+        }
     };
     let mut problems = options.duplicates.clone();
-    problems.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
+    problems.extend(
+        unknown
+            .iter()
+            .map(|path| format!("unknown field \"{path}\"")),
+    );
     let warnings = judge_fields(target, problems, options)?;
     Ok((body, warnings))
 }
@@ -76,7 +91,10 @@ fn judge_fields(
         FieldValidation::Warn => Ok(problems),
         FieldValidation::Strict => {
             let all = problems.join(", ");
-            Err(undecodable(target, &format!("strict decoding error: {all}")))
+            Err(undecodable(
+                target,
+                &format!("strict decoding error: {all}"),
+            ))
         }
     }
 }
@@ -116,14 +134,25 @@ pub(crate) fn incoming_apply(
 fn check_type(target: &Target, body: &mut Value) -> Result<(), Status> {
     let (kind, api_version) = (target.resource.kind.as_str(), target.api_version());
     let Some(map) = body.as_object_mut() else {
-        return Err(unrecognized(kind, "couldn't get version/kind; json parse error: the body is not an object"));
+        return Err(unrecognized(
+            kind,
+            "couldn't get version/kind; json parse error: the body is not an object",
+        ));
     };
-    let text = |key: &str| map.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+    let text = |key: &str| {
+        map.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or("")
+            .to_owned()
+    };
     let (stated_kind, stated_version) = (text("kind"), text("apiVersion"));
     if target.resource.is_custom() {
         if stated_kind.is_empty() {
             let shown = serde_json::to_string(&*map).unwrap_or_default();
-            return Err(unrecognized(kind, &format!("Object 'Kind' is missing in '{shown}'")));
+            return Err(unrecognized(
+                kind,
+                &format!("Object 'Kind' is missing in '{shown}'"),
+            ));
         }
         if stated_version != api_version {
             return Err(Status::bad_request(format!(
@@ -134,7 +163,12 @@ fn check_type(target: &Target, body: &mut Value) -> Result<(), Status> {
             let why = format!("must be {kind}");
             let cause = Cause::invalid("kind", &json!(stated_kind), &why);
             let group = target.resource.name.group();
-            return Err(Status::invalid(group, &stated_kind, object::name(body), vec![cause]));
+            return Err(Status::invalid(
+                group,
+                &stated_kind,
+                object::name(body),
+                vec![cause],
+            ));
         }
         return Ok(());
     }
@@ -146,10 +180,15 @@ fn check_type(target: &Target, body: &mut Value) -> Result<(), Status> {
     }
     if !stated_kind.is_empty() && stated_kind != kind {
         let group = target.resource.name.group();
-        let internal = if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) };
+        let internal = if group.is_empty() {
+            "core"
+        } else {
+            group.split('.').next().unwrap_or(group)
+        };
         let version = &target.version;
-        let why =
-            format!("converting ({version}.{stated_kind}) to ({internal}.{kind}): unknown conversion");
+        let why = format!(
+            "converting ({version}.{stated_kind}) to ({internal}.{kind}): unknown conversion"
+        );
         return Err(undecodable_as(target, &stated_kind, &why));
     }
     map.insert("kind".to_owned(), json!(kind));
@@ -158,7 +197,9 @@ fn check_type(target: &Target, body: &mut Value) -> Result<(), Status> {
 }
 
 fn unrecognized(kind: &str, why: &str) -> Status {
-    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why}"))
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {why}"
+    ))
 }
 
 /// The object's namespace must be the URL's; an absent one is filled in, a cluster-scoped one cleared.
@@ -200,7 +241,10 @@ pub(crate) fn name_mismatch(body: &str, url: &str) -> Status {
 pub(crate) fn generate_name(object: &mut Value) {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     const LONGEST: usize = 58;
-    let base: String = object::meta(object, "generateName").chars().take(LONGEST).collect();
+    let base: String = object::meta(object, "generateName")
+        .chars()
+        .take(LONGEST)
+        .collect();
     let random = uuid::Uuid::new_v4();
     let tail: String = random.as_bytes()[..5]
         .iter()
@@ -221,7 +265,8 @@ pub(crate) fn admit_namespace(core: &Core, target: &Target, name: &str) -> Resul
         return Ok(());
     }
     let at = &target.namespace;
-    let why = format!("unable to create new content in namespace {at} because it is being terminated");
+    let why =
+        format!("unable to create new content in namespace {at} because it is being terminated");
     let cause = Cause::new(
         "NamespaceTerminating",
         "metadata.namespace",
@@ -236,7 +281,11 @@ pub(crate) fn new_object(core: &Core, target: &Target, object: &mut Value) {
     let version = resource.version(&target.version);
     let metadata = object::metadata_mut(object);
     for field in ["selfLink", "resourceVersion", "managedFields"] {
-        if field != "managedFields" || metadata.get(field).is_some_and(|list| list.as_array().is_none_or(Vec::is_empty)) {
+        if field != "managedFields"
+            || metadata
+                .get(field)
+                .is_some_and(|list| list.as_array().is_none_or(Vec::is_empty))
+        {
             metadata.remove(field);
         }
     }
@@ -244,7 +293,10 @@ pub(crate) fn new_object(core: &Core, target: &Target, object: &mut Value) {
         metadata.remove(field);
     }
     metadata.insert("uid".to_owned(), json!(uuid::Uuid::new_v4().to_string()));
-    metadata.insert("creationTimestamp".to_owned(), json!(object::stamp(core.now())));
+    metadata.insert(
+        "creationTimestamp".to_owned(),
+        json!(object::stamp(core.now())),
+    );
     if resource.generation != Generation::Untracked || resource.is_custom() {
         metadata.insert("generation".to_owned(), json!(1));
     }
@@ -259,13 +311,17 @@ pub(crate) fn new_object(core: &Core, target: &Target, object: &mut Value) {
     if resource.name == CRDS {
         crd::fresh_status(object);
     }
-    defaults::prepare(resource, object);
     allocate::assign(core, resource, object);
+    defaults::prepare(resource, object);
 }
 
 /// Defaults: from the schema for custom resources, from the tables for built-ins.
 pub(crate) fn complete(target: &Target, object: &mut Value) {
-    match target.resource.version(&target.version).and_then(|version| version.custom.as_ref()) {
+    match target
+        .resource
+        .version(&target.version)
+        .and_then(|version| version.custom.as_ref())
+    {
         Some(custom) => structural::default_object(&custom.schema, object),
         None => defaults::apply(&target.resource, object),
     }
@@ -279,7 +335,9 @@ pub(crate) fn keep_system_fields(live: &Value, next: &mut Value) {
     let metadata = object::metadata_mut(next);
     for field in SYSTEM {
         if let Some(value) = object::metadata(live).and_then(|meta| meta.get(field)) {
-            metadata.entry(field.to_owned()).or_insert_with(|| value.clone());
+            metadata
+                .entry(field.to_owned())
+                .or_insert_with(|| value.clone());
         }
     }
 }
@@ -304,7 +362,7 @@ fn uid_conflict(target: &Target, asked: &str, have: &str) -> Status {
 }
 
 /// What a write of this part may change; then defaults and generation.
-pub(crate) fn changed_object(target: &Target, live: &Value, next: &mut Value) {
+pub(crate) fn changed_object(core: &Core, target: &Target, live: &Value, next: &mut Value) {
     restore_system_metadata(live, next);
     match target.part {
         Part::Main => keep_status(target, live, next),
@@ -318,12 +376,18 @@ pub(crate) fn changed_object(target: &Target, live: &Value, next: &mut Value) {
     if target.resource.name == NAMESPACES && target.part == Part::Main {
         keep(live, next, "spec", "finalizers");
     }
+    if target.part == Part::Main && !target.resource.is_custom() {
+        defaults::change(&target.resource, live, next);
+        allocate::reassign(core, &target.resource, live, next);
+    }
     bump_generation(target, live, next);
 }
 
 /// System metadata cannot be changed; what would be an error is left for the checks to find.
 fn restore_system_metadata(live: &Value, next: &mut Value) {
-    let Some(old) = object::metadata(live) else { return };
+    let Some(old) = object::metadata(live) else {
+        return;
+    };
     let metadata = object::metadata_mut(next);
     for field in SYSTEM {
         let keep = match field {
@@ -345,7 +409,11 @@ fn restore_system_metadata(live: &Value, next: &mut Value) {
 }
 
 fn keep_status(target: &Target, live: &Value, next: &mut Value) {
-    if !target.resource.version(&target.version).is_some_and(|version| version.status) {
+    if !target
+        .resource
+        .version(&target.version)
+        .is_some_and(|version| version.status)
+    {
         return;
     }
     let map = object::ensure(next);
@@ -383,7 +451,10 @@ fn only(live: &Value, next: &mut Value, path: &[&str; 2]) {
         object::metadata_mut(&mut result).insert("managedFields".to_owned(), fields.take());
     }
     let part = object::child(object::ensure(&mut result), path[0]);
-    match next.get_mut(path[0]).and_then(|value| value.get_mut(path[1])) {
+    match next
+        .get_mut(path[0])
+        .and_then(|value| value.get_mut(path[1]))
+    {
         Some(value) => part.insert(path[1].to_owned(), value.take()),
         None => part.remove(path[1]),
     };
@@ -391,7 +462,10 @@ fn only(live: &Value, next: &mut Value, path: &[&str; 2]) {
 }
 
 fn keep(live: &Value, next: &mut Value, section: &str, field: &str) {
-    let old = live.get(section).and_then(|value| value.get(field)).cloned();
+    let old = live
+        .get(section)
+        .and_then(|value| value.get(field))
+        .cloned();
     let part = object::child(object::ensure(next), section);
     match old {
         Some(value) => part.insert(field.to_owned(), value),
@@ -405,7 +479,9 @@ fn bump_generation(target: &Target, live: &Value, next: &mut Value) {
     if resource.generation != Generation::Tracked && !custom {
         return;
     }
-    let with_status = resource.version(&target.version).is_some_and(|version| version.status);
+    let with_status = resource
+        .version(&target.version)
+        .is_some_and(|version| version.status);
     let ignored = |key: &str| {
         key == "metadata" || key == "apiVersion" || (key == "status" && (with_status || !custom))
     };
@@ -442,7 +518,10 @@ fn check_content(target: &Target, object: &Value, old: Option<&Value>) -> Vec<Ca
     if resource.name == CRDS {
         return crd::check(object, old);
     }
-    match resource.version(&target.version).and_then(|version| version.custom.as_ref()) {
+    match resource
+        .version(&target.version)
+        .and_then(|version| version.custom.as_ref())
+    {
         Some(custom) => {
             let mut causes = structural::check_object(&custom.schema, object);
             if let Some(old) = old.filter(|_| !causes.is_empty()) {
@@ -454,7 +533,7 @@ fn check_content(target: &Target, object: &Value, old: Option<&Value>) -> Vec<Ca
         }
         None => match old {
             None => validate::create(resource, object),
-            Some(old) => validate::update(resource, object, old),
+            Some(old) => validate::update(target, object, old),
         },
     }
 }

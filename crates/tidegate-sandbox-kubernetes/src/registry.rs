@@ -46,7 +46,8 @@ impl Registry {
 
     /// Whether any resource is served in that group and version.
     pub(crate) fn serves_version(&self, group: &str, version: &str) -> bool {
-        self.all().any(|r| r.name.group() == group && r.version(version).is_some())
+        self.all()
+            .any(|r| r.name.group() == group && r.version(version).is_some())
     }
 
     /// The groups with their versions, in the order of discovery: the server's preference first.
@@ -65,7 +66,10 @@ impl Registry {
             .map(|(name, mut versions)| {
                 versions.sort_by_key(|version| priority(version));
                 let versions = versions.into_iter().map(str::to_owned).collect();
-                Group { name: name.to_owned(), versions }
+                Group {
+                    name: name.to_owned(),
+                    versions,
+                }
             })
             .filter(|group| !group.versions.is_empty())
             .collect();
@@ -107,7 +111,10 @@ fn rank(group: &str) -> (usize, String) {
         "resource.k8s.io",
         "flowcontrol.apiserver.k8s.io",
     ];
-    let position = ORDER.iter().position(|known| *known == group).unwrap_or(ORDER.len());
+    let position = ORDER
+        .iter()
+        .position(|known| *known == group)
+        .unwrap_or(ORDER.len());
     (position, group.to_owned())
 }
 
@@ -115,7 +122,9 @@ fn rank(group: &str) -> (usize, String) {
 pub(crate) fn priority(version: &str) -> (u8, std::cmp::Reverse<(u32, u32)>, String) {
     fn parse(version: &str) -> Option<(u8, u32, u32)> {
         let rest = version.strip_prefix('v')?;
-        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let major: u32 = rest[..end].parse().ok()?;
         let tail = &rest[end..];
         if tail.is_empty() {
@@ -127,9 +136,7 @@ pub(crate) fn priority(version: &str) -> (u8, std::cmp::Reverse<(u32, u32)>, Str
         Some((2, major, tail.strip_prefix("alpha")?.parse().ok()?))
     }
     match parse(version) {
-        Some((stage, major, minor)) => {
-            (stage, std::cmp::Reverse((major, minor)), String::new())
-        }
+        Some((stage, major, minor)) => (stage, std::cmp::Reverse((major, minor)), String::new()),
         None => (3, std::cmp::Reverse((0, 0)), version.to_owned()),
     }
 }
@@ -140,8 +147,29 @@ mod tests {
 
     #[test]
     fn versions_sort_by_stage_then_number() {
-        let mut versions = ["foo10", "v1", "v11alpha2", "v10", "v3beta1", "v12alpha1", "v2", "foo1"];
+        let mut versions = [
+            "foo10",
+            "v1",
+            "v11alpha2",
+            "v10",
+            "v3beta1",
+            "v12alpha1",
+            "v2",
+            "foo1",
+        ];
         versions.sort_by_key(|version| priority(version));
-        assert_eq!(versions, ["v10", "v2", "v1", "v3beta1", "v12alpha1", "v11alpha2", "foo1", "foo10"]);
+        assert_eq!(
+            versions,
+            [
+                "v10",
+                "v2",
+                "v1",
+                "v3beta1",
+                "v12alpha1",
+                "v11alpha2",
+                "foo1",
+                "foo10"
+            ]
+        );
     }
 }

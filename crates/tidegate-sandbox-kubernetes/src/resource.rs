@@ -20,12 +20,18 @@ pub struct ResourceName {
 impl ResourceName {
     /// A name known at compile time.
     pub const fn new(group: &'static str, resource: &'static str) -> Self {
-        Self { group: Cow::Borrowed(group), resource: Cow::Borrowed(resource) }
+        Self {
+            group: Cow::Borrowed(group),
+            resource: Cow::Borrowed(resource),
+        }
     }
 
     /// A name found at run time.
     pub fn of(group: &str, resource: &str) -> Self {
-        Self { group: Cow::Owned(group.to_owned()), resource: Cow::Owned(resource.to_owned()) }
+        Self {
+            group: Cow::Owned(group.to_owned()),
+            resource: Cow::Owned(resource.to_owned()),
+        }
     }
 
     /// The API group, empty for the core group.
@@ -51,7 +57,11 @@ impl fmt::Display for ResourceName {
 
 /// `group/version`, or the version alone in the core group.
 pub(crate) fn api_version(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
 }
 
 /// When `metadata.generation` is kept.
@@ -122,17 +132,26 @@ pub(crate) struct Resource {
 
 impl Resource {
     pub(crate) fn version(&self, name: &str) -> Option<&Version> {
-        self.versions.iter().find(|version| version.served && version.name == name)
+        self.versions
+            .iter()
+            .find(|version| version.served && version.name == name)
     }
 
     /// The version that objects are stored at.
     pub(crate) fn storage(&self) -> &Version {
-        self.versions.iter().find(|version| version.storage).unwrap_or(&self.versions[0])
+        self.versions
+            .iter()
+            .find(|version| version.storage)
+            .unwrap_or(&self.versions[0])
     }
 
     /// The apiVersion that objects are stored with.
     pub(crate) fn storage_api_version(&self) -> String {
-        if self.is_alias() { "v1".to_owned() } else { self.api_version(&self.storage().name) }
+        if self.is_alias() {
+            "v1".to_owned()
+        } else {
+            self.api_version(&self.storage().name)
+        }
     }
 
     /// Whether another resource keeps the objects.

@@ -33,7 +33,9 @@ fn steps(path: &str) -> Vec<&str> {
 pub(crate) fn of(target: &Target, object: &Value) -> Result<Value, Status> {
     let path = paths(target)?.spec;
     if target.resource.is_custom() && object::at(object, &steps(&path)).is_none() {
-        return Err(Status::internal(format!("the spec replicas field {path:?} does not exist")));
+        return Err(Status::internal(format!(
+            "the spec replicas field {path:?} does not exist"
+        )));
     }
     made(target, object)
 }
@@ -41,7 +43,8 @@ pub(crate) fn of(target: &Target, object: &Value) -> Result<Value, Status> {
 fn made(target: &Target, object: &Value) -> Result<Value, Status> {
     let paths = paths(target)?;
     let number = |path: &str| object::at(object, &steps(path)).and_then(Value::as_i64);
-    let mut metadata = json!({"name": object::name(object), "namespace": object::namespace(object)});
+    let mut metadata =
+        json!({"name": object::name(object), "namespace": object::namespace(object)});
     for field in ["uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object::metadata(object).and_then(|meta| meta.get(field)) {
             metadata[field] = value.clone();
@@ -68,7 +71,9 @@ fn made(target: &Target, object: &Value) -> Result<Value, Status> {
 
 /// A label selector in its text form, as the real server prints it.
 fn selector_text(selector: Option<&Value>) -> String {
-    let Some(selector) = selector.and_then(Value::as_object) else { return String::new() };
+    let Some(selector) = selector.and_then(Value::as_object) else {
+        return String::new();
+    };
     let labels = match selector.get("matchLabels") {
         Some(labels) => labels.as_object().cloned().unwrap_or_default(),
         None if selector.contains_key("matchExpressions") => serde_json::Map::new(),
@@ -160,7 +165,10 @@ fn change(
     edit: &mut Edit<'_>,
 ) -> Result<Outcome, Status> {
     let paths = paths(target)?;
-    let main = Target { part: Part::Main, ..target.clone() };
+    let main = Target {
+        part: Part::Main,
+        ..target.clone()
+    };
     let writer = Writer::of_scale(options, core.now());
     let done = write::modify(core, &main, options, &mut |live| {
         let mut scale = made(target, live)?;
@@ -177,7 +185,9 @@ fn change(
         let mut next = live.clone();
         if let Some((last, parents)) = steps(&paths.spec).split_last() {
             let root = object::ensure(&mut next);
-            let map = parents.iter().fold(root, |map, step| object::child(map, step));
+            let map = parents
+                .iter()
+                .fold(root, |map, step| object::child(map, step));
             map.insert((*last).to_owned(), json!(replicas));
         }
         let of_scale = Managers::decode(&edited["metadata"]["managedFields"]).unwrap_or_default();
@@ -190,11 +200,18 @@ fn change(
         Ok((next, Tracking::Done))
     })?;
     let object = Arc::new(made(target, &done)?);
-    Ok(Outcome { object, created: false, warnings: Vec::new() })
+    Ok(Outcome {
+        object,
+        created: false,
+        warnings: Vec::new(),
+    })
 }
 
 fn replicas(target: &Target, scale: &Value) -> Result<i64, Status> {
-    let given = scale.pointer("/spec/replicas").cloned().unwrap_or_else(|| json!(0));
+    let given = scale
+        .pointer("/spec/replicas")
+        .cloned()
+        .unwrap_or_else(|| json!(0));
     let Some(replicas) = given.as_i64() else {
         return Err(Status::bad_request(
             "Scale in version \"v1\" cannot be handled as a Scale: json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32",
@@ -208,8 +225,17 @@ fn replicas(target: &Target, scale: &Value) -> Result<i64, Status> {
         let cause = Cause::invalid(".spec.replicas", &given, why);
         return Err(target.invalid(&target.name, vec![cause]));
     }
-    let cause = Cause::invalid("spec.replicas", &given, "must be greater than or equal to 0");
-    Err(Status::invalid("autoscaling", "Scale", &target.name, vec![cause]))
+    let cause = Cause::invalid(
+        "spec.replicas",
+        &given,
+        "must be greater than or equal to 0",
+    );
+    Err(Status::invalid(
+        "autoscaling",
+        "Scale",
+        &target.name,
+        vec![cause],
+    ))
 }
 
 #[cfg(test)]

@@ -42,10 +42,13 @@ impl Labels {
         if terms.len() > MAX_TERMS {
             return Err(Status::bad_request("the label selector has too many terms"));
         }
-        let parsed = terms.iter().map(|term| requirement(term)).collect::<Result<_, _>>();
-        parsed.map(Self).map_err(|why| {
-            Status::bad_request(format!("unable to parse requirement: {why}"))
-        })
+        let parsed = terms
+            .iter()
+            .map(|term| requirement(term))
+            .collect::<Result<_, _>>();
+        parsed
+            .map(Self)
+            .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -109,7 +112,14 @@ fn requirement(term: &str) -> Result<Requirement, String> {
             let bound = value.trim().parse().map_err(|_| {
                 format!("values[0][{}]: Invalid value: {:?}: for 'Gt', 'Lt' operators, the value must be an integer", key.trim(), value.trim())
             })?;
-            return made(key, if greater { Test::Greater(bound) } else { Test::Less(bound) });
+            return made(
+                key,
+                if greater {
+                    Test::Greater(bound)
+                } else {
+                    Test::Less(bound)
+                },
+            );
         }
     }
     let mut words = term.splitn(2, char::is_whitespace);
@@ -126,12 +136,18 @@ fn requirement(term: &str) -> Result<Requirement, String> {
         .trim()
         .strip_prefix('(')
         .and_then(|list| list.strip_suffix(')'))
-        .map(|list| list.split(',').map(|value| value.trim().to_owned()).collect::<Vec<_>>());
+        .map(|list| {
+            list.split(',')
+                .map(|value| value.trim().to_owned())
+                .collect::<Vec<_>>()
+        });
     match (operator, values) {
         ("in", Some(values)) => made(key, Test::In(values)),
         ("notin", Some(values)) => made(key, Test::NotIn(values)),
         ("in" | "notin", None) => Err(format!("found '{}' expected: '('", list.trim())),
-        (other, _) => Err(format!("found '{other}', expected: in, notin, =, ==, !=, gt, lt")),
+        (other, _) => Err(format!(
+            "found '{other}', expected: in, notin, =, ==, !=, gt, lt"
+        )),
     }
 }
 
@@ -142,11 +158,16 @@ fn checked(key: &str, test: Test) -> Result<Requirement, String> {
     if let Test::In(values) | Test::NotIn(values) = &test {
         for (index, value) in values.iter().enumerate() {
             if let Some(why) = metadata::label_value(value) {
-                return Err(format!("values[{index}][{key}]: Invalid value: {value:?}: {why}"));
+                return Err(format!(
+                    "values[{index}][{key}]: Invalid value: {value:?}: {why}"
+                ));
             }
         }
     }
-    Ok(Requirement { key: key.to_owned(), test })
+    Ok(Requirement {
+        key: key.to_owned(),
+        test,
+    })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,9 +188,14 @@ impl Fields {
         version: &Version,
     ) -> Result<Self, Status> {
         let mut tests = Vec::new();
-        for term in split_escaped(text, ',').iter().filter(|term| !term.is_empty()) {
+        for term in split_escaped(text, ',')
+            .iter()
+            .filter(|term| !term.is_empty())
+        {
             let test = field_test(term).ok_or_else(|| {
-                Status::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'"))
+                Status::bad_request(format!(
+                    "invalid selector: '{text}'; can't understand '{term}'"
+                ))
             })?;
             if tests.len() == MAX_TERMS {
                 return Err(Status::bad_request("the field selector has too many terms"));
@@ -191,7 +217,9 @@ impl Fields {
     }
 
     pub(crate) fn matches(&self, object: &Value) -> bool {
-        self.0.iter().all(|test| (field(object, &test.field) == test.value) == test.equal)
+        self.0
+            .iter()
+            .all(|test| (field(object, &test.field) == test.value) == test.equal)
     }
 }
 
@@ -224,9 +252,17 @@ fn field_test(term: &str) -> Option<FieldTest> {
     let mut plain = String::new();
     let mut letters = value.chars();
     while let Some(letter) = letters.next() {
-        plain.extend(if letter == '\\' { letters.next() } else { Some(letter) });
+        plain.extend(if letter == '\\' {
+            letters.next()
+        } else {
+            Some(letter)
+        });
     }
-    Some(FieldTest { field: field.to_owned(), value: plain, equal })
+    Some(FieldTest {
+        field: field.to_owned(),
+        value: plain,
+        equal,
+    })
 }
 
 fn check_field(resource: &Resource, version: &Version, field: &str) -> Result<(), Status> {
@@ -238,7 +274,9 @@ fn check_field(resource: &Resource, version: &Version, field: &str) -> Result<()
         if custom.selectable.iter().any(|path| path == field) {
             return Ok(());
         }
-        return Err(Status::bad_request(format!("field label not supported: {field}")));
+        return Err(Status::bad_request(format!(
+            "field label not supported: {field}"
+        )));
     }
     if known.contains(&field) {
         return Ok(());
@@ -248,7 +286,9 @@ fn check_field(resource: &Resource, version: &Version, field: &str) -> Result<()
             "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
         )));
     }
-    Err(Status::bad_request(format!("field label not supported: {field}")))
+    Err(Status::bad_request(format!(
+        "field label not supported: {field}"
+    )))
 }
 
 fn builtin_fields(resource: &Resource) -> &'static [&'static str] {
@@ -332,7 +372,11 @@ mod tests {
     fn label_selectors_match_as_kubernetes_does() {
         let object = json!({"metadata": {"labels": {"a": "1", "app.x/b": "two"}}});
         let check = |text: &str, expected: bool| {
-            assert_eq!(Labels::parse(text).unwrap().matches(&object), expected, "{text}");
+            assert_eq!(
+                Labels::parse(text).unwrap().matches(&object),
+                expected,
+                "{text}"
+            );
         };
         for (text, expected) in [
             ("", true),
@@ -361,7 +405,10 @@ mod tests {
         for text in ["a in 1", "a=b c", "a/b/c=1", ",", "a foo (b)", "=x", "a>b"] {
             let status = Labels::parse(text).unwrap_err();
             assert_eq!(status.code, 400, "{text}");
-            assert!(status.message.starts_with("unable to parse requirement: "), "{text}");
+            assert!(
+                status.message.starts_with("unable to parse requirement: "),
+                "{text}"
+            );
         }
     }
 
@@ -374,8 +421,16 @@ mod tests {
             Fields::parse(text, &resource, resource.storage())
         };
         let pod = json!({"metadata": {"name": "p"}, "status": {"phase": "Running"}});
-        assert!(check("pods", "status.phase=Running,metadata.name!=q").unwrap().matches(&pod));
-        assert!(check("pods", "spec.hostNetwork=false").unwrap().matches(&pod));
+        assert!(
+            check("pods", "status.phase=Running,metadata.name!=q")
+                .unwrap()
+                .matches(&pod)
+        );
+        assert!(
+            check("pods", "spec.hostNetwork=false")
+                .unwrap()
+                .matches(&pod)
+        );
         assert_eq!(
             check("configmaps", "data.a=1").unwrap_err().message,
             "\"data.a\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""

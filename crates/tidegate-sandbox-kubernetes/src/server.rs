@@ -28,7 +28,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 0, dir: None, clock: Clock::System }
+        Self {
+            port: 0,
+            dir: None,
+            clock: Clock::System,
+        }
     }
 }
 
@@ -72,7 +76,9 @@ impl Server {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let port = options.port;
         let listen = |source| StartError::Listen { port, source };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(listen)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let token = new_token();
         let kubeconfig = match &options.dir {
@@ -91,7 +97,14 @@ impl Server {
             tokio::spawn(serve::serve(listener, api, closed.clone())),
             tokio::spawn(lifecycle::run(core.clone(), closed)),
         ];
-        Ok(Self { address, token, core, kubeconfig, closing, tasks })
+        Ok(Self {
+            address,
+            token,
+            core,
+            kubeconfig,
+            closing,
+            tasks,
+        })
     }
 
     /// Where it listens.
@@ -121,7 +134,9 @@ impl Server {
 
     /// The in-process door.
     pub fn objects(&self) -> Objects {
-        Objects { core: self.core.clone() }
+        Objects {
+            core: self.core.clone(),
+        }
     }
 
     /// Faults to inject.
@@ -156,7 +171,11 @@ impl Drop for Server {
 }
 
 fn new_token() -> String {
-    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+    format!(
+        "{}{}",
+        uuid::Uuid::new_v4().simple(),
+        uuid::Uuid::new_v4().simple()
+    )
 }
 
 /// Go clients send a token over plain http only when the URL carries it, others only when the user does: both are there.
@@ -184,7 +203,10 @@ fn kubeconfig(address: SocketAddr, token: &str) -> String {
 
 async fn write_kubeconfig(dir: &Path, text: &str) -> Result<PathBuf, StartError> {
     let path = dir.join("kubeconfig");
-    let failed = |source| StartError::Kubeconfig { path: path.clone(), source };
+    let failed = |source| StartError::Kubeconfig {
+        path: path.clone(),
+        source,
+    };
     tokio::fs::create_dir_all(dir).await.map_err(failed)?;
     // A file left behind by a killed sandbox may be readable by others: never write into it.
     match tokio::fs::remove_file(&path).await {
@@ -196,7 +218,11 @@ async fn write_kubeconfig(dir: &Path, text: &str) -> Result<PathBuf, StartError>
     #[cfg(unix)]
     options.mode(0o600);
     let mut file = options.open(&path).await.map_err(failed)?;
-    tokio::io::AsyncWriteExt::write_all(&mut file, text.as_bytes()).await.map_err(failed)?;
-    tokio::io::AsyncWriteExt::flush(&mut file).await.map_err(failed)?;
+    tokio::io::AsyncWriteExt::write_all(&mut file, text.as_bytes())
+        .await
+        .map_err(failed)?;
+    tokio::io::AsyncWriteExt::flush(&mut file)
+        .await
+        .map_err(failed)?;
     Ok(path)
 }

@@ -55,7 +55,11 @@ impl Cause {
         field: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
-        Self { reason: reason.into(), message: message.into(), field: field.into() }
+        Self {
+            reason: reason.into(),
+            message: message.into(),
+            field: field.into(),
+        }
     }
 
     /// `Required value` with an optional hint.
@@ -71,7 +75,11 @@ impl Cause {
     /// `Invalid value: VALUE: why`.
     pub fn invalid(field: impl Into<String>, value: &Value, why: &str) -> Self {
         let shown = show(value);
-        Self::new("FieldValueInvalid", field, format!("Invalid value: {shown}: {why}"))
+        Self::new(
+            "FieldValueInvalid",
+            field,
+            format!("Invalid value: {shown}: {why}"),
+        )
     }
 
     /// `Forbidden: why`.
@@ -81,14 +89,21 @@ impl Cause {
 
     /// `Duplicate value: VALUE`.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
-        Self::new("FieldValueDuplicate", field, format!("Duplicate value: {}", show(value)))
+        Self::new(
+            "FieldValueDuplicate",
+            field,
+            format!("Duplicate value: {}", show(value)),
+        )
     }
 
     /// `Unsupported value: VALUE: supported values: "A", "B"`.
     pub fn not_supported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
         let list: Vec<String> = supported.iter().map(|s| format!("\"{s}\"")).collect();
-        let message =
-            format!("Unsupported value: {}: supported values: {}", show(value), list.join(", "));
+        let message = format!(
+            "Unsupported value: {}: supported values: {}",
+            show(value),
+            list.join(", ")
+        );
         Self::new("FieldValueNotSupported", field, message)
     }
 }
@@ -104,7 +119,12 @@ fn show(value: &Value) -> String {
 impl Status {
     /// A status without details.
     pub fn new(code: u16, reason: &str, message: impl Into<String>) -> Self {
-        Self { code, reason: reason.to_owned(), message: message.into(), details: None }
+        Self {
+            code,
+            reason: reason.to_owned(),
+            message: message.into(),
+            details: None,
+        }
     }
 
     fn about(mut self, resource: &ResourceName, name: &str) -> Self {
@@ -124,16 +144,23 @@ impl Status {
 
     /// 404 of a resource that is not served at all.
     pub fn unknown_resource() -> Self {
-        let mut status =
-            Self::new(404, "NotFound", "the server could not find the requested resource");
+        let mut status = Self::new(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        );
         status.details = Some(Box::default());
         status
     }
 
     /// 409: `configmaps "x" already exists`.
     pub fn already_exists(resource: &ResourceName, name: &str) -> Self {
-        Self::new(409, "AlreadyExists", format!("{resource} {name:?} already exists"))
-            .about(resource, name)
+        Self::new(
+            409,
+            "AlreadyExists",
+            format!("{resource} {name:?} already exists"),
+        )
+        .about(resource, name)
     }
 
     /// 409: `Operation cannot be fulfilled on configmaps "x": why`.
@@ -144,8 +171,7 @@ impl Status {
 
     /// 409 of an outdated resourceVersion.
     pub fn modified(resource: &ResourceName, name: &str) -> Self {
-        let why =
-            "the object has been modified; please apply your changes to the latest version and try again";
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(resource, name, why)
     }
 
@@ -169,10 +195,16 @@ impl Status {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let qualified =
-            if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
-        let mut status =
-            Self::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {joined}"));
+        let qualified = if group.is_empty() {
+            kind.to_owned()
+        } else {
+            format!("{kind}.{group}")
+        };
+        let mut status = Self::new(
+            422,
+            "Invalid",
+            format!("{qualified} {name:?} is invalid: {joined}"),
+        );
         status.details = Some(Box::new(Details {
             name: name.to_owned(),
             group: group.to_owned(),
@@ -195,8 +227,11 @@ impl Status {
 
     /// 403: `configmaps "x" is forbidden: why`.
     pub fn forbidden(resource: &ResourceName, name: &str, why: &str) -> Self {
-        let subject =
-            if name.is_empty() { resource.to_string() } else { format!("{resource} {name:?}") };
+        let subject = if name.is_empty() {
+            resource.to_string()
+        } else {
+            format!("{resource} {name:?}")
+        };
         Self::new(403, "Forbidden", format!("{subject} is forbidden: {why}")).about(resource, name)
     }
 
@@ -247,15 +282,20 @@ impl Status {
     /// 429 with a hint when to come back.
     pub fn too_many_requests(message: impl Into<String>, retry_after: u32) -> Self {
         let mut status = Self::new(429, "TooManyRequests", message);
-        status.details =
-            Some(Box::new(Details { retry_after_seconds: Some(retry_after), ..Details::default() }));
+        status.details = Some(Box::new(Details {
+            retry_after_seconds: Some(retry_after),
+            ..Details::default()
+        }));
         status
     }
 
     /// 500: `Internal error occurred: why`.
     pub fn internal(why: impl fmt::Display) -> Self {
-        let mut status =
-            Self::new(500, "InternalError", format!("Internal error occurred: {why}"));
+        let mut status = Self::new(
+            500,
+            "InternalError",
+            format!("Internal error occurred: {why}"),
+        );
         status.details = Some(Box::new(Details {
             causes: vec![Cause::new("", "", why.to_string())],
             ..Details::default()
@@ -311,8 +351,12 @@ impl Status {
 impl Details {
     fn to_value(&self) -> Value {
         let mut out = Map::new();
-        let texts =
-            [("name", &self.name), ("group", &self.group), ("kind", &self.kind), ("uid", &self.uid)];
+        let texts = [
+            ("name", &self.name),
+            ("group", &self.group),
+            ("kind", &self.kind),
+            ("uid", &self.uid),
+        ];
         for (key, text) in texts {
             if !text.is_empty() {
                 out.insert(key.to_owned(), json!(text));
@@ -332,9 +376,11 @@ impl Details {
 impl Cause {
     fn to_value(&self) -> Value {
         let mut out = Map::new();
-        for (key, text) in
-            [("reason", &self.reason), ("message", &self.message), ("field", &self.field)]
-        {
+        for (key, text) in [
+            ("reason", &self.reason),
+            ("message", &self.message),
+            ("field", &self.field),
+        ] {
             if !text.is_empty() {
                 out.insert(key.to_owned(), json!(text));
             }
@@ -362,8 +408,16 @@ mod tests {
         let check = |status: Status, code: u16, message: &str| {
             assert_eq!((status.code, status.message.as_str()), (code, message));
         };
-        check(Status::not_found(&widgets, "w1"), 404, "widgets.example.com \"w1\" not found");
-        check(Status::already_exists(&maps, "b1"), 409, "configmaps \"b1\" already exists");
+        check(
+            Status::not_found(&widgets, "w1"),
+            404,
+            "widgets.example.com \"w1\" not found",
+        );
+        check(
+            Status::already_exists(&maps, "b1"),
+            409,
+            "configmaps \"b1\" already exists",
+        );
         let one = vec![Cause::required("spec.a", "")];
         check(
             Status::invalid("apps", "Deployment", "d", one.clone()),

@@ -109,7 +109,11 @@ pub(crate) struct Store {
 
 /// The key of an object in its table.
 pub(crate) fn key(namespace: &str, name: &str) -> Arc<str> {
-    if namespace.is_empty() { Arc::from(name) } else { Arc::from(format!("{namespace}/{name}")) }
+    if namespace.is_empty() {
+        Arc::from(name)
+    } else {
+        Arc::from(format!("{namespace}/{name}"))
+    }
 }
 
 /// The part of a table that lies in `namespace`; the whole table when that is empty.
@@ -121,8 +125,10 @@ pub(crate) fn range<'a>(
         return Box::new(table.iter());
     }
     // '0' follows '/' in ASCII.
-    let (from, to): (Arc<str>, Arc<str>) =
-        (Arc::from(format!("{namespace}/")), Arc::from(format!("{namespace}0")));
+    let (from, to): (Arc<str>, Arc<str>) = (
+        Arc::from(format!("{namespace}/")),
+        Arc::from(format!("{namespace}0")),
+    );
     Box::new(table.range(from..to))
 }
 
@@ -138,7 +144,10 @@ impl Store {
             objects: 0,
             bytes: 0,
         };
-        Self { state: RwLock::new(state), revision: watch::Sender::new(1) }
+        Self {
+            state: RwLock::new(state),
+            revision: watch::Sender::new(1),
+        }
     }
 
     pub(crate) fn revision(&self) -> u64 {
@@ -156,7 +165,10 @@ impl Store {
     /// The table of a resource as it is now, with the revision it shows.
     pub(crate) fn table(&self, resource: &ResourceName) -> (u64, Table) {
         let state = self.state.read();
-        (state.revision, state.tables.get(resource).cloned().unwrap_or_default())
+        (
+            state.revision,
+            state.tables.get(resource).cloned().unwrap_or_default(),
+        )
     }
 
     /// The table as it was at `revision`; `None` when that is forgotten.
@@ -185,24 +197,39 @@ impl Store {
         let mut at = state.last.get(resource).copied().unwrap_or(0);
         while at > after {
             let Some(event) = state.event(at) else {
-                return Events::Expired { oldest: state.compacted };
+                return Events::Expired {
+                    oldest: state.compacted,
+                };
             };
             events.push(event.change.clone());
             at = event.before;
         }
         events.reverse();
-        Events::Known { upto: state.revision, events }
+        Events::Known {
+            upto: state.revision,
+            events,
+        }
     }
 
     /// Events of all resources after `after`.
     pub(crate) fn all_events(&self, after: u64) -> Events {
         let state = self.state.read();
         if after < state.compacted {
-            return Events::Expired { oldest: state.compacted };
+            return Events::Expired {
+                oldest: state.compacted,
+            };
         }
         let skip = usize::try_from(after - state.compacted).unwrap_or(usize::MAX);
-        let events = state.ring.iter().skip(skip).map(|event| event.change.clone()).collect();
-        Events::Known { upto: state.revision, events }
+        let events = state
+            .ring
+            .iter()
+            .skip(skip)
+            .map(|event| event.change.clone())
+            .collect();
+        Events::Known {
+            upto: state.revision,
+            events,
+        }
     }
 
     /// Whether a watch may start after `revision`.
@@ -228,7 +255,11 @@ impl Store {
     ) -> Result<Arc<Value>, CommitError> {
         let bytes = object.as_ref().map_or(0, size);
         let mut state = self.state.write();
-        let current = state.tables.get(resource).and_then(|table| table.get(key)).cloned();
+        let current = state
+            .tables
+            .get(resource)
+            .and_then(|table| table.get(key))
+            .cloned();
         let as_expected = match (expect, &current) {
             (Expect::Absent, None) => object.is_some(),
             (Expect::Revision(revision), Some(stored)) => stored.revision == revision,
@@ -246,7 +277,7 @@ impl Store {
                 return Err(CommitError::Full);
             }
         }
-        let object = state.record(resource, key, current, object, bytes);
+        let object = state.record(resource, key, current.as_ref(), object, bytes);
         let revision = state.revision;
         drop(state);
         self.revision.send_replace(revision);
@@ -266,15 +297,15 @@ impl State {
         &mut self,
         resource: &ResourceName,
         key: &str,
-        current: Option<Stored>,
+        current: Option<&Stored>,
         object: Option<Value>,
         bytes: usize,
     ) -> Arc<Value> {
         self.revision += 1;
         let revision = self.revision;
         let key: Arc<str> = Arc::from(key);
-        let previous = current.as_ref().map(|stored| stored.object.clone());
-        let freed = current.as_ref().map_or(0, |stored| stored.bytes);
+        let previous = current.map(|stored| stored.object.clone());
+        let freed = current.map_or(0, |stored| stored.bytes);
         let (kind, mut object, kept) = match (object, &previous) {
             (Some(object), None) => (ChangeKind::Added, object, true),
             (Some(object), Some(_)) => (ChangeKind::Modified, object, true),
@@ -284,12 +315,19 @@ impl State {
             }
         };
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.insert("resourceVersion".to_owned(), Value::String(revision.to_string()));
+            metadata.insert(
+                "resourceVersion".to_owned(),
+                Value::String(revision.to_string()),
+            );
         }
         let object = Arc::new(object);
         let table = self.tables.entry(resource.clone()).or_default();
         if kept {
-            let stored = Stored { object: object.clone(), revision, bytes };
+            let stored = Stored {
+                object: object.clone(),
+                revision,
+                bytes,
+            };
             table.insert(key.clone(), stored);
         } else {
             table.remove(&key);
@@ -298,14 +336,26 @@ impl State {
             - usize::from(kind == ChangeKind::Deleted);
         self.bytes = (self.bytes + bytes).saturating_sub(freed);
         let before = self.last.insert(resource.clone(), revision).unwrap_or(0);
-        let change =
-            Change { revision, kind, resource: resource.clone(), object: object.clone(), previous };
+        let change = Change {
+            revision,
+            kind,
+            resource: resource.clone(),
+            object: object.clone(),
+            previous,
+        };
         // Deleted states are kept by the ring alone; superseded ones too.
         let weight = freed.max(64);
         self.ring_bytes += weight;
-        self.ring.push_back(Event { change, key, before, bytes: weight });
+        self.ring.push_back(Event {
+            change,
+            key,
+            before,
+            bytes: weight,
+        });
         while self.ring.len() > MAX_EVENTS || self.ring_bytes > MAX_EVENT_BYTES {
-            let Some(dropped) = self.ring.pop_front() else { break };
+            let Some(dropped) = self.ring.pop_front() else {
+                break;
+            };
             self.ring_bytes -= dropped.bytes;
             self.compacted = dropped.change.revision;
         }
@@ -316,7 +366,11 @@ impl State {
 impl Stored {
     fn of(object: Arc<Value>) -> Self {
         let revision = crate::object::resource_version(&object);
-        Self { object, revision, bytes: 0 }
+        Self {
+            object,
+            revision,
+            bytes: 0,
+        }
     }
 }
 
@@ -330,7 +384,11 @@ fn size(value: &Value) -> usize {
         Value::Array(items) => 32 + items.iter().map(size).sum::<usize>(),
         Value::Object(map) => {
             let nodes = map.len().div_ceil(6).max(1);
-            nodes * MAP + map.iter().map(|(key, value)| key.len() + size(value)).sum::<usize>()
+            nodes * MAP
+                + map
+                    .iter()
+                    .map(|(key, value)| key.len() + size(value))
+                    .sum::<usize>()
         }
     }
 }
@@ -354,13 +412,17 @@ mod tests {
     #[test]
     fn a_commit_needs_what_it_expects() {
         let store = Store::new();
-        let made = store.commit(&MAPS, "a/x", Expect::Absent, Some(object("x"))).unwrap();
+        let made = store
+            .commit(&MAPS, "a/x", Expect::Absent, Some(object("x")))
+            .unwrap();
         assert_eq!(made["metadata"]["resourceVersion"], "2");
         let again = store.commit(&MAPS, "a/x", Expect::Absent, Some(object("x")));
         assert_eq!(again.unwrap_err(), CommitError::Raced);
         let stale = store.commit(&MAPS, "a/x", Expect::Revision(1), Some(object("x")));
         assert_eq!(stale.unwrap_err(), CommitError::Raced);
-        let gone = store.commit(&MAPS, "a/x", Expect::Revision(2), None).unwrap();
+        let gone = store
+            .commit(&MAPS, "a/x", Expect::Revision(2), None)
+            .unwrap();
         assert_eq!(gone["metadata"]["resourceVersion"], "3");
         assert!(store.get(&MAPS, "a/x").is_none());
     }
@@ -368,11 +430,22 @@ mod tests {
     #[test]
     fn the_past_can_be_read_until_it_is_forgotten() {
         let store = Store::new();
-        store.commit(&MAPS, "a/x", Expect::Absent, Some(object("x"))).unwrap();
-        store.commit(&PODS, "a/p", Expect::Absent, Some(object("p"))).unwrap();
-        store.commit(&MAPS, "a/y", Expect::Absent, Some(object("y"))).unwrap();
-        store.commit(&MAPS, "a/x", Expect::Revision(2), None).unwrap();
-        assert_eq!(names(&store.table_at(&MAPS, 1).unwrap()), Vec::<String>::new());
+        store
+            .commit(&MAPS, "a/x", Expect::Absent, Some(object("x")))
+            .unwrap();
+        store
+            .commit(&PODS, "a/p", Expect::Absent, Some(object("p")))
+            .unwrap();
+        store
+            .commit(&MAPS, "a/y", Expect::Absent, Some(object("y")))
+            .unwrap();
+        store
+            .commit(&MAPS, "a/x", Expect::Revision(2), None)
+            .unwrap();
+        assert_eq!(
+            names(&store.table_at(&MAPS, 1).unwrap()),
+            Vec::<String>::new()
+        );
         assert_eq!(names(&store.table_at(&MAPS, 3).unwrap()), ["a/x"]);
         assert_eq!(names(&store.table_at(&MAPS, 4).unwrap()), ["a/x", "a/y"]);
         assert_eq!(names(&store.table(&MAPS).1), ["a/y"]);
@@ -384,10 +457,16 @@ mod tests {
     #[test]
     fn events_follow_the_resource_and_expire_only_when_its_own_are_lost() {
         let store = Store::new();
-        store.commit(&PODS, "a/p", Expect::Absent, Some(object("p"))).unwrap();
+        store
+            .commit(&PODS, "a/p", Expect::Absent, Some(object("p")))
+            .unwrap();
         store.compact();
-        store.commit(&MAPS, "a/x", Expect::Absent, Some(object("x"))).unwrap();
-        store.commit(&PODS, "a/q", Expect::Absent, Some(object("q"))).unwrap();
+        store
+            .commit(&MAPS, "a/x", Expect::Absent, Some(object("x")))
+            .unwrap();
+        store
+            .commit(&PODS, "a/q", Expect::Absent, Some(object("q")))
+            .unwrap();
         let seen = |resource: &ResourceName, after| match store.events(resource, after) {
             Events::Known { events, .. } => {
                 Some(events.iter().map(|e| e.revision).collect::<Vec<_>>())
@@ -412,9 +491,13 @@ mod tests {
     #[test]
     fn the_ring_is_bounded() {
         let store = Store::new();
-        store.commit(&MAPS, "a/x", Expect::Absent, Some(object("x"))).unwrap();
+        store
+            .commit(&MAPS, "a/x", Expect::Absent, Some(object("x")))
+            .unwrap();
         for revision in 2..(MAX_EVENTS as u64 + 10) {
-            store.commit(&MAPS, "a/x", Expect::Revision(revision), Some(object("x"))).unwrap();
+            store
+                .commit(&MAPS, "a/x", Expect::Revision(revision), Some(object("x")))
+                .unwrap();
         }
         assert!(store.state.read().ring.len() <= MAX_EVENTS);
         assert!(store.compacted() > 0);

@@ -122,7 +122,10 @@ impl Structural {
 
     fn read(schema: &Value, depth: usize) -> Self {
         let Some(map) = schema.as_object().filter(|_| depth < MAX_DEPTH) else {
-            return Self { preserve: true, ..Self::default() };
+            return Self {
+                preserve: true,
+                ..Self::default()
+            };
         };
         let below = |value: &Value| Self::read(value, depth + 1);
         let list = |key: &str| {
@@ -132,7 +135,10 @@ impl Structural {
                 .unwrap_or_default()
         };
         let mut out = Self {
-            kind: map.get("type").and_then(Value::as_str).and_then(Kind::parse),
+            kind: map
+                .get("type")
+                .and_then(Value::as_str)
+                .and_then(Kind::parse),
             nullable: flag(map, "nullable"),
             int_or_string: flag(map, "x-kubernetes-int-or-string"),
             preserve: flag(map, "x-kubernetes-preserve-unknown-fields"),
@@ -142,7 +148,11 @@ impl Structural {
             list: list_type(map),
             required: strings(map, "required"),
             choices: map.get("enum").and_then(Value::as_array).cloned(),
-            format: map.get("format").and_then(Value::as_str).unwrap_or("").to_owned(),
+            format: map
+                .get("format")
+                .and_then(Value::as_str)
+                .unwrap_or("")
+                .to_owned(),
             pattern: map.get("pattern").and_then(Value::as_str).map(pattern),
             minimum: bound(map, "minimum", "exclusiveMinimum"),
             maximum: bound(map, "maximum", "exclusiveMaximum"),
@@ -157,7 +167,11 @@ impl Structural {
             not: map.get("not").map(|not| Box::new(below(not))),
             ..Self::default()
         };
-        for (name, property) in map.get("properties").and_then(Value::as_object).into_iter().flatten()
+        for (name, property) in map
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
         {
             out.properties.insert(name.clone(), below(property));
         }
@@ -167,7 +181,10 @@ impl Structural {
             Some(schema) => Additional::Schema(Box::new(below(schema))),
         };
         out.has_defaults = out.default.is_some()
-            || out.properties.values().any(|property| property.has_defaults)
+            || out
+                .properties
+                .values()
+                .any(|property| property.has_defaults)
             || out.items.as_ref().is_some_and(|items| items.has_defaults)
             || matches!(&out.additional, Additional::Schema(schema) if schema.has_defaults);
         out
@@ -203,7 +220,12 @@ fn flag(map: &Map<String, Value>, key: &str) -> bool {
 fn strings(map: &Map<String, Value>, key: &str) -> Vec<String> {
     map.get(key)
         .and_then(Value::as_array)
-        .map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .map(|list| {
+            list.iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
+        })
         .unwrap_or_default()
 }
 
@@ -214,9 +236,10 @@ fn range(map: &Map<String, Value>, least: &str, most: &str) -> (Option<u64>, Opt
 
 fn bound(map: &Map<String, Value>, key: &str, exclusive: &str) -> Option<Bound> {
     match map.get(key) {
-        Some(Value::Number(value)) => {
-            Some(Bound { value: value.clone(), exclusive: flag(map, exclusive) })
-        }
+        Some(Value::Number(value)) => Some(Bound {
+            value: value.clone(),
+            exclusive: flag(map, exclusive),
+        }),
         _ => None,
     }
 }
@@ -231,7 +254,9 @@ fn list_type(map: &Map<String, Value>) -> ListType {
 
 /// Patterns are RE2 in the original; this engine reads the same language and is linear too.
 fn pattern(text: &str) -> (String, Option<Regex>) {
-    let compiled = regex::RegexBuilder::new(text).size_limit(MAX_PATTERN).build();
+    let compiled = regex::RegexBuilder::new(text)
+        .size_limit(MAX_PATTERN)
+        .build();
     (text.to_owned(), compiled.ok())
 }
 
@@ -244,9 +269,12 @@ pub(crate) fn prune_object(schema: &Structural, object: &mut Value) -> Vec<Strin
 
 /// Roots and embedded objects keep apiVersion, kind and metadata whatever the schema says.
 fn prune_root(schema: &Structural, object: &mut Value, path: &str, gone: &mut Vec<String>) {
-    let Some(map) = object.as_object_mut() else { return };
-    let kept: Vec<(&str, Option<Value>)> =
-        ["apiVersion", "kind", "metadata"].map(|key| (key, map.remove(key))).to_vec();
+    let Some(map) = object.as_object_mut() else {
+        return;
+    };
+    let kept: Vec<(&str, Option<Value>)> = ["apiVersion", "kind", "metadata"]
+        .map(|key| (key, map.remove(key)))
+        .to_vec();
     prune_map(schema, map, path, gone);
     for (key, value) in kept {
         if let Some(mut value) = value {
@@ -278,7 +306,9 @@ const METADATA: [&str; 15] = [
 ];
 
 fn prune_metadata(metadata: &mut Value, path: &str, gone: &mut Vec<String>) {
-    let Some(map) = metadata.as_object_mut() else { return };
+    let Some(map) = metadata.as_object_mut() else {
+        return;
+    };
     map.retain(|key, value| {
         let known = METADATA.contains(&key.as_str());
         if !known {
@@ -329,7 +359,11 @@ fn prune_map(
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// Fills in defaults; a null where null is not allowed and a default exists counts as absent.
@@ -434,7 +468,14 @@ mod tests {
         let gone = prune_object(&schema(), &mut object);
         assert_eq!(
             gone,
-            ["junk", "spec.list[0].m", "spec.map.k.z", "spec.template.other", "spec.template.spec.x", "metadata.junk"]
+            [
+                "junk",
+                "spec.list[0].m",
+                "spec.map.k.z",
+                "spec.template.other",
+                "spec.template.spec.x",
+                "metadata.junk"
+            ]
         );
         assert_eq!(object["spec"]["free"], json!({"any": {"thing": 1}}));
         assert_eq!(object["spec"]["template"]["kind"], "X");

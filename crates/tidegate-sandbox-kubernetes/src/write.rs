@@ -88,7 +88,12 @@ impl Target {
     }
 
     pub(crate) fn invalid(&self, name: &str, causes: Vec<Cause>) -> Status {
-        Status::invalid(self.resource.name.group(), &self.resource.kind, name, causes)
+        Status::invalid(
+            self.resource.name.group(),
+            &self.resource.kind,
+            name,
+            causes,
+        )
     }
 
     fn not_found(&self) -> Status {
@@ -174,12 +179,22 @@ pub(crate) fn create(
             managed::track_update(&writer, None, new);
         });
         match made {
-            Err(status) if generated && status.reason == "AlreadyExists" && attempt + 1 < MAX_NAMES => {}
+            Err(status)
+                if generated && status.reason == "AlreadyExists" && attempt + 1 < MAX_NAMES => {}
             Err(status) => return Err(status),
-            Ok(object) => return Ok(Outcome { object, created: true, warnings }),
+            Ok(object) => {
+                return Ok(Outcome {
+                    object,
+                    created: true,
+                    warnings,
+                });
+            }
         }
     }
-    Err(Status::already_exists(&target.resource.name, object::name(&object)))
+    Err(Status::already_exists(
+        &target.resource.name,
+        object::name(&object),
+    ))
 }
 
 /// The common end of `POST` and of an apply that creates.
@@ -208,7 +223,9 @@ fn finish_create(
     if options.dry_run {
         return Ok(Arc::new(object));
     }
-    let made = core.store.commit(&resource.table, &key, Expect::Absent, Some(object));
+    let made = core
+        .store
+        .commit(&resource.table, &key, Expect::Absent, Some(object));
     let made = made.map_err(|error| match error {
         CommitError::Raced => Status::already_exists(&resource.name, &name),
         CommitError::Full => full(),
@@ -259,7 +276,11 @@ pub(crate) fn update(
         prepare::keep_system_fields(live, &mut next);
         Ok((next, Tracking::Update(writer.clone())))
     })?;
-    Ok(Outcome { object: done, created: false, warnings })
+    Ok(Outcome {
+        object: done,
+        created: false,
+        warnings,
+    })
 }
 
 /// Applies a patch of any kind; a server-side apply may create.
@@ -278,7 +299,10 @@ pub(crate) fn patch(
     let writer = Writer::new(target, options, core.now());
     let mut warnings = Vec::new();
     let object = modify(core, target, options, &mut |live| {
-        let ty = target.resource.version(&target.version).and_then(|version| version.smd.as_ref());
+        let ty = target
+            .resource
+            .version(&target.version)
+            .and_then(|version| version.smd.as_ref());
         let patched = patch::apply(ty, live, patch)?;
         let (mut next, told) = prepare::patched(target, patched, options)?;
         warnings = told;
@@ -288,7 +312,11 @@ pub(crate) fn patch(
         prepare::check_namespace(target, &mut next)?;
         Ok((next, Tracking::Update(writer.clone())))
     })?;
-    Ok(Outcome { object, created: false, warnings })
+    Ok(Outcome {
+        object,
+        created: false,
+        warnings,
+    })
 }
 
 fn apply(
@@ -303,7 +331,11 @@ fn apply(
         return crate::scale::apply(core, target, config, options);
     }
     for _ in 0..MAX_RACES {
-        if core.store.get(&target.resource.table, &target.key()).is_some() {
+        if core
+            .store
+            .get(&target.resource.table, &target.key())
+            .is_some()
+        {
             let changed = modify(core, target, options, &mut |live| {
                 let merged = managed::apply(&writer, Some(live), config, options.force)?;
                 Ok((merged, Tracking::Done))
@@ -311,7 +343,11 @@ fn apply(
             match changed {
                 Err(status) if status.code == 404 && status.reason == "NotFound" => continue,
                 other => {
-                    return other.map(|object| Outcome { object, created: false, warnings });
+                    return other.map(|object| Outcome {
+                        object,
+                        created: false,
+                        warnings,
+                    });
                 }
             }
         }
@@ -330,7 +366,13 @@ fn apply(
         object::metadata_mut(&mut merged).insert("name".to_owned(), json!(target.name));
         match finish_create(core, target, merged, options, |_| {}) {
             Err(status) if status.reason == "AlreadyExists" => {}
-            other => return other.map(|object| Outcome { object, created: true, warnings }),
+            other => {
+                return other.map(|object| Outcome {
+                    object,
+                    created: true,
+                    warnings,
+                });
+            }
         }
     }
     Err(Status::modified(&target.resource.name, &target.name))
@@ -344,12 +386,15 @@ pub(crate) enum Tracking {
     Done,
 }
 
+/// What an object shall become, and who answers for it.
+pub(crate) type Change<'a> = dyn FnMut(&Value) -> Result<(Value, Tracking), Status> + 'a;
+
 /// A read-change-commit loop: `change` sees the object at the URL's version and says what it shall be.
 pub(crate) fn modify(
     core: &Core,
     target: &Target,
     options: &WriteOptions,
-    change: &mut dyn FnMut(&Value) -> Result<(Value, Tracking), Status>,
+    change: &mut Change<'_>,
 ) -> Result<Arc<Value>, Status> {
     let done = modify_quietly(core, target, options, change)?;
     if target.resource.name == CRDS && !options.dry_run {
@@ -363,7 +408,7 @@ pub(crate) fn modify_quietly(
     core: &Core,
     target: &Target,
     options: &WriteOptions,
-    change: &mut dyn FnMut(&Value) -> Result<(Value, Tracking), Status>,
+    change: &mut Change<'_>,
 ) -> Result<Arc<Value>, Status> {
     let name = &target.resource.table;
     let object_key = target.key();
@@ -374,14 +419,15 @@ pub(crate) fn modify_quietly(
         let mut live = (*stored.object).clone();
         prepare::to_version(&mut live, &target.api_version());
         let (next, tracking) = change(&live)?;
-        let Some(next) = prepared(target, &live, next, tracking)? else {
+        let Some(next) = prepared(core, target, &live, next, tracking)? else {
             return Ok(stored.object);
         };
         if options.dry_run {
             return Ok(Arc::new(next));
         }
         let expect = Expect::Revision(stored.revision);
-        let gone = object::is_deleting(&next) && object::finalizers(&next).is_empty()
+        let gone = object::is_deleting(&next)
+            && object::finalizers(&next).is_empty()
             && !prepare::holds_itself(target, &next);
         let committed = if gone {
             let last = core.store.commit(name, &object_key, expect, None);
@@ -400,6 +446,7 @@ pub(crate) fn modify_quietly(
 
 /// Everything between what the client asked for and the commit; `None` when nothing changes.
 fn prepared(
+    core: &Core,
     target: &Target,
     live: &Value,
     mut next: Value,
@@ -417,7 +464,7 @@ fn prepared(
     if let Tracking::Update(writer) = tracking {
         managed::track_update(&writer, Some(live), &mut next);
     }
-    prepare::changed_object(target, live, &mut next);
+    prepare::changed_object(core, target, live, &mut next);
     let causes = prepare::check_changed(target, live, &next);
     if !causes.is_empty() {
         return Err(target.invalid(&target.name, causes));

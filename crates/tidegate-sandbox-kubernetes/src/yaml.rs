@@ -9,9 +9,16 @@ const MAX_NODES: usize = 500_000;
 
 /// The only document of a body, and its duplicate keys as go-yaml reports them.
 pub(crate) fn parse(body: &[u8]) -> Result<(serde_json::Value, Vec<String>), String> {
-    let limits = Limits { bytes: 2 * MAX_BODY, nodes: MAX_NODES, ..Limits::default() };
-    let options =
-        ParseOptions { limits, duplicate_keys: DuplicateKeys::LastWins, ..Default::default() };
+    let limits = Limits {
+        bytes: 2 * MAX_BODY,
+        nodes: MAX_NODES,
+        ..Limits::default()
+    };
+    let options = ParseOptions {
+        limits,
+        duplicate_keys: DuplicateKeys::LastWins,
+        ..Default::default()
+    };
     let mut parsed = parse_stream(body, &options);
     if let Some(error) = parsed.errors.first() {
         return Err(format!("error converting YAML to JSON: {error}"));

@@ -12,7 +12,8 @@ const NAMESPACE: &str = "argocd";
 
 /// Makes the namespace and the kinds.
 pub(crate) fn install(objects: &Objects) -> Result<(), SandboxError> {
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+    let namespace =
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
     create(objects, &ResourceName::new("", "namespaces"), namespace)?;
     let definitions = ResourceName::new("apiextensions.k8s.io", "customresourcedefinitions");
     for (kind, plural, short_names) in [
@@ -20,14 +21,19 @@ pub(crate) fn install(objects: &Objects) -> Result<(), SandboxError> {
         ("AppProject", "appprojects", ["appproj", "appprojs"]),
         ("ApplicationSet", "applicationsets", ["appset", "appsets"]),
     ] {
-        create(objects, &definitions, definition(kind, plural, &short_names))?;
+        create(
+            objects,
+            &definitions,
+            definition(kind, plural, &short_names),
+        )?;
     }
     Ok(())
 }
 
 fn create(objects: &Objects, resource: &ResourceName, object: Value) -> Result<(), SandboxError> {
     let made = objects.create(resource, "", object, MANAGER);
-    made.map(drop).map_err(|status| SandboxError::Bootstrap(status.to_string()))
+    made.map(drop)
+        .map_err(|status| SandboxError::Bootstrap(status.to_string()))
 }
 
 /// A definition that takes any fields: which ones are right is for whoever acts on them.

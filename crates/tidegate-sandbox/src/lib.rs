@@ -27,7 +27,11 @@ pub struct SandboxOptions {
 impl SandboxOptions {
     /// Any free port and the wall clock.
     pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), kubernetes_port: 0, clock: Clock::System }
+        Self {
+            dir: dir.into(),
+            kubernetes_port: 0,
+            clock: Clock::System,
+        }
     }
 }
 
@@ -89,8 +93,16 @@ impl Sandbox {
         argo::install(&server.objects())?;
         let controllers = Controllers::start(server.objects(), ControllerOptions::default());
         let kubeconfig = server.kubeconfig_path().map_or(options.dir, Path::to_owned);
-        let ready = SandboxReady { kubeconfig, aws: None, kafka: None };
-        Ok(Self { ready, controllers, server })
+        let ready = SandboxReady {
+            kubeconfig,
+            aws: None,
+            kafka: None,
+        };
+        Ok(Self {
+            ready,
+            controllers,
+            server,
+        })
     }
 
     /// Where clients connect.

@@ -49,16 +49,25 @@ fn no_subresource(call: &Call<'_>) -> Status {
     if call.resource.is_custom() {
         return Status::not_found(&call.resource.name, name);
     }
-    let known = call.resource.facts.is_some_and(|facts| facts.subresource(&call.path.subresource).is_some());
+    let known = call
+        .resource
+        .facts
+        .is_some_and(|facts| facts.subresource(&call.path.subresource).is_some());
     if known {
         let what = &call.path.subresource;
-        return Status::bad_request(format!("the sandbox runs no machines: {what} is not served"));
+        return Status::bad_request(format!(
+            "the sandbox runs no machines: {what} is not served"
+        ));
     }
     Status::unknown_resource()
 }
 
 fn done(call: &Call<'_>, outcome: &Outcome) -> Result<Response<Body>, Status> {
-    let code = if outcome.created { StatusCode::CREATED } else { StatusCode::OK };
+    let code = if outcome.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     let mut response = if call.path.subresource == "scale" {
         json_reply(code, &outcome.object)
     } else {
@@ -107,8 +116,11 @@ pub(crate) fn patch(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, Sta
     let applies = media == "application/apply-patch+yaml";
     check_patch_options(call, applies)?;
     let mut options = options::write_options(call, "PatchOptions")?;
-    let (value, duplicates) =
-        if applies { options::decode_yaml(body)? } else { options::decode_patch(body)? };
+    let (value, duplicates) = if applies {
+        options::decode_yaml(body)?
+    } else {
+        options::decode_patch(body)?
+    };
     options.duplicates = duplicates;
     let patch = match media.as_str() {
         "application/json-patch+json" => PatchKind::Json(operations(value)?),
@@ -121,7 +133,10 @@ pub(crate) fn patch(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, Sta
 }
 
 fn patch_types(call: &Call<'_>) -> Vec<&'static str> {
-    let mut types = vec!["application/json-patch+json", "application/merge-patch+json"];
+    let mut types = vec![
+        "application/json-patch+json",
+        "application/merge-patch+json",
+    ];
     if !call.resource.is_custom() {
         types.push("application/strategic-merge-patch+json");
     }
@@ -132,10 +147,16 @@ fn patch_types(call: &Call<'_>) -> Vec<&'static str> {
 fn check_patch_options(call: &Call<'_>, applies: bool) -> Result<(), Status> {
     let mut causes = Vec::new();
     if applies && call.query.get("fieldManager").is_empty() {
-        causes.push(Cause::required("fieldManager", "is required for apply patch"));
+        causes.push(Cause::required(
+            "fieldManager",
+            "is required for apply patch",
+        ));
     }
     if !applies && call.query.has("force") {
-        causes.push(Cause::forbidden("force", "may not be specified for non-apply patch"));
+        causes.push(Cause::forbidden(
+            "force",
+            "may not be specified for non-apply patch",
+        ));
     }
     if causes.is_empty() {
         return Ok(());
@@ -152,7 +173,9 @@ fn operations(value: Value) -> Result<json_patch::Patch, Status> {
         return Err(Status::new(
             413,
             "RequestEntityTooLarge",
-            format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"),
+            format!(
+                "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"
+            ),
         ));
     }
     if !value.is_array() {
@@ -184,7 +207,11 @@ pub(crate) fn delete(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, St
         Deleted::Marked(object) => {
             let waits = options.propagation == Some(Propagation::Foreground)
                 && call.query.get("orphanDependents") == "false";
-            let code = if waits { StatusCode::ACCEPTED } else { StatusCode::OK };
+            let code = if waits {
+                StatusCode::ACCEPTED
+            } else {
+                StatusCode::OK
+            };
             let mut response = read::object_reply(call, code, &object)?;
             if options.propagation.is_none() && call.resource.is("batch", "jobs") {
                 respond::warn(&mut response, &[JOB_WARNING.to_owned()]);
@@ -220,7 +247,11 @@ pub(crate) fn delete_collection(call: &Call<'_>, body: &Bytes) -> Result<Respons
         let mut one = target(call)?;
         object::name(&stored.object).clone_into(&mut one.name);
         object::namespace(&stored.object).clone_into(&mut one.namespace);
-        let each = DeleteOptions { uid: None, resource_version: None, ..options.clone() };
+        let each = DeleteOptions {
+            uid: None,
+            resource_version: None,
+            ..options.clone()
+        };
         match delete::delete(core, &one, &each) {
             Ok(Deleted::Gone(_) | Deleted::Marked(_)) => objects.push(stored.object.clone()),
             // Somebody else was faster.
@@ -233,5 +264,9 @@ pub(crate) fn delete_collection(call: &Call<'_>, body: &Bytes) -> Result<Respons
         .map(|object| respond::served(&call.resource, &call.path.version, object))
         .collect();
     let items: Vec<&Value> = served.iter().map(AsRef::as_ref).collect();
-    Ok(read::plain_list(call, &json!({"resourceVersion": revision.to_string()}), &items))
+    Ok(read::plain_list(
+        call,
+        &json!({"resourceVersion": revision.to_string()}),
+        &items,
+    ))
 }

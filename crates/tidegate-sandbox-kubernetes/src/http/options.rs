@@ -18,9 +18,9 @@ const MAX_MANAGER: usize = 128;
 pub(crate) fn decode(call: &Call<'_>, body: &Bytes) -> Result<(Value, Vec<String>), Status> {
     let media = content_type(call);
     match media.as_str() {
-        "" | "application/json" => {
-            json::parse(body).map(reported).map_err(|error| unreadable(call, body, &error))
-        }
+        "" | "application/json" => json::parse(body)
+            .map(reported)
+            .map_err(|error| unreadable(call, body, &error)),
         "application/yaml" => decode_yaml(body),
         protobuf::MEDIA_TYPE => Ok((protobuf::decode(body)?, Vec::new())),
         _ => {
@@ -32,23 +32,42 @@ pub(crate) fn decode(call: &Call<'_>, body: &Bytes) -> Result<(Value, Vec<String
 
 /// The media type of the body without its parameters.
 pub(crate) fn content_type(call: &Call<'_>) -> String {
-    let value = call.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.unwrap_or("").split(';').next().unwrap_or("").trim().to_lowercase()
+    let value = call
+        .headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    value
+        .unwrap_or("")
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_lowercase()
 }
 
 /// A JSON patch document of any kind.
 pub(crate) fn decode_patch(body: &Bytes) -> Result<(Value, Vec<String>), Status> {
-    json::parse(body).map(reported).map_err(|error| {
-        Status::bad_request(format!("error decoding patch: {}", go_error(&error)))
-    })
+    json::parse(body)
+        .map(reported)
+        .map_err(|error| Status::bad_request(format!("error decoding patch: {}", go_error(&error))))
 }
 
 fn reported((value, duplicates): (Value, Vec<String>)) -> (Value, Vec<String>) {
-    (value, duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect())
+    (
+        value,
+        duplicates
+            .iter()
+            .map(|path| format!("duplicate field \"{path}\""))
+            .collect(),
+    )
 }
 
 fn go_error(error: &serde_json::Error) -> String {
-    if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() }
+    if error.is_eof() {
+        "unexpected end of JSON input".to_owned()
+    } else {
+        error.to_string()
+    }
 }
 
 /// How much of a body an error quotes.
@@ -102,16 +121,30 @@ pub(crate) fn write_options(call: &Call<'_>, kind: &str) -> Result<WriteOptions,
         "Strict" => FieldValidation::Strict,
         other => {
             let known = ["", "Ignore", "Strict", "Warn"];
-            causes.push(Cause::not_supported("fieldValidation", &json!(other), &known));
+            causes.push(Cause::not_supported(
+                "fieldValidation",
+                &json!(other),
+                &known,
+            ));
             FieldValidation::Warn
         }
     };
     if !causes.is_empty() {
         return Err(Status::invalid("meta.k8s.io", kind, "", causes));
     }
-    let manager = if manager.is_empty() { user_agent(call) } else { manager.to_owned() };
+    let manager = if manager.is_empty() {
+        user_agent(call)
+    } else {
+        manager.to_owned()
+    };
     let force = query.flag("force");
-    Ok(WriteOptions { manager, dry_run, force, validation, duplicates: Vec::new() })
+    Ok(WriteOptions {
+        manager,
+        dry_run,
+        force,
+        validation,
+        duplicates: Vec::new(),
+    })
 }
 
 fn dry_run(query: &Query, causes: &mut Vec<Cause>) -> bool {
@@ -127,15 +160,30 @@ fn dry_run(query: &Query, causes: &mut Vec<Cause>) -> bool {
 
 /// The manager of a client that names none: its user agent up to the first slash.
 fn user_agent(call: &Call<'_>) -> String {
-    let agent = call.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let agent = call
+        .headers
+        .get(header::USER_AGENT)
+        .and_then(|value| value.to_str().ok());
     let name = agent.unwrap_or("").split('/').next().unwrap_or("");
-    let clean: String = name.chars().filter(|c| !c.is_control()).take(MAX_MANAGER).collect();
-    if clean.is_empty() { "unknown".to_owned() } else { clean }
+    let clean: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MAX_MANAGER)
+        .collect();
+    if clean.is_empty() {
+        "unknown".to_owned()
+    } else {
+        clean
+    }
 }
 
 /// The options of a deletion, from the body or else the query.
 pub(crate) fn delete_options(call: &Call<'_>, body: &Bytes) -> Result<DeleteOptions, Status> {
-    let value = if body.is_empty() { from_query(call.query)? } else { decode(call, body)?.0 };
+    let value = if body.is_empty() {
+        from_query(call.query)?
+    } else {
+        decode(call, body)?.0
+    };
     let mut causes = Vec::new();
     let orphan = value.get("orphanDependents").and_then(Value::as_bool);
     let propagation = match value.get("propagationPolicy").and_then(Value::as_str) {
@@ -145,7 +193,11 @@ pub(crate) fn delete_options(call: &Call<'_>, body: &Bytes) -> Result<DeleteOpti
         Some("Orphan") => Some(Propagation::Orphan),
         Some(other) => {
             let known = ["Foreground", "Background", "Orphan", "nil"];
-            causes.push(Cause::not_supported("propagationPolicy", &json!(other), &known));
+            causes.push(Cause::not_supported(
+                "propagationPolicy",
+                &json!(other),
+                &known,
+            ));
             None
         }
     };
@@ -166,7 +218,12 @@ pub(crate) fn delete_options(call: &Call<'_>, body: &Bytes) -> Result<DeleteOpti
     if !causes.is_empty() {
         return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", causes));
     }
-    let text = |path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let text = |path: &str| {
+        value
+            .pointer(path)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
     Ok(DeleteOptions {
         propagation: propagation.or(match orphan {
             Some(true) => Some(Propagation::Orphan),

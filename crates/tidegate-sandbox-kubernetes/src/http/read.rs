@@ -25,7 +25,11 @@ pub(crate) struct Selection {
 
 impl Selection {
     pub(crate) fn of(call: &Call<'_>) -> Result<Self, Status> {
-        let fields = Fields::parse(call.query.get("fieldSelector"), &call.resource, version(call))?;
+        let fields = Fields::parse(
+            call.query.get("fieldSelector"),
+            &call.resource,
+            version(call),
+        )?;
         Ok(Self {
             namespace: call.path.namespace.clone().unwrap_or_default(),
             labels: Labels::parse(call.query.get("labelSelector"))?,
@@ -46,7 +50,9 @@ impl Selection {
 
 /// The version of the URL; the route was checked against it.
 pub(crate) fn version<'a>(call: &'a Call<'_>) -> &'a Version {
-    call.resource.version(&call.path.version).unwrap_or_else(|| call.resource.storage())
+    call.resource
+        .version(&call.path.version)
+        .unwrap_or_else(|| call.resource.storage())
 }
 
 /// One object, in the form that is asked for.
@@ -113,7 +119,11 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
             continue;
         }
         last = Some(key.get(prefix..).unwrap_or("").to_owned());
-        objects.push(respond::served(&call.resource, &call.path.version, &stored.object));
+        objects.push(respond::served(
+            &call.resource,
+            &call.path.version,
+            &stored.object,
+        ));
     }
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
     if call.resource.is_custom() {
@@ -127,10 +137,16 @@ pub(crate) fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
         }
     }
     Ok(match view {
-        View::Plain => plain_list(call, &metadata, &objects.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
+        View::Plain => plain_list(
+            call,
+            &metadata,
+            &objects.iter().map(AsRef::as_ref).collect::<Vec<_>>(),
+        ),
         View::Partial(version) => {
-            let items: Vec<Value> =
-                objects.iter().map(|object| respond::partial(object, version)).collect();
+            let items: Vec<Value> = objects
+                .iter()
+                .map(|object| respond::partial(object, version))
+                .collect();
             let list = json!({
                 "kind": "PartialObjectMetadataList",
                 "apiVersion": format!("meta.k8s.io/{version}"),
@@ -152,7 +168,10 @@ pub(crate) fn plain_list(call: &Call<'_>, metadata: &Value, objects: &[&Value]) 
     let typed = call.resource.is_custom();
     let api_version = call.resource.api_version(&call.path.version);
     let head = json!([call.resource.list_kind, api_version, metadata]);
-    let items: Vec<Item<'_>> = objects.iter().map(|object| Item { object, typed }).collect();
+    let items: Vec<Item<'_>> = objects
+        .iter()
+        .map(|object| Item { object, typed })
+        .collect();
     let items = serde_json::to_string(&items).unwrap_or_else(|_| "[]".to_owned());
     let text = format!(
         "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{},\"items\":{items}}}\n",
@@ -177,7 +196,10 @@ fn entries<'a>(
     };
     let (from, to) = match selection.namespace.as_str() {
         "" => (start.clone(), None),
-        namespace => (format!("{namespace}/{start}"), Some(format!("{namespace}0"))),
+        namespace => (
+            format!("{namespace}/{start}"),
+            Some(format!("{namespace}0")),
+        ),
     };
     let from: Arc<str> = Arc::from(from);
     let rest = page.table.range(from..);
@@ -192,12 +214,15 @@ fn page(call: &Call<'_>, limit: u64) -> Result<Result<Page, Response<Body>>, Sta
     if !token.is_empty() {
         return resume(call, token);
     }
-    let wanted = revision(call).map_err(|why| {
-        Status::bad_request(format!("invalid resource version: {why}"))
-    })?;
+    let wanted = revision(call)
+        .map_err(|why| Status::bad_request(format!("invalid resource version: {why}")))?;
     let (revision, table) = store.table(name);
     let Some(wanted) = wanted.filter(|wanted| *wanted > 0) else {
-        return Ok(Ok(Page { table, revision, start: None }));
+        return Ok(Ok(Page {
+            table,
+            revision,
+            start: None,
+        }));
     };
     if wanted > revision {
         return Err(from_the_future(wanted, revision));
@@ -208,27 +233,46 @@ fn page(call: &Call<'_>, limit: u64) -> Result<Result<Page, Response<Body>>, Sta
         _ => false,
     };
     if !exact || wanted == revision {
-        return Ok(Ok(Page { table, revision, start: None }));
+        return Ok(Ok(Page {
+            table,
+            revision,
+            start: None,
+        }));
     }
     match store.table_at(name, wanted) {
-        Some(table) => Ok(Ok(Page { table, revision: wanted, start: None })),
+        Some(table) => Ok(Ok(Page {
+            table,
+            revision: wanted,
+            start: None,
+        })),
         None => {
             let oldest = store.compacted();
-            Err(Status::expired(format!("The resourceVersion for the provided list is too old: {wanted} ({oldest})")))
+            Err(Status::expired(format!(
+                "The resourceVersion for the provided list is too old: {wanted} ({oldest})"
+            )))
         }
     }
 }
 
 fn resume(call: &Call<'_>, text: &str) -> Result<Result<Page, Response<Body>>, Status> {
-    let invalid = |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let invalid = |why: &str| {
+        Status::bad_request(format!(
+            "invalid continue token: continue key is not valid: {why}"
+        ))
+    };
     let bytes = URL_SAFE_NO_PAD
         .decode(text.trim_end_matches('='))
         .map_err(|error| invalid(&error.to_string()))?;
-    let parsed: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
+    let parsed: Value =
+        serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
     if parsed.get("v").and_then(Value::as_str) != Some("meta.k8s.io/v1") {
         return Err(invalid("server does not recognize this encoded version"));
     }
-    let start = parsed.get("start").and_then(Value::as_str).unwrap_or("").to_owned();
+    let start = parsed
+        .get("start")
+        .and_then(Value::as_str)
+        .unwrap_or("")
+        .to_owned();
     let revision = parsed.get("rv").and_then(Value::as_i64).unwrap_or(0);
     if start.is_empty() || revision == 0 {
         return Err(invalid("incorrect encoded start resourceVersion"));
@@ -236,13 +280,21 @@ fn resume(call: &Call<'_>, text: &str) -> Result<Result<Page, Response<Body>>, S
     let store = &call.api.core.store;
     let Ok(revision) = u64::try_from(revision) else {
         let (revision, table) = store.table(&call.resource.table);
-        return Ok(Ok(Page { table, revision, start: Some(start) }));
+        return Ok(Ok(Page {
+            table,
+            revision,
+            start: Some(start),
+        }));
     };
     if revision > store.revision() {
         return Err(invalid("the revision is from the future"));
     }
     match store.table_at(&call.resource.table, revision) {
-        Some(table) => Ok(Ok(Page { table, revision, start: Some(start) })),
+        Some(table) => Ok(Ok(Page {
+            table,
+            revision,
+            start: Some(start),
+        })),
         None => Ok(Err(expired_page(&start))),
     }
 }
@@ -253,8 +305,9 @@ fn expired_page(start: &str) -> Response<Body> {
         "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
     );
     let mut body = status.to_value();
-    body["metadata"] = json!({"continue": encoded(&json!({"v": "meta.k8s.io/v1", "rv": -1, "start": start}))});
-    refuse_with(&status, body)
+    body["metadata"] =
+        json!({"continue": encoded(&json!({"v": "meta.k8s.io/v1", "rv": -1, "start": start}))});
+    refuse_with(&status, &body)
 }
 
 fn token(revision: u64, start: &str) -> String {
@@ -292,7 +345,9 @@ pub(crate) fn number(call: &Call<'_>, name: &str) -> Result<Option<i64>, Status>
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| {
-        Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+        Status::bad_request(format!(
+            "strconv.ParseInt: parsing {text:?}: invalid syntax"
+        ))
     })
 }
 
@@ -312,11 +367,17 @@ fn check_list_options(call: &Call<'_>) -> Result<(), Status> {
             ));
         }
         if !query.get("continue").is_empty() {
-            causes.push(forbidden("resourceVersionMatch is forbidden when continue is provided"));
+            causes.push(forbidden(
+                "resourceVersionMatch is forbidden when continue is provided",
+            ));
         }
         if !["Exact", "NotOlderThan"].contains(&matching) {
             let known = ["Exact", "NotOlderThan", ""];
-            causes.push(Cause::not_supported("resourceVersionMatch", &json!(matching), &known));
+            causes.push(Cause::not_supported(
+                "resourceVersionMatch",
+                &json!(matching),
+                &known,
+            ));
         }
         if matching == "Exact" && query.get("resourceVersion") == "0" {
             causes.push(forbidden(

@@ -32,7 +32,10 @@ pub(crate) fn reply(code: StatusCode, media: &str, bytes: impl Into<Bytes>) -> R
     if let Ok(media) = HeaderValue::from_str(media) {
         headers.insert(header::CONTENT_TYPE, media);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
     response
 }
 
@@ -53,15 +56,20 @@ pub(crate) fn page_not_found() -> Response<Body> {
 
 /// A refusal as its Status object, with `Retry-After` when it has one.
 pub(crate) fn refuse(status: &Status) -> Response<Body> {
-    refuse_with(status, status.to_value())
+    refuse_with(status, &status.to_value())
 }
 
-pub(crate) fn refuse_with(status: &Status, body: Value) -> Response<Body> {
+pub(crate) fn refuse_with(status: &Status, body: &Value) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json_reply(code, &body);
-    let retry = status.details.as_ref().and_then(|details| details.retry_after_seconds);
+    let mut response = json_reply(code, body);
+    let retry = status
+        .details
+        .as_ref()
+        .and_then(|details| details.retry_after_seconds);
     if let Some(seconds) = retry {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -75,10 +83,12 @@ pub(crate) fn with_etag(document: &Value, media: &str, headers: &HeaderMap) -> R
 /// The strong tag of a document.
 pub(crate) fn tag(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    Sha256::digest(bytes).iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02X}");
-        out
-    })
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::new(), |mut out, byte| {
+            let _ = write!(out, "{byte:02X}");
+            out
+        })
 }
 
 pub(crate) fn tagged(bytes: Vec<u8>, media: &str, headers: &HeaderMap) -> Response<Body> {
@@ -87,7 +97,11 @@ pub(crate) fn tagged(bytes: Vec<u8>, media: &str, headers: &HeaderMap) -> Respon
         .get_all(header::IF_NONE_MATCH)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|one| one.trim() == etag || one.trim() == "*"));
+        .any(|value| {
+            value
+                .split(',')
+                .any(|one| one.trim() == etag || one.trim() == "*")
+        });
     let mut response = if known {
         reply(StatusCode::NOT_MODIFIED, media, Bytes::new())
     } else {
@@ -114,10 +128,17 @@ pub(crate) struct Media<'a> {
 /// The acceptable media types in the client's order; `*/*` when it names none.
 pub(crate) fn accepted(headers: &HeaderMap) -> Vec<Media<'_>> {
     let mut list = Vec::new();
-    for value in headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()) {
+    for value in headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+    {
         for element in value.split(',') {
             let mut parts = element.split(';').map(str::trim);
-            let mut media = Media { kind: parts.next().unwrap_or(""), ..Media::default() };
+            let mut media = Media {
+                kind: parts.next().unwrap_or(""),
+                ..Media::default()
+            };
             for (name, value) in parts.filter_map(|part| part.split_once('=')) {
                 match name {
                     "as" => media.form = value,
@@ -132,7 +153,10 @@ pub(crate) fn accepted(headers: &HeaderMap) -> Vec<Media<'_>> {
         }
     }
     if list.is_empty() {
-        list.push(Media { kind: "*/*", ..Media::default() });
+        list.push(Media {
+            kind: "*/*",
+            ..Media::default()
+        });
     }
     list
 }
@@ -159,7 +183,11 @@ pub(crate) fn discovery_form(headers: &HeaderMap) -> Result<Option<Aggregated>, 
 }
 
 /// What the real server offers; the sandbox itself answers JSON only.
-const MEDIA_TYPES: [&str; 3] = [JSON, "application/yaml", "application/vnd.kubernetes.protobuf"];
+const MEDIA_TYPES: [&str; 3] = [
+    JSON,
+    "application/yaml",
+    "application/vnd.kubernetes.protobuf",
+];
 
 fn not_acceptable() -> Status {
     Status::not_acceptable(&MEDIA_TYPES)
@@ -177,7 +205,10 @@ pub(crate) enum View {
 
 /// The first acceptable form that this server has.
 pub(crate) fn view(call: &Call<'_>) -> Result<View, Status> {
-    for media in accepted(call.headers).iter().filter(|media| is_json(media.kind)) {
+    for media in accepted(call.headers)
+        .iter()
+        .filter(|media| is_json(media.kind))
+    {
         let version = match media.version {
             "v1" => "v1",
             "v1beta1" => "v1beta1",
@@ -237,7 +268,10 @@ impl Serialize for Item<'_> {
             return self.object.serialize(serializer);
         };
         let mut out = serializer.serialize_map(None)?;
-        for (key, value) in map.iter().filter(|(key, _)| *key != "kind" && *key != "apiVersion") {
+        for (key, value) in map
+            .iter()
+            .filter(|(key, _)| *key != "kind" && *key != "apiVersion")
+        {
             out.serialize_entry(key, value)?;
         }
         out.end()

@@ -14,14 +14,20 @@ impl Query {
         };
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name).trim_start_matches('?').to_owned(), decode(value))
+            (
+                decode(name).trim_start_matches('?').to_owned(),
+                decode(value),
+            )
         });
         Self(pairs.collect())
     }
 
     /// The value of a parameter, empty when absent.
     pub(crate) fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or("", |(_, value)| value)
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -125,21 +131,43 @@ mod tests {
 
     #[test]
     fn paths_name_resources() {
-        let check = |path: &str, namespace: Option<&str>, resource: &str, name: Option<&str>, sub: &str| {
-            let Route::Resource(got) = Route::parse(path) else { panic!("{path}") };
-            let have =
-                (got.namespace.as_deref(), got.resource.as_str(), got.name.as_deref(), got.subresource.as_str());
-            assert_eq!(have, (namespace, resource, name, sub), "{path}");
-        };
+        let check =
+            |path: &str, namespace: Option<&str>, resource: &str, name: Option<&str>, sub: &str| {
+                let Route::Resource(got) = Route::parse(path) else {
+                    panic!("{path}")
+                };
+                let have = (
+                    got.namespace.as_deref(),
+                    got.resource.as_str(),
+                    got.name.as_deref(),
+                    got.subresource.as_str(),
+                );
+                assert_eq!(have, (namespace, resource, name, sub), "{path}");
+            };
         check("/api/v1/pods", None, "pods", None, "");
         check("/api/v1/namespaces", None, "namespaces", None, "");
         check("/api/v1/namespaces/a", None, "namespaces", Some("a"), "");
-        check("/api/v1/namespaces/a/status", None, "namespaces", Some("a"), "status");
+        check(
+            "/api/v1/namespaces/a/status",
+            None,
+            "namespaces",
+            Some("a"),
+            "status",
+        );
         check("/api/v1/namespaces/a/pods/", Some("a"), "pods", None, "");
-        check("/apis/apps/v1/namespaces/a/deployments/d/scale", Some("a"), "deployments", Some("d"), "scale");
+        check(
+            "/apis/apps/v1/namespaces/a/deployments/d/scale",
+            Some("a"),
+            "deployments",
+            Some("d"),
+            "scale",
+        );
         check("/apis/g/v1/widgets/a%20b", None, "widgets", Some("a b"), "");
         assert_eq!(Route::parse("/nope"), Route::Unknown);
-        assert_eq!(Route::parse("/openapi/v3/apis/apps/v1"), Route::OpenApiV3("apis/apps/v1".to_owned()));
+        assert_eq!(
+            Route::parse("/openapi/v3/apis/apps/v1"),
+            Route::OpenApiV3("apis/apps/v1".to_owned())
+        );
     }
 
     #[test]

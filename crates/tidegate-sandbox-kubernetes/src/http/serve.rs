@@ -64,7 +64,9 @@ fn connect(
         async move { api.handle(request).await }
     });
     let builder = Builder::new(TokioExecutor::new());
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
     let watched = graceful.watch(connection);
     connections.spawn(async move {
         if let Err(error) = watched.await {

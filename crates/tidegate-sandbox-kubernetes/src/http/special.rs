@@ -67,7 +67,9 @@ pub(crate) fn create(call: &Call<'_>, body: &Bytes) -> Result<Response<Body>, St
         "eviction" if pods => evict(call, &value, &options),
         "binding" if pods => bind(call, &value, &options),
         "token" if call.resource.is("", "serviceaccounts") => token(call, value),
-        _ => Err(mutate::target(call).err().unwrap_or_else(Status::method_not_allowed)),
+        _ => Err(mutate::target(call)
+            .err()
+            .unwrap_or_else(Status::method_not_allowed)),
     }
 }
 
@@ -102,7 +104,9 @@ fn evict(
     for (_, stored) in store::range(&budgets, &target.namespace) {
         check_budget(&stored.object, &pod.object)?;
     }
-    let grace = eviction.pointer("/deleteOptions/gracePeriodSeconds").and_then(Value::as_i64);
+    let grace = eviction
+        .pointer("/deleteOptions/gracePeriodSeconds")
+        .and_then(Value::as_i64);
     let how = crate::objects::DeleteOptions {
         grace_period_seconds: grace,
         dry_run: options.dry_run,
@@ -113,7 +117,9 @@ fn evict(
 }
 
 fn check_budget(budget: &Value, pod: &Value) -> Result<(), Status> {
-    let labels = budget.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let labels = budget
+        .pointer("/spec/selector/matchLabels")
+        .and_then(Value::as_object);
     let terms: Vec<String> = labels
         .into_iter()
         .flatten()
@@ -156,8 +162,14 @@ pub(crate) fn bind(
     let patch = PatchKind::Merge(json!({"spec": {"nodeName": node}}));
     let core = &call.api.core;
     let namespace = call.path.namespace.as_deref().unwrap_or("");
-    let name = call.path.name.as_deref().unwrap_or_else(|| object::name(binding));
-    let target = core.target(&PODS, namespace, name).ok_or_else(Status::unknown_resource)?;
+    let name = call
+        .path
+        .name
+        .as_deref()
+        .unwrap_or_else(|| object::name(binding));
+    let target = core
+        .target(&PODS, namespace, name)
+        .ok_or_else(Status::unknown_resource)?;
     write::patch(core, &target, &patch, options)?;
     Ok(success())
 }
@@ -165,18 +177,29 @@ pub(crate) fn bind(
 fn token(call: &Call<'_>, mut request: Value) -> Result<Response<Body>, Status> {
     let target = main_target(call);
     let core = &call.api.core;
-    if core.store.get(&target.resource.table, &target.key()).is_none() {
+    if core
+        .store
+        .get(&target.resource.table, &target.key())
+        .is_none()
+    {
         return Err(Status::not_found(&target.resource.name, &target.name));
     }
-    let asked = request.pointer("/spec/expirationSeconds").and_then(Value::as_i64);
+    let asked = request
+        .pointer("/spec/expirationSeconds")
+        .and_then(Value::as_i64);
     let seconds = asked.unwrap_or(3_600).clamp(600, 1 << 32);
-    let end = core.now().saturating_add(SignedDuration::from_secs(seconds));
+    let end = core
+        .now()
+        .saturating_add(SignedDuration::from_secs(seconds));
     let end = object::stamp(end.unwrap_or(jiff::Timestamp::MAX));
     let map = object::ensure(&mut request);
     map.insert("kind".to_owned(), json!("TokenRequest"));
     map.insert("apiVersion".to_owned(), json!("authentication.k8s.io/v1"));
     object::child(map, "spec").insert("expirationSeconds".to_owned(), json!(seconds));
     let token = format!("sandbox-{}", uuid::Uuid::new_v4());
-    map.insert("status".to_owned(), json!({"token": token, "expirationTimestamp": end}));
+    map.insert(
+        "status".to_owned(),
+        json!({"token": token, "expirationTimestamp": end}),
+    );
     Ok(json_reply(StatusCode::CREATED, &request))
 }

@@ -63,7 +63,9 @@ pub(crate) fn start(call: &Call<'_>) -> Result<Response<Body>, Status> {
     let initial = check_watch_options(call)?;
     let core = &call.api.core;
     let revisions = core.store.subscribe();
-    let after = read::revision(call).map_err(|why| Status::new(500, "", why))?.filter(|revision| *revision > 0);
+    let after = read::revision(call)
+        .map_err(|why| Status::new(500, "", why))?
+        .filter(|revision| *revision > 0);
     let current = core.store.revision();
     if let Some(after) = after
         && after > current
@@ -106,8 +108,14 @@ pub(crate) fn start(call: &Call<'_>) -> Result<Response<Body>, Status> {
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
     Ok(response)
 }
 
@@ -136,7 +144,9 @@ fn faults(call: &Call<'_>) -> Vec<(u32, Fault)> {
 fn check_watch_options(call: &Call<'_>) -> Result<Option<bool>, Status> {
     let query = call.query;
     let matching = query.get("resourceVersionMatch");
-    let initial = query.has("sendInitialEvents").then(|| query.flag("sendInitialEvents"));
+    let initial = query
+        .has("sendInitialEvents")
+        .then(|| query.flag("sendInitialEvents"));
     let mut causes = Vec::new();
     match initial {
         None if !matching.is_empty() => causes.push(Cause::forbidden(
@@ -150,7 +160,10 @@ fn check_watch_options(call: &Call<'_>) -> Result<Option<bool>, Status> {
         _ => {}
     }
     if !query.get("continue").is_empty() {
-        causes.push(Cause::forbidden("continue", "continue is forbidden for watch"));
+        causes.push(Cause::forbidden(
+            "continue",
+            "continue is forbidden for watch",
+        ));
     }
     if causes.is_empty() {
         return Ok(initial);
@@ -178,7 +191,11 @@ impl Watcher {
             if !self.queue.is_empty() || self.done {
                 continue;
             }
-            let until = if self.bookmarks { self.next_bookmark.min(self.end) } else { self.end };
+            let until = if self.bookmarks {
+                self.next_bookmark.min(self.end)
+            } else {
+                self.end
+            };
             let woken = tokio::select! {
                 changed = self.revisions.changed() => match changed {
                     Ok(()) => Woken::News,
@@ -233,8 +250,10 @@ impl Watcher {
     /// An object that leaves the selection is DELETED, one that enters it is ADDED.
     fn change(&mut self, change: &Change) {
         let now = change.kind != ChangeKind::Deleted && self.selection.matches(&change.object);
-        let before =
-            change.previous.as_ref().is_some_and(|object| self.selection.matches(object));
+        let before = change
+            .previous
+            .as_ref()
+            .is_some_and(|object| self.selection.matches(object));
         let (kind, object) = match (before, now) {
             (false, false) => return,
             (false, true) => ("ADDED", change.object.clone()),

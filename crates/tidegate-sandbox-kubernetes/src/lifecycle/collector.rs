@@ -44,7 +44,9 @@ impl Collector {
     pub(crate) fn step(&mut self, core: &Core, slice: usize) -> bool {
         self.read(core);
         for _ in 0..slice {
-            let Some(work) = self.queue.pop_front() else { return false };
+            let Some(work) = self.queue.pop_front() else {
+                return false;
+            };
             self.queued.remove(&work);
             self.work(core, work);
             self.read(core);
@@ -74,7 +76,11 @@ impl Collector {
     fn relist(&mut self, core: &Core) {
         self.graph.clear();
         self.seen = core.store.revision();
-        for resource in core.registry().all().filter(|resource| !resource.is_alias()) {
+        for resource in core
+            .registry()
+            .all()
+            .filter(|resource| !resource.is_alias())
+        {
             let (_, table) = core.store.table(&resource.name);
             for stored in table.values() {
                 self.learn(&Change {
@@ -118,9 +124,22 @@ impl Collector {
         if node.orphan {
             self.push(Work::Orphan(id.clone()));
         }
-        let owned = !node.owners.is_empty();
-        let old = self.graph.put(uid, node.clone());
-        if owned && old.is_none_or(|old| old != node) {
+        let old = self.graph.put(uid, &node);
+        // An owner that waits for this dependent may wait no longer.
+        let before = old.iter().flat_map(|old| &old.owners);
+        let released: Vec<Arc<str>> = before
+            .filter(|owner| !node.owners.contains(owner))
+            .filter(|owner| {
+                self.graph
+                    .get(&owner.uid)
+                    .is_some_and(|owner| owner.foreground)
+            })
+            .map(|owner| owner.uid.clone())
+            .collect();
+        for owner in released {
+            self.push(Work::Foreground(owner));
+        }
+        if !node.owners.is_empty() && old.is_none_or(|old| old != node) {
             self.push(Work::Owners(id));
         }
     }
@@ -129,7 +148,9 @@ impl Collector {
         for dependent in self.graph.dependents(uid) {
             self.push(Work::Owners(dependent));
         }
-        let Some(node) = self.graph.remove(uid) else { return };
+        let Some(node) = self.graph.remove(uid) else {
+            return;
+        };
         if node.resource == NAMESPACES {
             self.namespaces.remove(&node.name);
         }
@@ -137,7 +158,11 @@ impl Collector {
             self.definitions.remove(&node.name);
         }
         for owner in &node.owners {
-            if self.graph.get(&owner.uid).is_some_and(|owner| owner.foreground) {
+            if self
+                .graph
+                .get(&owner.uid)
+                .is_some_and(|owner| owner.foreground)
+            {
                 self.push(Work::Foreground(owner.uid.clone()));
             }
         }
@@ -160,13 +185,17 @@ impl Collector {
     /// The object as it is now, if it is still the one the graph knows.
     fn live(&self, core: &Core, uid: &str) -> Option<(Node, Arc<Value>)> {
         let node = self.graph.get(uid)?;
-        let stored = core.store.get(&node.resource, &key(&node.namespace, &node.name))?;
+        let stored = core
+            .store
+            .get(&node.resource, &key(&node.namespace, &node.name))?;
         let same = object::uid(&stored.object) == uid;
         same.then(|| (Node::of(&node.resource, &stored.object), stored.object))
     }
 
     fn check_owners(&self, core: &Core, uid: &str) -> Result<(), crate::Status> {
-        let Some((node, _)) = self.live(core, uid) else { return Ok(()) };
+        let Some((node, _)) = self.live(core, uid) else {
+            return Ok(());
+        };
         if (node.deleting && !node.foreground) || node.owners.is_empty() {
             return Ok(());
         }
@@ -191,9 +220,11 @@ impl Collector {
         }
         let dependents = self.graph.dependents(uid);
         let policy = if !waiting.is_empty() && !dependents.is_empty() {
-            let circle = dependents
-                .iter()
-                .any(|dependent| self.graph.get(dependent).is_some_and(|node| node.foreground));
+            let circle = dependents.iter().any(|dependent| {
+                self.graph
+                    .get(dependent)
+                    .is_some_and(|node| node.foreground)
+            });
             if circle {
                 edit(core, &node.resource, id, Part::Main, &unblock)?;
             }
@@ -209,14 +240,19 @@ impl Collector {
     }
 
     fn foreground(&mut self, core: &Core, uid: &str) -> Result<(), crate::Status> {
-        let Some((node, _)) = self.live(core, uid) else { return Ok(()) };
+        let Some((node, _)) = self.live(core, uid) else {
+            return Ok(());
+        };
         if !node.foreground {
             return Ok(());
         }
         let dependents = self.graph.dependents(uid);
         let blocked = dependents.iter().any(|dependent| {
             let owners = self.graph.get(dependent).map(|node| node.owners.as_slice());
-            owners.into_iter().flatten().any(|owner| &*owner.uid == uid && owner.blocks)
+            owners
+                .into_iter()
+                .flatten()
+                .any(|owner| &*owner.uid == uid && owner.blocks)
         });
         if !blocked {
             let id = (node.namespace.as_str(), node.name.as_str(), uid);
@@ -231,19 +267,25 @@ impl Collector {
     }
 
     fn orphan(&self, core: &Core, uid: &str) -> Result<(), crate::Status> {
-        let Some((node, _)) = self.live(core, uid) else { return Ok(()) };
+        let Some((node, _)) = self.live(core, uid) else {
+            return Ok(());
+        };
         if !node.orphan {
             return Ok(());
         }
         for dependent in self.graph.dependents(uid) {
-            let Some(below) = self.graph.get(&dependent) else { continue };
+            let Some(below) = self.graph.get(&dependent) else {
+                continue;
+            };
             let id = (below.namespace.as_str(), below.name.as_str(), &*dependent);
             edit(core, &below.resource, id, Part::Main, &|object| {
                 drop_owners(object, &[Arc::from(uid)]);
             })?;
         }
         let id = (node.namespace.as_str(), node.name.as_str(), uid);
-        edit(core, &node.resource, id, Part::Main, &|object| drop_finalizer(object, ORPHAN))
+        edit(core, &node.resource, id, Part::Main, &|object| {
+            drop_finalizer(object, ORPHAN)
+        })
     }
 }
 
@@ -257,14 +299,23 @@ enum State {
 }
 
 fn state(core: &Core, node: &Node, owner: &Owner) -> State {
-    let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+    let group = owner
+        .api_version
+        .split_once('/')
+        .map_or("", |(group, _)| group);
     let registry = core.registry();
-    let Some(resource) = registry.by_kind(group, &owner.kind) else { return State::Unknown };
+    let Some(resource) = registry.by_kind(group, &owner.kind) else {
+        return State::Unknown;
+    };
     if resource.namespaced && node.namespace.is_empty() {
         // A namespaced owner of a cluster-scoped object cannot be looked up.
         return State::Unknown;
     }
-    let namespace = if resource.namespaced { node.namespace.as_str() } else { "" };
+    let namespace = if resource.namespaced {
+        node.namespace.as_str()
+    } else {
+        ""
+    };
     match core.store.get(&resource.name, &key(namespace, &owner.name)) {
         Some(stored) if object::uid(&stored.object) == &*owner.uid => {
             let deleting = object::is_deleting(&stored.object);
@@ -295,17 +346,26 @@ fn remove(core: &Core, node: &Node, uid: &str, policy: Propagation) -> Result<()
 
 fn drop_owners(object: &mut Value, gone: &[Arc<str>]) {
     let metadata = object::metadata_mut(object);
-    let Some(list) = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut) else {
+    let Some(list) = metadata
+        .get_mut("ownerReferences")
+        .and_then(Value::as_array_mut)
+    else {
         return;
     };
-    list.retain(|owner| !gone.iter().any(|uid| &**uid == object::text(owner, &["uid"])));
+    list.retain(|owner| {
+        !gone
+            .iter()
+            .any(|uid| &**uid == object::text(owner, &["uid"]))
+    });
     if list.is_empty() {
         metadata.remove("ownerReferences");
     }
 }
 
 fn unblock(object: &mut Value) {
-    let list = object.pointer_mut("/metadata/ownerReferences").and_then(Value::as_array_mut);
+    let list = object
+        .pointer_mut("/metadata/ownerReferences")
+        .and_then(Value::as_array_mut);
     for owner in list.into_iter().flatten() {
         object::ensure(owner).insert("blockOwnerDeletion".to_owned(), json!(false));
     }
@@ -337,7 +397,10 @@ mod tests {
     impl World {
         fn new() -> Self {
             let clock = Clock::Manual(ManualClock::new(jiff::Timestamp::UNIX_EPOCH));
-            Self { objects: Objects::in_memory(clock), collector: Collector::default() }
+            Self {
+                objects: Objects::in_memory(clock),
+                collector: Collector::default(),
+            }
         }
 
         fn make(&self, name: &str, owners: &[&str]) {
@@ -354,14 +417,21 @@ mod tests {
         }
 
         fn delete(&self, name: &str, propagation: Propagation) {
-            let options = DeleteOptions { propagation: Some(propagation), ..Default::default() };
-            self.objects.delete(&MAPS, "default", name, options).unwrap();
+            let options = DeleteOptions {
+                propagation: Some(propagation),
+                ..Default::default()
+            };
+            self.objects
+                .delete(&MAPS, "default", name, options)
+                .unwrap();
         }
 
         fn settle(&mut self) -> Vec<String> {
             while self.collector.step(&self.objects.core, 10) {}
             let (_, list) = self.objects.list(&MAPS, Some("default"));
-            list.iter().map(|object| object::name(object).to_owned()).collect()
+            list.iter()
+                .map(|object| object::name(object).to_owned())
+                .collect()
         }
     }
 
@@ -386,7 +456,13 @@ mod tests {
         world.delete("a", Propagation::Background);
         assert_eq!(world.settle(), ["b", "z"]);
         let kept = world.objects.get(&MAPS, "default", "b").unwrap();
-        assert_eq!(kept["metadata"]["ownerReferences"].as_array().unwrap().len(), 1);
+        assert_eq!(
+            kept["metadata"]["ownerReferences"]
+                .as_array()
+                .unwrap()
+                .len(),
+            1
+        );
     }
 
     #[test]
@@ -406,11 +482,43 @@ mod tests {
         world.make("a", &[]);
         world.make("b", &["a"]);
         let hold = json!({"metadata": {"finalizers": ["example.com/hold"]}});
-        world.objects.merge_patch(&MAPS, "default", "b", None, &hold, "test").unwrap();
+        world
+            .objects
+            .merge_patch(&MAPS, "default", "b", None, &hold, "test")
+            .unwrap();
         world.delete("a", Propagation::Foreground);
         assert_eq!(world.settle(), ["a", "b"]);
         let release = json!({"metadata": {"finalizers": null}});
-        world.objects.merge_patch(&MAPS, "default", "b", None, &release, "test").unwrap();
+        world
+            .objects
+            .merge_patch(&MAPS, "default", "b", None, &release, "test")
+            .unwrap();
+        assert!(world.settle().is_empty());
+    }
+
+    #[test]
+    fn foreground_deletion_lets_go_of_what_has_another_owner() {
+        let mut world = World::new();
+        world.make("a", &[]);
+        world.make("b", &[]);
+        world.make("c", &["a", "b"]);
+        world.delete("a", Propagation::Foreground);
+        assert_eq!(world.settle(), ["b", "c"]);
+    }
+
+    #[test]
+    fn a_circle_of_owners_can_be_deleted() {
+        let mut world = World::new();
+        world.make("a", &[]);
+        world.make("b", &["a"]);
+        let uid = object::uid(&world.objects.get(&MAPS, "default", "b").unwrap()).to_owned();
+        let back = json!({"metadata": {"ownerReferences": [
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "b", "uid": uid, "blockOwnerDeletion": true}]}});
+        world
+            .objects
+            .merge_patch(&MAPS, "default", "a", None, &back, "test")
+            .unwrap();
+        world.delete("a", Propagation::Foreground);
         assert!(world.settle().is_empty());
     }
 
@@ -422,15 +530,27 @@ mod tests {
         let held = json!({"metadata": {"name": "x", "finalizers": ["example.com/hold"]}});
         world.objects.create(&MAPS, "team", held, "test").unwrap();
         world.settle();
-        world.objects.delete(&NAMESPACES, "", "team", DeleteOptions::default()).unwrap();
+        world
+            .objects
+            .delete(&NAMESPACES, "", "team", DeleteOptions::default())
+            .unwrap();
         world.settle();
         let namespace = world.objects.get(&NAMESPACES, "", "team").unwrap();
         assert_eq!(namespace["status"]["phase"], "Terminating");
-        assert_eq!(namespace["status"]["conditions"].as_array().unwrap().len(), 5);
-        let refused = world.objects.create(&MAPS, "team", json!({"metadata": {"name": "y"}}), "test");
+        assert_eq!(
+            namespace["status"]["conditions"].as_array().unwrap().len(),
+            5
+        );
+        let refused =
+            world
+                .objects
+                .create(&MAPS, "team", json!({"metadata": {"name": "y"}}), "test");
         assert_eq!(refused.unwrap_err().code, 403);
         let release = json!({"metadata": {"finalizers": null}});
-        world.objects.merge_patch(&MAPS, "team", "x", None, &release, "test").unwrap();
+        world
+            .objects
+            .merge_patch(&MAPS, "team", "x", None, &release, "test")
+            .unwrap();
         world.settle();
         assert!(world.objects.get(&NAMESPACES, "", "team").is_none());
     }

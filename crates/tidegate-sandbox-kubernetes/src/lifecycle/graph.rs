@@ -73,14 +73,22 @@ impl Graph {
     }
 
     pub(super) fn dependents(&self, uid: &str) -> Vec<Arc<str>> {
-        self.dependents.get(uid).into_iter().flatten().cloned().collect()
+        self.dependents
+            .get(uid)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// Learns an object; returns what was known of it.
-    pub(super) fn put(&mut self, uid: &str, node: Node) -> Option<Node> {
+    pub(super) fn put(&mut self, uid: &str, node: &Node) -> Option<Node> {
         let uid: Arc<str> = Arc::from(uid);
         for owner in &node.owners {
-            self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
+            self.dependents
+                .entry(owner.uid.clone())
+                .or_default()
+                .insert(uid.clone());
         }
         let old = self.nodes.insert(uid.clone(), node.clone());
         let gone = old.iter().flat_map(|old| &old.owners);
@@ -128,10 +136,13 @@ mod tests {
             Node::of(&pods, &json!({"metadata": {"ownerReferences": list}}))
         };
         let mut graph = Graph::default();
-        graph.put("a", owned(&["x", "y"]));
+        graph.put("a", &owned(&["x", "y"]));
         assert_eq!(graph.dependents("x").len(), 1);
-        graph.put("a", owned(&["y"]));
-        assert_eq!((graph.dependents("x").len(), graph.dependents("y").len()), (0, 1));
+        graph.put("a", &owned(&["y"]));
+        assert_eq!(
+            (graph.dependents("x").len(), graph.dependents("y").len()),
+            (0, 1)
+        );
         graph.remove("a");
         assert!(graph.dependents("y").is_empty() && graph.dependents.is_empty());
     }

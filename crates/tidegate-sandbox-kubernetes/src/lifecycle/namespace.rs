@@ -23,7 +23,10 @@ struct Left {
 
 /// Deletes the content of a terminating namespace; without content it goes itself.
 pub(super) fn finalize(core: &Core, name: &str) -> Result<(), Status> {
-    let Some(namespace) = core.namespace(name).filter(|object| object::is_deleting(object)) else {
+    let Some(namespace) = core
+        .namespace(name)
+        .filter(|object| object::is_deleting(object))
+    else {
         return Ok(());
     };
     let mut left = Vec::new();
@@ -40,7 +43,9 @@ pub(super) fn finalize(core: &Core, name: &str) -> Result<(), Status> {
         });
     }
     let stamp = object::stamp(core.now());
-    edit(core, &NAMESPACES, id, Part::Status, &|object| report(object, &left, &stamp))
+    edit(core, &NAMESPACES, id, Part::Status, &|object| {
+        report(object, &left, &stamp)
+    })
 }
 
 /// Deletes all objects of a resource in a namespace (everywhere when that is empty); says what stays.
@@ -50,8 +55,13 @@ fn sweep(core: &Core, resource: &ResourceName, namespace: &str) -> Result<Option
         if object::is_deleting(&stored.object) {
             continue;
         }
-        let (namespace, name) = (object::namespace(&stored.object), object::name(&stored.object));
-        let Some(target) = core.target(resource, namespace, name) else { continue };
+        let (namespace, name) = (
+            object::namespace(&stored.object),
+            object::name(&stored.object),
+        );
+        let Some(target) = core.target(resource, namespace, name) else {
+            continue;
+        };
         let options = DeleteOptions {
             propagation: Some(Propagation::Background),
             uid: Some(object::uid(&stored.object).to_owned()),
@@ -63,11 +73,19 @@ fn sweep(core: &Core, resource: &ResourceName, namespace: &str) -> Result<Option
         }
     }
     let (_, table) = core.store.table(resource);
-    let mut left = Left { resource: resource.clone(), count: 0, finalizers: Vec::new() };
+    let mut left = Left {
+        resource: resource.clone(),
+        count: 0,
+        finalizers: Vec::new(),
+    };
     for (_, stored) in store::range(&table, namespace) {
         left.count += 1;
         for finalizer in object::finalizers(&stored.object) {
-            match left.finalizers.iter_mut().find(|(name, _)| name == finalizer) {
+            match left
+                .finalizers
+                .iter_mut()
+                .find(|(name, _)| name == finalizer)
+            {
                 Some((_, count)) => *count += 1,
                 None => left.finalizers.push((finalizer.to_owned(), 1)),
             }
@@ -97,25 +115,62 @@ fn report(namespace: &mut Value, left: &[Left], stamp: &str) {
         }
     }
     held.sort();
-    let held: Vec<String> =
-        held.iter().map(|(name, count)| format!("{name} in {count} resource instances")).collect();
+    let held: Vec<String> = held
+        .iter()
+        .map(|(name, count)| format!("{name} in {count} resource instances"))
+        .collect();
     let remaining = format!("Some resources are remaining: {}", remaining.join(", "));
     let finalizers = if held.is_empty() {
-        ("False", "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned())
+        (
+            "False",
+            "ContentHasNoFinalizers",
+            "All content-preserving finalizers finished".to_owned(),
+        )
     } else {
-        let list = format!("Some content in the namespace has finalizers remaining: {}", held.join(", "));
+        let list = format!(
+            "Some content in the namespace has finalizers remaining: {}",
+            held.join(", ")
+        );
         ("True", "SomeFinalizersRemain", list)
     };
     let plain = |text: &str| text.to_owned();
     let conditions = [
-        ("NamespaceDeletionDiscoveryFailure", ("False", "ResourcesDiscovered", plain("All resources successfully discovered"))),
-        ("NamespaceDeletionGroupVersionParsingFailure", ("False", "ParsedGroupVersions", plain("All legacy kube types successfully parsed"))),
-        ("NamespaceDeletionContentFailure", ("False", "ContentDeleted", plain("All content successfully deleted, may be waiting on finalization"))),
-        ("NamespaceContentRemaining", ("True", "SomeResourcesRemain", remaining)),
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            (
+                "False",
+                "ResourcesDiscovered",
+                plain("All resources successfully discovered"),
+            ),
+        ),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            (
+                "False",
+                "ParsedGroupVersions",
+                plain("All legacy kube types successfully parsed"),
+            ),
+        ),
+        (
+            "NamespaceDeletionContentFailure",
+            (
+                "False",
+                "ContentDeleted",
+                plain("All content successfully deleted, may be waiting on finalization"),
+            ),
+        ),
+        (
+            "NamespaceContentRemaining",
+            ("True", "SomeResourcesRemain", remaining),
+        ),
         ("NamespaceFinalizersRemaining", finalizers),
     ];
     let status = object::child(object::ensure(namespace), "status");
-    let old = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
+    let old = status
+        .get("conditions")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     let list: Vec<Value> = conditions
         .iter()
         .map(|(kind, (value, reason, message))| {
@@ -134,7 +189,9 @@ fn report(namespace: &mut Value, left: &[Left], stamp: &str) {
 
 /// Deletes the objects of a definition that goes away; without objects it goes itself.
 pub(super) fn clean_definition(core: &Core, name: &str) -> Result<(), Status> {
-    let Some(stored) = core.store.get(&CRDS, name) else { return Ok(()) };
+    let Some(stored) = core.store.get(&CRDS, name) else {
+        return Ok(());
+    };
     let definition = &stored.object;
     if !object::is_deleting(definition) || !object::finalizers(definition).contains(&CRD_CLEANUP) {
         return Ok(());
@@ -143,13 +200,20 @@ pub(super) fn clean_definition(core: &Core, name: &str) -> Result<(), Status> {
     let plural = object::text(definition, &["spec", "names", "plural"]);
     let resource = ResourceName::of(group, plural);
     // A definition that was never established has no objects of its own.
-    let served = core.registry().get(&resource).is_some_and(|resource| resource.is_custom());
+    let served = core
+        .registry()
+        .get(&resource)
+        .is_some_and(|resource| resource.is_custom());
     if served && sweep(core, &resource, "")?.is_some() {
         return Ok(());
     }
     let stamp = object::stamp(core.now());
     let id = ("", name, object::uid(definition));
-    let done = ("False", "InstanceDeletionCompleted", "removed all instances");
+    let done = (
+        "False",
+        "InstanceDeletionCompleted",
+        "removed all instances",
+    );
     edit(core, &CRDS, id, Part::Status, &|object| {
         crd::set_condition(object, "Terminating", done, &stamp);
     })?;

@@ -79,14 +79,22 @@ fn check_type(schema: &Structural, value: &Value, path: &str, causes: &mut Vec<C
 }
 
 fn type_error(path: &str, value: &Value, wanted: &str, have: &str) -> Cause {
-    let field = if path.is_empty() { "<nil>".to_owned() } else { path.to_owned() };
+    let field = if path.is_empty() {
+        "<nil>".to_owned()
+    } else {
+        path.to_owned()
+    };
     // Maps and lists are named by their type, as the original does.
     let shown = match value {
         Value::Object(_) => "\"object\"".to_owned(),
         Value::Array(_) => "\"array\"".to_owned(),
         other => other.to_string(),
     };
-    let shown = if value.is_null() { "\"null\"".to_owned() } else { shown };
+    let shown = if value.is_null() {
+        "\"null\"".to_owned()
+    } else {
+        shown
+    };
     let shown = if value.is_string() || value.is_number() || value.is_boolean() {
         format!("\"{have}\"")
     } else {
@@ -103,7 +111,9 @@ fn invalid(path: &str, value: &Value, rule: &str) -> Cause {
 }
 
 fn check_choices(schema: &Structural, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let Some(choices) = &schema.choices else { return };
+    let Some(choices) = &schema.choices else {
+        return;
+    };
     if choices.iter().any(|choice| same(choice, value)) {
         return;
     }
@@ -114,8 +124,10 @@ fn check_choices(schema: &Structural, value: &Value, path: &str, causes: &mut Ve
             other => format!("{:?}", other.to_string()),
         })
         .collect();
-    let message =
-        format!("Unsupported value: {value}: supported values: {}", list.join(", "));
+    let message = format!(
+        "Unsupported value: {value}: supported values: {}",
+        list.join(", ")
+    );
     causes.push(Cause::new("FieldValueNotSupported", path, message));
 }
 
@@ -131,7 +143,11 @@ fn check_string(schema: &Structural, text: &str, path: &str, causes: &mut Vec<Ca
     let value = json!(text);
     let length = text.chars().count() as u64;
     if let Some(least) = schema.length.0.filter(|least| length < *least) {
-        causes.push(invalid(path, &value, &format!("should be at least {least} chars long")));
+        causes.push(invalid(
+            path,
+            &value,
+            &format!("should be at least {least} chars long"),
+        ));
     }
     if let Some(most) = schema.length.1.filter(|most| length > *most) {
         let message = format!("Too long: may not be more than {most} bytes");
@@ -143,8 +159,10 @@ fn check_string(schema: &Structural, text: &str, path: &str, causes: &mut Vec<Ca
         causes.push(invalid(path, &value, &format!("should match '{source}'")));
     }
     if !schema.format.is_empty() && !fits_format(&schema.format, text) {
-        let message =
-            format!("Invalid value: {text:?}: {path} in body must be of type {}: {text:?}", schema.format);
+        let message = format!(
+            "Invalid value: {text:?}: {path} in body must be of type {}: {text:?}",
+            schema.format
+        );
         causes.push(Cause::new("FieldValueTypeInvalid", path, message));
     }
 }
@@ -167,44 +185,74 @@ fn fits_format(format: &str, text: &str) -> bool {
         "uuid" | "uuid3" | "uuid4" | "uuid5" => uuid::Uuid::try_parse(text).is_ok(),
         "byte" => {
             use base64::Engine;
-            base64::engine::general_purpose::STANDARD.decode(text.as_bytes()).is_ok()
+            base64::engine::general_purpose::STANDARD
+                .decode(text.as_bytes())
+                .is_ok()
         }
         "hostname" => crate::metadata::subdomain(&text.to_lowercase()).is_none(),
         "email" => text.split_once('@').is_some_and(|(user, host)| {
             !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace)
         }),
-        "uri" => text.split_once(':').is_some_and(|(scheme, _)| {
-            scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        }) || text.starts_with('/'),
+        "uri" => {
+            text.split_once(':').is_some_and(|(scheme, _)| {
+                scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && scheme
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+            }) || text.starts_with('/')
+        }
         _ => true,
     }
 }
 
 fn check_number(schema: &Structural, number: &Number, path: &str, causes: &mut Vec<Cause>) {
     let value = Value::Number(number.clone());
-    if let Some(Bound { value: least, exclusive }) = &schema.minimum {
+    if let Some(Bound {
+        value: least,
+        exclusive,
+    }) = &schema.minimum
+    {
         let order = order(number, least);
         if order.is_lt() || (*exclusive && order.is_eq()) {
-            let rule = if *exclusive { "greater than" } else { "greater than or equal to" };
+            let rule = if *exclusive {
+                "greater than"
+            } else {
+                "greater than or equal to"
+            };
             causes.push(invalid(path, &value, &format!("should be {rule} {least}")));
         }
     }
-    if let Some(Bound { value: most, exclusive }) = &schema.maximum {
+    if let Some(Bound {
+        value: most,
+        exclusive,
+    }) = &schema.maximum
+    {
         let order = order(number, most);
         if order.is_gt() || (*exclusive && order.is_eq()) {
-            let rule = if *exclusive { "less than" } else { "less than or equal to" };
+            let rule = if *exclusive {
+                "less than"
+            } else {
+                "less than or equal to"
+            };
             causes.push(invalid(path, &value, &format!("should be {rule} {most}")));
         }
     }
     if let Some(step) = schema.multiple_of
         && step > 0.0
-        && number.as_f64().is_some_and(|value| (value / step).fract() != 0.0)
+        && number
+            .as_f64()
+            .is_some_and(|value| (value / step).fract() != 0.0)
     {
-        causes.push(invalid(path, &value, &format!("should be a multiple of {step}")));
+        causes.push(invalid(
+            path,
+            &value,
+            &format!("should be a multiple of {step}"),
+        ));
     }
     let fits = match schema.format.as_str() {
-        "int32" => number.as_i64().is_none_or(|value| i32::try_from(value).is_ok()),
+        "int32" => number
+            .as_i64()
+            .is_none_or(|value| i32::try_from(value).is_ok()),
         _ => true,
     };
     if !fits {
@@ -232,7 +280,11 @@ fn check_array(schema: &Structural, items: &[Value], path: &str, causes: &mut Ve
     let count = items.len() as u64;
     if let Some(least) = schema.item_count.0.filter(|least| count < *least) {
         let shown = Value::from(count);
-        causes.push(invalid(path, &shown, &format!("should have at least {least} items")));
+        causes.push(invalid(
+            path,
+            &shown,
+            &format!("should have at least {least} items"),
+        ));
     }
     if let Some(most) = schema.item_count.1.filter(|most| count > *most) {
         let message = format!("Too many: {count}: must have at most {most} items");
@@ -243,8 +295,17 @@ fn check_array(schema: &Structural, items: &[Value], path: &str, causes: &mut Ve
             check(below, item, &format!("{path}[{index}]"), false, causes);
         }
     }
-    if schema.unique && items.iter().enumerate().any(|(i, item)| items[..i].contains(item)) {
-        causes.push(invalid(path, &Value::Array(items.to_vec()), "shouldn't contain duplicates"));
+    if schema.unique
+        && items
+            .iter()
+            .enumerate()
+            .any(|(i, item)| items[..i].contains(item))
+    {
+        causes.push(invalid(
+            path,
+            &Value::Array(items.to_vec()),
+            "shouldn't contain duplicates",
+        ));
     }
     check_list_type(schema, items, path, causes);
 }
@@ -266,7 +327,11 @@ fn check_list_type(schema: &Structural, items: &[Value], path: &str, causes: &mu
                 other => other.to_string(),
             };
             let message = format!("Duplicate value: {shown}");
-            causes.push(Cause::new("FieldValueDuplicate", format!("{path}[{index}]"), message));
+            causes.push(Cause::new(
+                "FieldValueDuplicate",
+                format!("{path}[{index}]"),
+                message,
+            ));
         } else {
             seen.push(key);
         }
@@ -292,7 +357,11 @@ fn check_map(
     let count = map.len() as u64;
     if let Some(least) = schema.property_count.0.filter(|least| count < *least) {
         let shown = Value::from(count);
-        causes.push(invalid(path, &shown, &format!("should have at least {least} properties")));
+        causes.push(invalid(
+            path,
+            &shown,
+            &format!("should have at least {least} properties"),
+        ));
     }
     if let Some(most) = schema.property_count.1.filter(|most| count > *most) {
         let message = format!("Too many: {count}: must have at most {most} items");
@@ -322,11 +391,17 @@ fn check_map(
 
 fn check_junctors(schema: &Structural, value: &Value, path: &str, causes: &mut Vec<Cause>) {
     let run = |branches: &[Structural]| -> Vec<Vec<Cause>> {
-        branches.iter().map(|branch| failures(branch, value, path)).collect()
+        branches
+            .iter()
+            .map(|branch| failures(branch, value, path))
+            .collect()
     };
     let all = run(&schema.all_of);
     if !all.is_empty() && all.iter().all(|failures| !failures.is_empty()) {
-        causes.push(unmet(path, "must validate all the schemas (allOf). None validated"));
+        causes.push(unmet(
+            path,
+            "must validate all the schemas (allOf). None validated",
+        ));
     }
     causes.extend(all.into_iter().flatten());
     let any = run(&schema.any_of);
@@ -337,7 +412,10 @@ fn check_junctors(schema: &Structural, value: &Value, path: &str, causes: &mut V
     let one = run(&schema.one_of);
     let valid = one.iter().filter(|failures| failures.is_empty()).count();
     if !one.is_empty() && valid == 0 {
-        causes.push(unmet(path, "must validate one and only one schema (oneOf). Found none valid"));
+        causes.push(unmet(
+            path,
+            "must validate one and only one schema (oneOf). Found none valid",
+        ));
         causes.extend(one.into_iter().next().into_iter().flatten());
     } else if valid > 1 {
         let rule = format!(
@@ -354,7 +432,11 @@ fn check_junctors(schema: &Structural, value: &Value, path: &str, causes: &mut V
 
 /// The words about a combination of schemas, which name no field.
 fn unmet(path: &str, rule: &str) -> Cause {
-    Cause::new("FieldValueInvalid", "<nil>", format!("Invalid value: \"\": {path:?} {rule}"))
+    Cause::new(
+        "FieldValueInvalid",
+        "<nil>",
+        format!("Invalid value: \"\": {path:?} {rule}"),
+    )
 }
 
 fn failures(schema: &Structural, value: &Value, path: &str) -> Vec<Cause> {
@@ -373,7 +455,11 @@ fn check_embedded(value: &Value, path: &str, causes: &mut Vec<Cause>) {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// A key of a map is part of a path like a property, unless it cannot be read so.
@@ -386,6 +472,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "cases are written in place")]
     fn check(schema: Value, value: Value, expected: &[&str]) {
         let schema = Structural::parse(&json!({"type": "object", "properties": {"spec": schema}}));
         let causes = check_object(&schema, &json!({"spec": value}));
@@ -401,16 +488,28 @@ mod tests {
         check(
             json!({"type": "integer", "minimum": 5}),
             json!("x"),
-            &["FieldValueTypeInvalid spec: Invalid value: \"string\": spec in body must be of type integer: \"string\""],
+            &[
+                "FieldValueTypeInvalid spec: Invalid value: \"string\": spec in body must be of type integer: \"string\"",
+            ],
         );
         check(json!({"type": "number"}), json!(3), &[]);
         check(json!({"type": "integer"}), json!(3.0), &[]);
-        check(json!({"x-kubernetes-int-or-string": true}), json!("50%"), &[]);
-        check(json!({"type": "string", "nullable": true}), Value::Null, &[]);
+        check(
+            json!({"x-kubernetes-int-or-string": true}),
+            json!("50%"),
+            &[],
+        );
+        check(
+            json!({"type": "string", "nullable": true}),
+            Value::Null,
+            &[],
+        );
         check(
             json!({"x-kubernetes-int-or-string": true}),
             json!(true),
-            &["FieldValueTypeInvalid spec: Invalid value: \"boolean\": spec in body must be of type integer,string: \"boolean\""],
+            &[
+                "FieldValueTypeInvalid spec: Invalid value: \"boolean\": spec in body must be of type integer,string: \"boolean\"",
+            ],
         );
     }
 
@@ -424,7 +523,9 @@ mod tests {
         check(
             json!({"type": "string", "enum": ["a", "b"]}),
             json!("c"),
-            &["FieldValueNotSupported spec: Unsupported value: \"c\": supported values: \"a\", \"b\""],
+            &[
+                "FieldValueNotSupported spec: Unsupported value: \"c\": supported values: \"a\", \"b\"",
+            ],
         );
         check(
             json!({"type": "string", "pattern": "^a+$", "minLength": 2}),

@@ -21,9 +21,16 @@ pub(crate) fn check_schema(schema: &Value, path: &str) -> Vec<Cause> {
     if map.get("type").and_then(Value::as_str) != Some("object") {
         let have = map.get("type").cloned().unwrap_or_else(|| json!(""));
         if have == "" {
-            causes.push(Cause::required(format!("{path}.type"), "must not be empty at the root"));
+            causes.push(Cause::required(
+                format!("{path}.type"),
+                "must not be empty at the root",
+            ));
         } else {
-            causes.push(Cause::invalid(format!("{path}.type"), &have, "must be object at the root"));
+            causes.push(Cause::invalid(
+                format!("{path}.type"),
+                &have,
+                "must be object at the root",
+            ));
         }
     }
     node(map, path, 0, true, &mut causes);
@@ -50,20 +57,42 @@ fn node(map: &Map<String, Value>, path: &str, depth: usize, root: bool, causes: 
         && regex::Regex::new(pattern).is_err()
     {
         let why = "must be a valid regular expression, but isn't";
-        causes.push(Cause::invalid(format!("{path}.pattern"), &json!(pattern), why));
+        causes.push(Cause::invalid(
+            format!("{path}.pattern"),
+            &json!(pattern),
+            why,
+        ));
     }
-    for forbidden in ["$ref", "definitions", "dependencies", "patternProperties", "id", "additionalItems"] {
+    for forbidden in [
+        "$ref",
+        "definitions",
+        "dependencies",
+        "patternProperties",
+        "id",
+        "additionalItems",
+    ] {
         if map.get(forbidden).is_some_and(|value| !value.is_null()) {
             let why = format!("{forbidden} is not supported");
             causes.push(Cause::forbidden(format!("{path}.{forbidden}"), &why));
         }
     }
     if flag(map, "uniqueItems") {
-        let why = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
+        let why =
+            "uniqueItems cannot be set to true since the runtime complexity becomes quadratic";
         causes.push(Cause::forbidden(format!("{path}.uniqueItems"), why));
     }
-    for (name, property) in map.get("properties").and_then(Value::as_object).into_iter().flatten() {
-        below(property, &format!("{path}.properties[{name}]"), depth, causes);
+    for (name, property) in map
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        below(
+            property,
+            &format!("{path}.properties[{name}]"),
+            depth,
+            causes,
+        );
     }
     match map.get("items") {
         Some(Value::Array(_)) => {
@@ -74,11 +103,27 @@ fn node(map: &Map<String, Value>, path: &str, depth: usize, root: bool, causes: 
         None => {}
     }
     if let Some(additional @ Value::Object(_)) = map.get("additionalProperties") {
-        below(additional, &format!("{path}.additionalProperties"), depth, causes);
+        below(
+            additional,
+            &format!("{path}.additionalProperties"),
+            depth,
+            causes,
+        );
     }
     for junctor in ["allOf", "anyOf", "oneOf"] {
-        for (index, branch) in map.get(junctor).and_then(Value::as_array).into_iter().flatten().enumerate() {
-            junctor_branch(branch, &format!("{path}.{junctor}[{index}]"), flag(map, "x-kubernetes-int-or-string"), causes);
+        for (index, branch) in map
+            .get(junctor)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .enumerate()
+        {
+            junctor_branch(
+                branch,
+                &format!("{path}.{junctor}[{index}]"),
+                flag(map, "x-kubernetes-int-or-string"),
+                causes,
+            );
         }
     }
     if let Some(not) = map.get("not") {
@@ -105,7 +150,10 @@ fn check_type(map: &Map<String, Value>, path: &str, root: bool, causes: &mut Vec
     }
     if kind.is_empty() {
         if !root && !flag(map, "x-kubernetes-preserve-unknown-fields") {
-            causes.push(Cause::required(at, "must not be empty for specified object fields"));
+            causes.push(Cause::required(
+                at,
+                "must not be empty for specified object fields",
+            ));
         }
         return;
     }
@@ -133,17 +181,32 @@ fn check_exclusive(map: &Map<String, Value>, path: &str, causes: &mut Vec<Cause>
     let additional = map
         .get("additionalProperties")
         .is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
-    if additional && map.get("properties").and_then(Value::as_object).is_some_and(|p| !p.is_empty()) {
+    if additional
+        && map
+            .get("properties")
+            .and_then(Value::as_object)
+            .is_some_and(|p| !p.is_empty())
+    {
         let why = "additionalProperties and properties are mutual exclusive";
-        causes.push(Cause::forbidden(format!("{path}.additionalProperties"), why));
+        causes.push(Cause::forbidden(
+            format!("{path}.additionalProperties"),
+            why,
+        ));
     }
     if map.get("additionalProperties") == Some(&Value::Bool(false)) {
         let why = "additionalProperties cannot be set to false";
-        causes.push(Cause::forbidden(format!("{path}.additionalProperties"), why));
+        causes.push(Cause::forbidden(
+            format!("{path}.additionalProperties"),
+            why,
+        ));
     }
     if map.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(false)) {
         let why = "must be true or undefined";
-        causes.push(Cause::invalid(format!("{path}.x-kubernetes-preserve-unknown-fields"), &json!(false), why));
+        causes.push(Cause::invalid(
+            format!("{path}.x-kubernetes-preserve-unknown-fields"),
+            &json!(false),
+            why,
+        ));
     }
 }
 
@@ -151,13 +214,20 @@ fn check_list(map: &Map<String, Value>, path: &str, causes: &mut Vec<Cause>) {
     let Some(list) = map.get("x-kubernetes-list-type").and_then(Value::as_str) else {
         if map.contains_key("x-kubernetes-list-map-keys") {
             let why = "must be map if x-kubernetes-list-map-keys is non-empty";
-            causes.push(Cause::required(format!("{path}.x-kubernetes-list-type"), why));
+            causes.push(Cause::required(
+                format!("{path}.x-kubernetes-list-type"),
+                why,
+            ));
         }
         return;
     };
     let at = format!("{path}.x-kubernetes-list-type");
     if !["atomic", "map", "set"].contains(&list) {
-        causes.push(Cause::not_supported(at, &json!(list), &["atomic", "map", "set"]));
+        causes.push(Cause::not_supported(
+            at,
+            &json!(list),
+            &["atomic", "map", "set"],
+        ));
         return;
     }
     if map.get("type").and_then(Value::as_str) != Some("array") {
@@ -165,20 +235,32 @@ fn check_list(map: &Map<String, Value>, path: &str, causes: &mut Vec<Cause>) {
         let why = "must be array if x-kubernetes-list-type is specified";
         causes.push(Cause::invalid(format!("{path}.type"), &have, why));
     }
-    let keys = map.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
+    let keys = map
+        .get("x-kubernetes-list-map-keys")
+        .and_then(Value::as_array);
     let empty = keys.is_none_or(Vec::is_empty);
     if list == "map" {
         if empty {
             let why = "must not be empty if x-kubernetes-list-type is map";
-            causes.push(Cause::required(format!("{path}.x-kubernetes-list-map-keys"), why));
+            causes.push(Cause::required(
+                format!("{path}.x-kubernetes-list-map-keys"),
+                why,
+            ));
         }
         for (index, key) in keys.into_iter().flatten().enumerate() {
             let known = key.as_str().is_some_and(|key| {
-                map.get("items").and_then(|items| items.get("properties")).and_then(|p| p.get(key)).is_some()
+                map.get("items")
+                    .and_then(|items| items.get("properties"))
+                    .and_then(|p| p.get(key))
+                    .is_some()
             });
             if !known {
                 let why = "entries must all be names of item properties";
-                causes.push(Cause::invalid(format!("{path}.x-kubernetes-list-map-keys[{index}]"), key, why));
+                causes.push(Cause::invalid(
+                    format!("{path}.x-kubernetes-list-map-keys[{index}]"),
+                    key,
+                    why,
+                ));
             }
         }
     } else if !empty {
@@ -189,9 +271,20 @@ fn check_list(map: &Map<String, Value>, path: &str, causes: &mut Vec<Cause>) {
 
 /// Branches of junctors only restrict: they may not add structure.
 fn junctor_branch(branch: &Value, path: &str, int_or_string: bool, causes: &mut Vec<Cause>) {
-    let Some(map) = branch.as_object() else { return };
-    for field in ["type", "default", "additionalProperties", "nullable", "description", "title"] {
-        let set = map.get(field).is_some_and(|value| !value.is_null() && value != &json!(false) && value != &json!(""));
+    let Some(map) = branch.as_object() else {
+        return;
+    };
+    for field in [
+        "type",
+        "default",
+        "additionalProperties",
+        "nullable",
+        "description",
+        "title",
+    ] {
+        let set = map
+            .get(field)
+            .is_some_and(|value| !value.is_null() && value != &json!(false) && value != &json!(""));
         if set && !(int_or_string && field == "type") {
             let why = "must be empty to be structural";
             causes.push(Cause::forbidden(format!("{path}.{field}"), why));
@@ -204,20 +297,31 @@ mod tests {
     use super::*;
 
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "cases are written in place")]
     fn check(schema: Value, expected: &[&str]) {
         let causes = check_schema(&schema, "s");
-        let lines: Vec<String> =
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        let lines: Vec<String> = causes
+            .iter()
+            .map(|cause| format!("{}: {}", cause.field, cause.message))
+            .collect();
         assert_eq!(lines, expected);
     }
 
     #[test]
     fn only_structural_schemas_pass() {
-        check(json!({"type": "object", "properties": {"a": {"type": "string"}}}), &[]);
-        check(json!({}), &["s.type: Required value: must not be empty at the root"]);
+        check(
+            json!({"type": "object", "properties": {"a": {"type": "string"}}}),
+            &[],
+        );
+        check(
+            json!({}),
+            &["s.type: Required value: must not be empty at the root"],
+        );
         check(
             json!({"type": "object", "properties": {"a": {}}}),
-            &["s.properties[a].type: Required value: must not be empty for specified object fields"],
+            &[
+                "s.properties[a].type: Required value: must not be empty for specified object fields",
+            ],
         );
         check(
             json!({"type": "object", "properties": {"a": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}}}),
@@ -225,7 +329,9 @@ mod tests {
         );
         check(
             json!({"type": "object", "properties": {"a": {"type": "object", "properties": {"x": {"type": "string"}}, "additionalProperties": {"type": "string"}}}}),
-            &["s.properties[a].additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive"],
+            &[
+                "s.properties[a].additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive",
+            ],
         );
         check(
             json!({"type": "object", "oneOf": [{"type": "object", "required": ["a"]}]}),

@@ -29,7 +29,10 @@ impl Reply {
     }
 
     pub fn message(&self) -> String {
-        self.json()["message"].as_str().unwrap_or_default().to_owned()
+        self.json()["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 }
 
@@ -40,7 +43,9 @@ pub struct Lab {
 
 impl Lab {
     pub async fn start() -> Self {
-        Self { server: Server::start(Options::default()).await.unwrap() }
+        Self {
+            server: Server::start(Options::default()).await.unwrap(),
+        }
     }
 
     pub async fn send(
@@ -51,8 +56,9 @@ impl Lab {
         body: impl Into<Bytes>,
     ) -> http::Response<Incoming> {
         let stream = TcpStream::connect(self.server.address()).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(connection);
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).unwrap())
@@ -65,7 +71,10 @@ impl Lab {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        sender.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap()
+        sender
+            .send_request(request.body(Full::new(body.into())).unwrap())
+            .await
+            .unwrap()
     }
 
     pub async fn ask(
@@ -78,7 +87,11 @@ impl Lab {
         let (parts, body) = self.send(method, path, headers, body).await.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Reply { code: parts.status.as_u16(), headers: parts.headers, text }
+        Reply {
+            code: parts.status.as_u16(),
+            headers: parts.headers,
+            text,
+        }
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -86,20 +99,39 @@ impl Lab {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
-        self.ask("POST", path, &[("content-type", "application/json")], body.to_string()).await
+        self.ask(
+            "POST",
+            path,
+            &[("content-type", "application/json")],
+            body.to_string(),
+        )
+        .await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Reply {
-        self.ask("PUT", path, &[("content-type", "application/json")], body.to_string()).await
+        self.ask(
+            "PUT",
+            path,
+            &[("content-type", "application/json")],
+            body.to_string(),
+        )
+        .await
     }
 
     pub async fn patch(&self, path: &str, media: &str, body: &Value) -> Reply {
-        self.ask("PATCH", path, &[("content-type", media)], body.to_string()).await
+        self.ask("PATCH", path, &[("content-type", media)], body.to_string())
+            .await
     }
 
     pub async fn delete(&self, path: &str, body: Option<&Value>) -> Reply {
         let text = body.map(ToString::to_string).unwrap_or_default();
-        self.ask("DELETE", path, &[("content-type", "application/json")], text).await
+        self.ask(
+            "DELETE",
+            path,
+            &[("content-type", "application/json")],
+            text,
+        )
+        .await
     }
 
     /// Asks again after every change of the server until the reply is as wanted.

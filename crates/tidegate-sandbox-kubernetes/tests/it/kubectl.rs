@@ -20,8 +20,9 @@ async fn programs() -> BTreeMap<u32, PathBuf> {
     if let Some(list) = std::env::var_os("TIDEGATE_KUBECTLS") {
         candidates.extend(std::env::split_paths(&list));
     }
-    let mut folders: Vec<PathBuf> =
-        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
+        .map(|path| std::env::split_paths(&path).collect())
+        .unwrap_or_default();
     folders.push(PathBuf::from("/usr/lib/google-cloud-sdk/bin"));
     for folder in folders {
         candidates.push(folder.join("kubectl"));
@@ -29,7 +30,10 @@ async fn programs() -> BTreeMap<u32, PathBuf> {
     }
     let mut found = BTreeMap::new();
     for program in candidates.into_iter().filter(|program| program.is_file()) {
-        let output = Command::new(&program).args(["version", "--client", "-o", "json"]).output().await;
+        let output = Command::new(&program)
+            .args(["version", "--client", "-o", "json"])
+            .output()
+            .await;
         let text = output.map(|output| output.stdout).unwrap_or_default();
         let version: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
         let minor = version["clientVersion"]["minor"].as_str().unwrap_or("");
@@ -100,39 +104,114 @@ async fn scenario(shell: &Shell) {
     shell.check("version", "", 0, "Server Version: v1.36").await;
     shell.check("api-resources", "", 0, "deployments").await;
     shell.check("get ns", "", 0, "default").await;
-    shell.check("create -f -", MAP, 0, "configmap/c1 created").await;
-    shell.check("create -f -", MAP, 1, "configmaps \"c1\" already exists").await;
-    shell.check("get cm c1 -o jsonpath={.data.a}", "", 0, "1").await;
+    shell
+        .check("create -f -", MAP, 0, "configmap/c1 created")
+        .await;
+    shell
+        .check("create -f -", MAP, 1, "configmaps \"c1\" already exists")
+        .await;
+    shell
+        .check("get cm c1 -o jsonpath={.data.a}", "", 0, "1")
+        .await;
     shell.check("label cm c1 x=y", "", 0, "labeled").await;
     shell.check("annotate cm c1 x=y", "", 0, "annotated").await;
-    shell.check("get cm -l x=y -o name", "", 0, "configmap/c1").await;
-    shell.check("patch cm c1 --type=merge -p {\"data\":{\"b\":\"3\"}}", "", 0, "patched").await;
-    shell.check("apply --server-side --force-conflicts -f -", CHANGED, 0, "serverside-applied").await;
+    shell
+        .check("get cm -l x=y -o name", "", 0, "configmap/c1")
+        .await;
+    shell
+        .check(
+            "patch cm c1 --type=merge -p {\"data\":{\"b\":\"3\"}}",
+            "",
+            0,
+            "patched",
+        )
+        .await;
+    shell
+        .check(
+            "apply --server-side --force-conflicts -f -",
+            CHANGED,
+            0,
+            "serverside-applied",
+        )
+        .await;
     shell.check("diff --server-side -f -", CHANGED, 0, "").await;
-    shell.check("diff --server-side --force-conflicts -f -", MAP, 1, "-  a: \"2\"").await;
-    shell.check("apply --server-side --field-manager=other -f -", MAP, 1, "conflict with \"kubectl\"").await;
-    shell.check("delete cm c1", "", 0, "configmap \"c1\" deleted").await;
-    shell.check("get cm c1", "", 1, "configmaps \"c1\" not found").await;
+    shell
+        .check(
+            "diff --server-side --force-conflicts -f -",
+            MAP,
+            1,
+            "-  a: \"2\"",
+        )
+        .await;
+    shell
+        .check(
+            "apply --server-side --field-manager=other -f -",
+            MAP,
+            1,
+            "conflict with \"kubectl\"",
+        )
+        .await;
+    shell
+        .check("delete cm c1", "", 0, "configmap \"c1\" deleted")
+        .await;
+    shell
+        .check("get cm c1", "", 1, "configmaps \"c1\" not found")
+        .await;
     shell.check("apply -f -", MAP, 0, "created").await;
     shell.check("apply -f -", MAP, 0, "unchanged").await;
     shell.check("apply -f -", CHANGED, 0, "configured").await;
-    shell.check("apply --dry-run=server -f -", MAP, 0, "server dry run").await;
+    shell
+        .check("apply --dry-run=server -f -", MAP, 0, "server dry run")
+        .await;
     shell.check("create -f -", TEAM, 0, "created").await;
     if shell.minor <= JSON_BODIES_UP_TO {
-        shell.check("create cm c2 --from-literal=a=b -n team", "", 0, "created").await;
+        shell
+            .check("create cm c2 --from-literal=a=b -n team", "", 0, "created")
+            .await;
         shell.check("auth can-i create pods", "", 0, "yes").await;
     }
-    shell.check("apply --server-side -f -", DEPLOYMENT, 0, "deployment.apps/web serverside-applied").await;
-    shell.check("scale deploy web --replicas=2", "", 0, "scaled").await;
-    shell.check("get deploy web -o jsonpath={.spec.replicas}", "", 0, "2").await;
+    shell
+        .check(
+            "apply --server-side -f -",
+            DEPLOYMENT,
+            0,
+            "deployment.apps/web serverside-applied",
+        )
+        .await;
+    shell
+        .check("scale deploy web --replicas=2", "", 0, "scaled")
+        .await;
+    shell
+        .check("get deploy web -o jsonpath={.spec.replicas}", "", 0, "2")
+        .await;
     let patch = "patch deploy web --subresource=status --type=merge -p {\"status\":{\"observedGeneration\":2,\"replicas\":2,\"updatedReplicas\":2,\"readyReplicas\":2,\"availableReplicas\":2,\"conditions\":[{\"type\":\"Available\",\"status\":\"True\"}]}}";
     shell.check(patch, "", 0, "patched").await;
-    shell.check("rollout status deploy web --timeout=20s", "", 0, "successfully rolled out").await;
-    shell.check("wait --for=condition=Available deploy/web --timeout=20s", "", 0, "condition met").await;
-    shell.check("set image deploy/web c=nginx:2", "", 0, "image updated").await;
-    shell.check("rollout restart deploy web", "", 0, "restarted").await;
+    shell
+        .check(
+            "rollout status deploy web --timeout=20s",
+            "",
+            0,
+            "successfully rolled out",
+        )
+        .await;
+    shell
+        .check(
+            "wait --for=condition=Available deploy/web --timeout=20s",
+            "",
+            0,
+            "condition met",
+        )
+        .await;
+    shell
+        .check("set image deploy/web c=nginx:2", "", 0, "image updated")
+        .await;
+    shell
+        .check("rollout restart deploy web", "", 0, "restarted")
+        .await;
     shell.check("get all", "", 0, "deployment.apps/web").await;
-    shell.check("delete deploy web --cascade=foreground", "", 0, "deleted").await;
+    shell
+        .check("delete deploy web --cascade=foreground", "", 0, "deleted")
+        .await;
     shell.check("delete ns team", "", 0, "deleted").await;
     shell.check("get --raw /readyz", "", 0, "ok").await;
 }
@@ -146,10 +225,18 @@ async fn every_kubectl_works_unchanged() {
     }
     for (minor, program) in programs {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { dir: Some(dir.path().to_owned()), ..Options::default() };
+        let options = Options {
+            dir: Some(dir.path().to_owned()),
+            ..Options::default()
+        };
         let server = Server::start(options).await.unwrap();
         let kubeconfig = server.kubeconfig_path().map(Path::to_owned).unwrap();
-        let shell = Shell { program, minor, kubeconfig, home: dir.path().to_owned() };
+        let shell = Shell {
+            program,
+            minor,
+            kubeconfig,
+            home: dir.path().to_owned(),
+        };
         scenario(&shell).await;
         server.shutdown().await;
     }

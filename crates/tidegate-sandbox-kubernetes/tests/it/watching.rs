@@ -14,9 +14,14 @@ struct Stream {
 
 impl Stream {
     async fn open(lab: &Lab, query: &str) -> Self {
-        let response = lab.send("GET", &format!("{MAPS}?watch=true&{query}"), &[], "").await;
+        let response = lab
+            .send("GET", &format!("{MAPS}?watch=true&{query}"), &[], "")
+            .await;
         assert_eq!(response.status(), 200);
-        Self { body: response.into_body(), rest: String::new() }
+        Self {
+            body: response.into_body(),
+            rest: String::new(),
+        }
     }
 
     async fn next(&mut self) -> Option<Value> {
@@ -36,7 +41,10 @@ impl Stream {
     async fn seen(&mut self) -> (String, String) {
         let event = self.next().await.unwrap();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        (text(&event["type"]), text(&event["object"]["metadata"]["name"]))
+        (
+            text(&event["type"]),
+            text(&event["object"]["metadata"]["name"]),
+        )
     }
 }
 
@@ -47,11 +55,15 @@ fn pair(kind: &str, name: &str) -> (String, String) {
 #[tokio::test]
 async fn events_come_in_order_from_a_revision() {
     let lab = Lab::start().await;
-    let revision = lab.get(MAPS).await.json()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let revision = lab.get(MAPS).await.json()["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     lab.post(MAPS, &map("a")).await;
     let mut stream = Stream::open(&lab, &format!("resourceVersion={revision}")).await;
     assert_eq!(stream.seen().await, pair("ADDED", "a"));
-    lab.patch(&format!("{MAPS}/a"), MERGE, &json!({"data": {"b": "2"}})).await;
+    lab.patch(&format!("{MAPS}/a"), MERGE, &json!({"data": {"b": "2"}}))
+        .await;
     assert_eq!(stream.seen().await, pair("MODIFIED", "a"));
     lab.delete(&format!("{MAPS}/a"), None).await;
     let gone = stream.next().await.unwrap();
@@ -68,11 +80,18 @@ async fn leaving_a_selection_is_a_deletion_and_entering_an_addition() {
     let label = |value: &str| json!({"metadata": {"labels": {"on": value}}});
     lab.patch(&format!("{MAPS}/a"), MERGE, &label("yes")).await;
     assert_eq!(stream.seen().await, pair("ADDED", "a"));
-    lab.patch(&format!("{MAPS}/a"), MERGE, &json!({"data": {"z": "1"}})).await;
+    lab.patch(&format!("{MAPS}/a"), MERGE, &json!({"data": {"z": "1"}}))
+        .await;
     assert_eq!(stream.seen().await, pair("MODIFIED", "a"));
     lab.patch(&format!("{MAPS}/a"), MERGE, &label("no")).await;
     let left = stream.next().await.unwrap();
-    assert_eq!((left["type"].clone(), left["object"]["metadata"]["labels"]["on"].clone()), (json!("DELETED"), json!("yes")));
+    assert_eq!(
+        (
+            left["type"].clone(),
+            left["object"]["metadata"]["labels"]["on"].clone()
+        ),
+        (json!("DELETED"), json!("yes"))
+    );
 }
 
 #[tokio::test]
@@ -84,9 +103,20 @@ async fn initial_events_end_with_a_bookmark() {
     assert_eq!(stream.seen().await, pair("ADDED", "a"));
     let bookmark = stream.next().await.unwrap();
     assert_eq!(bookmark["type"], "BOOKMARK");
-    assert_eq!(bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
-    let refused = lab.get(&format!("{MAPS}?watch=true&sendInitialEvents=true")).await;
-    assert_eq!((refused.code, refused.message().as_str()), (422, "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+    assert_eq!(
+        bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"],
+        "true"
+    );
+    let refused = lab
+        .get(&format!("{MAPS}?watch=true&sendInitialEvents=true"))
+        .await;
+    assert_eq!(
+        (refused.code, refused.message().as_str()),
+        (
+            422,
+            "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        )
+    );
 }
 
 #[tokio::test]
@@ -96,7 +126,14 @@ async fn a_forgotten_past_is_told_inside_the_stream() {
     lab.server.compact();
     let mut stream = Stream::open(&lab, "resourceVersion=2").await;
     let error = stream.next().await.unwrap();
-    assert_eq!((error["type"].clone(), error["object"]["code"].clone(), error["object"]["reason"].clone()), (json!("ERROR"), json!(410), json!("Expired")));
+    assert_eq!(
+        (
+            error["type"].clone(),
+            error["object"]["code"].clone(),
+            error["object"]["reason"].clone()
+        ),
+        (json!("ERROR"), json!(410), json!("Expired"))
+    );
     assert!(stream.next().await.is_none());
 }
 
@@ -104,7 +141,11 @@ async fn a_forgotten_past_is_told_inside_the_stream() {
 async fn a_watch_ends_on_time_after_a_last_bookmark() {
     let lab = Lab::start().await;
     lab.post(MAPS, &map("a")).await;
-    let mut stream = Stream::open(&lab, "resourceVersion=0&timeoutSeconds=1&allowWatchBookmarks=true").await;
+    let mut stream = Stream::open(
+        &lab,
+        "resourceVersion=0&timeoutSeconds=1&allowWatchBookmarks=true",
+    )
+    .await;
     assert_eq!(stream.seen().await, pair("ADDED", "a"));
     assert_eq!(stream.seen().await.0, "BOOKMARK");
     assert!(stream.next().await.is_none());

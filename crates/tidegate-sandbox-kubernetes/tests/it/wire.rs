@@ -10,7 +10,10 @@ async fn only_the_token_opens() {
     let basic = {
         use base64::Engine;
         let plain = format!("sandbox:{}", lab.server.token());
-        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain))
+        format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(plain)
+        )
     };
     for (header, path, code) in [
         ("Bearer wrong", MAPS, 401),
@@ -40,13 +43,26 @@ async fn discovery_comes_in_every_form_and_says_the_same() {
     let reply = lab.ask("GET", "/apis", &[("accept", AGGREGATED)], "").await;
     assert_eq!(reply.headers["content-type"], AGGREGATED);
     let etag = reply.headers["etag"].to_str().unwrap().to_owned();
-    let again =
-        lab.ask("GET", "/apis", &[("accept", AGGREGATED), ("if-none-match", &etag)], "").await;
+    let again = lab
+        .ask(
+            "GET",
+            "/apis",
+            &[("accept", AGGREGATED), ("if-none-match", &etag)],
+            "",
+        )
+        .await;
     assert_eq!((again.code, again.text.as_str()), (304, ""));
     let document = reply.json();
-    let apps = document["items"].as_array().unwrap().iter().find(|g| g["metadata"]["name"] == "apps");
+    let apps = document["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|g| g["metadata"]["name"] == "apps");
     let mut aggregated: Vec<String> = Vec::new();
-    for resource in apps.unwrap()["versions"][0]["resources"].as_array().unwrap() {
+    for resource in apps.unwrap()["versions"][0]["resources"]
+        .as_array()
+        .unwrap()
+    {
         let name = resource["resource"].as_str().unwrap();
         aggregated.push(name.to_owned());
         for sub in resource["subresources"].as_array().into_iter().flatten() {
@@ -65,7 +81,10 @@ async fn discovery_comes_in_every_form_and_says_the_same() {
     let old = lab.ask("GET", "/api", &[("accept", beta)], "").await;
     assert_eq!(old.json()["apiVersion"], "apidiscovery.k8s.io/v2beta1");
     assert_eq!(lab.get("/api").await.json()["kind"], "APIVersions");
-    assert_eq!(lab.get("/apis/apps").await.json()["preferredVersion"]["version"], "v1");
+    assert_eq!(
+        lab.get("/apis/apps").await.json()["preferredVersion"]["version"],
+        "v1"
+    );
 }
 
 #[tokio::test]
@@ -79,7 +98,11 @@ async fn unknown_paths_are_told_apart() {
         ("/api/v1/namespaces/default/configmaps/x/nope", 404, true),
     ] {
         let reply = lab.get(path).await;
-        assert_eq!((reply.code, reply.json().is_object()), (code, json), "{path}");
+        assert_eq!(
+            (reply.code, reply.json().is_object()),
+            (code, json),
+            "{path}"
+        );
     }
     assert_eq!(lab.post("/api/v1/configmaps", &map("x")).await.code, 405);
 }
@@ -88,14 +111,27 @@ async fn unknown_paths_are_told_apart() {
 async fn media_types_are_negotiated() {
     let lab = Lab::start().await;
     let refused = lab.ask("GET", MAPS, &[("accept", "text/html")], "").await;
-    assert_eq!((refused.code, refused.json()["reason"].clone()), (406, json!("NotAcceptable")));
-    let body = lab.ask("POST", MAPS, &[("content-type", "text/plain")], "x").await;
+    assert_eq!(
+        (refused.code, refused.json()["reason"].clone()),
+        (406, json!("NotAcceptable"))
+    );
+    let body = lab
+        .ask("POST", MAPS, &[("content-type", "text/plain")], "x")
+        .await;
     assert_eq!(body.code, 415);
     let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: yam}\ndata: {a: \"yes\"}\n";
-    let made = lab.ask("POST", MAPS, &[("content-type", "application/yaml")], yaml).await;
-    assert_eq!((made.code, made.json()["data"]["a"].clone()), (201, json!("yes")));
+    let made = lab
+        .ask("POST", MAPS, &[("content-type", "application/yaml")], yaml)
+        .await;
+    assert_eq!(
+        (made.code, made.json()["data"]["a"].clone()),
+        (201, json!("yes"))
+    );
     let partial = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-    let list = lab.ask("GET", MAPS, &[("accept", partial)], "").await.json();
+    let list = lab
+        .ask("GET", MAPS, &[("accept", partial)], "")
+        .await
+        .json();
     assert_eq!(list["kind"], "PartialObjectMetadataList");
     assert_eq!(list["items"][0]["kind"], "PartialObjectMetadata");
     assert_eq!(list["items"][0]["data"], Value::Null);
@@ -107,24 +143,51 @@ async fn bodies_are_bounded() {
     let mut large = map("large");
     large["data"]["a"] = json!("x".repeat(tidegate_sandbox_kubernetes::MAX_BODY));
     let reply = lab.post(MAPS, &large).await;
-    assert_eq!((reply.code, reply.message().as_str()), (413, "Request entity too large: limit is 3145728"));
+    assert_eq!(
+        (reply.code, reply.message().as_str()),
+        (413, "Request entity too large: limit is 3145728")
+    );
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    let reply = lab.ask("POST", MAPS, &[("content-type", "application/json")], deep).await;
+    let reply = lab
+        .ask("POST", MAPS, &[("content-type", "application/json")], deep)
+        .await;
     assert_eq!(reply.code, 400);
 }
 
 #[tokio::test]
 async fn hostile_bytes_never_panic() {
     let lab = Lab::start().await;
-    let bodies: [&[u8]; 6] =
-        [b"\xff\xfe\x00", b"{\"a\":\"\\ud800\"}", b"k8s\x00\x0a\xff\xff", b"&a [*a, *a]", b"{\"metadata\":[]}", b"\"x\""];
-    for media in ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"] {
+    let bodies: [&[u8]; 6] = [
+        b"\xff\xfe\x00",
+        b"{\"a\":\"\\ud800\"}",
+        b"k8s\x00\x0a\xff\xff",
+        b"&a [*a, *a]",
+        b"{\"metadata\":[]}",
+        b"\"x\"",
+    ];
+    for media in [
+        "application/json",
+        "application/yaml",
+        "application/vnd.kubernetes.protobuf",
+    ] {
         for body in bodies {
-            let reply = lab.ask("POST", MAPS, &[("content-type", media)], body).await;
-            assert!((400..500).contains(&reply.code), "{media} {body:?}: {}", reply.text);
+            let reply = lab
+                .ask("POST", MAPS, &[("content-type", media)], body)
+                .await;
+            assert!(
+                (400..500).contains(&reply.code),
+                "{media} {body:?}: {}",
+                reply.text
+            );
         }
     }
-    for query in ["?limit=x", "?continue=%00", "?labelSelector=%ff(", "?fieldSelector=====", "?resourceVersion=-1"] {
+    for query in [
+        "?limit=x",
+        "?continue=%00",
+        "?labelSelector=%ff(",
+        "?fieldSelector=====",
+        "?resourceVersion=-1",
+    ] {
         let reply = lab.get(&format!("{MAPS}{query}")).await;
         assert_eq!(reply.code, 400, "{query}: {}", reply.text);
     }
@@ -135,7 +198,9 @@ async fn hostile_bytes_never_panic() {
 async fn an_end_finishes_watches() {
     use http_body_util::BodyExt;
     let lab = Lab::start().await;
-    let watch = lab.send("GET", &format!("{MAPS}?watch=true"), &[], "").await;
+    let watch = lab
+        .send("GET", &format!("{MAPS}?watch=true"), &[], "")
+        .await;
     lab.server.shutdown().await;
     // The stream ends in order: no error, nothing more.
     let rest = watch.into_body().collect().await.unwrap().to_bytes();

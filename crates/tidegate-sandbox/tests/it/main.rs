@@ -22,8 +22,13 @@ async fn a_deployment_becomes_available() {
         "replicas": 2, "selector": {"matchLabels": {"app": "web"}},
         "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "nginx"}]}},
     }});
-    objects.create(&DEPLOYMENTS, "default", body, "test").unwrap();
-    sandbox.controllers().run_for(&manual, std::time::Duration::from_secs(30)).await;
+    objects
+        .create(&DEPLOYMENTS, "default", body, "test")
+        .unwrap();
+    sandbox
+        .controllers()
+        .run_for(&manual, std::time::Duration::from_secs(30))
+        .await;
     let live = objects.get(&DEPLOYMENTS, "default", "web").unwrap();
     assert_eq!(live["status"]["availableReplicas"], 2, "{live}");
     sandbox.shutdown().await;
@@ -38,12 +43,18 @@ async fn the_kubeconfig_lives_as_long_as_the_sandbox() {
     let sandbox = start(&folder, Clock::System).await;
     let path = sandbox.ready().kubeconfig.clone();
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.contains(&sandbox.kubernetes().address().to_string()), "{text}");
+    assert!(
+        text.contains(&sandbox.kubernetes().address().to_string()),
+        "{text}"
+    );
     assert!(text.contains(sandbox.kubernetes().token()));
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
     sandbox.shutdown().await;
     assert!(!path.exists());
