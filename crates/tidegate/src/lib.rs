@@ -47,6 +47,7 @@ pub fn is_cluster_scoped(object: &manifest::Object) -> bool {
 }
 
 pub use tidegate_applier as applier;
+pub use tidegate_cluster as cluster;
 pub use tidegate_diff as diff;
 pub use tidegate_engine as engine;
 pub use tidegate_git as git;

@@ -1,0 +1,11 @@
+//! The engine over a real API: the sandbox by default, any Kubernetes with `TIDEGATE_TEST_KUBECONFIG`.
+//!
+//! Each test has its own namespace and its own application names, so that they run side by side.
+
+mod bad_input;
+mod cluster;
+mod deletion;
+mod drift;
+mod hooks;
+mod repository;
+mod sync;
