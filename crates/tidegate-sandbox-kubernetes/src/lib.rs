@@ -15,6 +15,7 @@ mod delete;
 mod discovery;
 mod faults;
 mod fields;
+mod gotypes;
 mod http;
 mod json;
 mod lifecycle;

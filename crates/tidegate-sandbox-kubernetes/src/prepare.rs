@@ -130,6 +130,24 @@ pub(crate) fn incoming_apply(
     }
 }
 
+/// The outcome of an apply must decode as any other body.
+pub(crate) fn decoded(target: &Target, merged: &mut Value) -> Result<(), Status> {
+    if target.resource.is_custom() {
+        return Ok(());
+    }
+    fields::decode(target, merged).map_err(|why| {
+        let (api_version, kind) = (target.api_version(), &target.resource.kind);
+        let (namespace, name) = (&target.namespace, &target.name);
+        Status::new(
+            500,
+            "",
+            format!(
+                "failed to convert new object ({namespace}/{name}; {api_version}, Kind={kind}) to proper version ({api_version}): unable to convert unstructured object to {api_version}, Kind={kind}: {why}"
+            ),
+        )
+    })
+}
+
 /// The kind and apiVersion of a body must be the URL's; built-in kinds may leave them out.
 fn check_type(target: &Target, body: &mut Value) -> Result<(), Status> {
     let (kind, api_version) = (target.resource.kind.as_str(), target.api_version());

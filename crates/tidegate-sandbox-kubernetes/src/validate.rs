@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::resource::Resource;
 use crate::status::Cause;
+use crate::write::Target;
 
 /// Checks a new object.
 pub(crate) fn create(_resource: &Resource, _object: &Value) -> Vec<Cause> {
@@ -12,6 +13,6 @@ pub(crate) fn create(_resource: &Resource, _object: &Value) -> Vec<Cause> {
 }
 
 /// Checks a changed object against what it was.
-pub(crate) fn update(_resource: &Resource, _object: &Value, _old: &Value) -> Vec<Cause> {
+pub(crate) fn update(_target: &Target, _object: &Value, _old: &Value) -> Vec<Cause> {
     Vec::new()
 }

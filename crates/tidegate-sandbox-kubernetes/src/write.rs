@@ -337,7 +337,8 @@ fn apply(
             .is_some()
         {
             let changed = modify(core, target, options, &mut |live| {
-                let merged = managed::apply(&writer, Some(live), config, options.force)?;
+                let mut merged = managed::apply(&writer, Some(live), config, options.force)?;
+                prepare::decoded(target, &mut merged)?;
                 Ok((merged, Tracking::Done))
             });
             match changed {
@@ -362,6 +363,7 @@ fn apply(
             return Err(Status::conflict(&target.resource.name, &target.name, &why));
         }
         let mut merged = managed::apply(&writer, None, config, options.force)?;
+        prepare::decoded(target, &mut merged)?;
         prepare::check_namespace(target, &mut merged)?;
         object::metadata_mut(&mut merged).insert("name".to_owned(), json!(target.name));
         match finish_create(core, target, merged, options, |_| {}) {
