@@ -38,7 +38,7 @@ async fn all_mistakes_are_told_at_once() {
     world.write("a.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {}\n---\nkind: Secret\nmetadata: {name: s}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: x, labels: {a: 1}}\n");
     let found = findings(&world).await;
     let lines: Vec<(u32, &str)> = found.iter().filter(|d| d.is_error()).map(|d| (d.origin.line, d.field.as_deref().unwrap_or_default())).collect();
-    assert_eq!(lines, [(3, ".metadata.name"), (5, ".apiVersion"), (9, ".metadata.labels")], "{found:#?}");
+    assert_eq!(lines, [(3, ".metadata.name"), (5, ".apiVersion"), (10, ".metadata.labels")], "{found:#?}");
     assert!(found.iter().all(|d| d.help.is_some()), "{found:#?}");
 }
 
