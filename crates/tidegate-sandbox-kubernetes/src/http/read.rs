@@ -74,6 +74,16 @@ pub(crate) fn object_reply(
     })
 }
 
+/// A Scale, in the form that is asked for.
+pub(crate) fn scale_reply(call: &Call<'_>, scale: &Value) -> Result<Response<Body>, Status> {
+    let shown = match respond::view(call)? {
+        View::Plain => return Ok(json_reply(StatusCode::OK, scale)),
+        View::Partial(version) => respond::partial(scale, version),
+        View::Table(form) => table::of_scale(&table_request(call, form), scale),
+    };
+    Ok(json_reply(StatusCode::OK, &shown))
+}
+
 pub(crate) fn table_request<'a>(call: &'a Call<'_>, form: &'static str) -> table::Request<'a> {
     table::Request {
         resource: &call.resource,

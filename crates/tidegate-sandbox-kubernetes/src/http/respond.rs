@@ -16,6 +16,7 @@ use crate::convert;
 use crate::discovery::Aggregated;
 use crate::resource::Resource;
 use crate::status::Status;
+use crate::table;
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
@@ -217,6 +218,12 @@ pub(crate) fn view(call: &Call<'_>) -> Result<View, Status> {
         match media.form {
             "" => return Ok(View::Plain),
             "Table" if media.group == "meta.k8s.io" && !version.is_empty() => {
+                let include = call.query.get("includeObject");
+                if !table::INCLUDES.contains(&include) {
+                    return Err(Status::bad_request(format!(
+                        "unrecognized includeObject value: {include:?}"
+                    )));
+                }
                 return Ok(View::Table(version));
             }
             "PartialObjectMetadata" | "PartialObjectMetadataList"

@@ -37,7 +37,7 @@ pub(crate) fn get(call: &Call<'_>) -> Result<Response<Body>, Status> {
         None => Ok(log(call, &stored.object)),
         Some(target) if target.part == Part::Scale => {
             let served = respond::served(&call.resource, &call.path.version, &stored.object);
-            Ok(json_reply(StatusCode::OK, &scale::of(&target, &served)?))
+            read::scale_reply(call, &scale::of(&target, &served)?)
         }
         Some(_) => read::object_reply(call, StatusCode::OK, &stored.object),
     }

@@ -53,7 +53,11 @@ mod tests {
     #[test]
     fn spans_read_as_kubectl_shows_them() {
         let check = |seconds: i64, expected: &str| {
-            assert_eq!(human(SignedDuration::from_secs(seconds)), expected, "{seconds}");
+            assert_eq!(
+                human(SignedDuration::from_secs(seconds)),
+                expected,
+                "{seconds}"
+            );
         };
         let day = 24 * HOUR;
         check(-2, "<invalid>");

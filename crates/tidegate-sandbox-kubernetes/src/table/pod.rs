@@ -18,14 +18,20 @@ struct Tally {
 
 impl Tally {
     fn restart(&mut self, container: &Value) {
-        self.restarts += container.get("restartCount").and_then(Value::as_i64).unwrap_or(0);
+        self.restarts += container
+            .get("restartCount")
+            .and_then(Value::as_i64)
+            .unwrap_or(0);
         let ended = age::parse(text(container, "/lastState/terminated/finishedAt"));
         self.restarted = self.restarted.max(ended);
     }
 }
 
 pub(super) fn cells(row: &Row<'_>) -> Vec<Value> {
-    let mut tally = Tally { reason: first_reason(row).to_owned(), ..Tally::default() };
+    let mut tally = Tally {
+        reason: first_reason(row).to_owned(),
+        ..Tally::default()
+    };
     // Restarts of sidecars count for a running pod too, those of plain init containers do not.
     let mut sidecars = Tally::default();
     let initializing = walk_init(row, &mut tally, &mut sidecars);
@@ -44,7 +50,11 @@ pub(super) fn cells(row: &Row<'_>) -> Vec<Value> {
     }
     let restarts = match tally.restarted {
         Some(time) if tally.restarts != 0 => {
-            format!("{} ({} ago)", tally.restarts, age::human(row.now.duration_since(time)))
+            format!(
+                "{} ({} ago)",
+                tally.restarts,
+                age::human(row.now.duration_since(time))
+            )
         }
         _ => tally.restarts.to_string(),
     };
@@ -55,7 +65,10 @@ pub(super) fn cells(row: &Row<'_>) -> Vec<Value> {
         json!(tally.reason),
         json!(restarts),
         row.age(),
-        json!(or(row.text("/status/podIPs/0/ip"), or(row.text("/status/podIP"), NONE))),
+        json!(or(
+            row.text("/status/podIPs/0/ip"),
+            or(row.text("/status/podIP"), NONE)
+        )),
         json!(or(row.text("/spec/nodeName"), NONE)),
         json!(or(row.text("/status/nominatedNodeName"), NONE)),
         json!(readiness_gates(row)),
@@ -77,12 +90,18 @@ fn first_reason<'a>(row: &Row<'a>) -> &'a str {
     let gated = row.list("/status/conditions").iter().any(|one| {
         text(one, "/type") == "PodScheduled" && text(one, "/reason") == "SchedulingGated"
     });
-    if gated { "SchedulingGated" } else { or(row.text("/status/reason"), row.text("/status/phase")) }
+    if gated {
+        "SchedulingGated"
+    } else {
+        or(row.text("/status/reason"), row.text("/status/phase"))
+    }
 }
 
 fn sidecar_names<'a>(row: &Row<'a>) -> Vec<&'a str> {
     let init = row.list("/spec/initContainers").iter();
-    init.filter(|one| text(one, "/restartPolicy") == "Always").map(|one| text(one, "/name")).collect()
+    init.filter(|one| text(one, "/restartPolicy") == "Always")
+        .map(|one| text(one, "/name"))
+        .collect()
 }
 
 /// Walks the init containers up to the first that has not done its part; says whether there is one.
@@ -107,7 +126,9 @@ fn walk_init(row: &Row<'_>, tally: &mut Tally, sidecars: &mut Tally) -> bool {
         }
         tally.reason = match terminated {
             Some(ended) => format!("Init:{}", ending(ended)),
-            None if !waiting.is_empty() && waiting != "PodInitializing" => format!("Init:{waiting}"),
+            None if !waiting.is_empty() && waiting != "PodInitializing" => {
+                format!("Init:{waiting}")
+            }
             None => format!("Init:{index}/{total}"),
         };
         return true;
@@ -147,7 +168,10 @@ fn walk_main(row: &Row<'_>, tally: &mut Tally) {
 }
 
 fn state<'a>(container: &'a Value, which: &str) -> Option<&'a Value> {
-    container.get("state")?.get(which).filter(|state| !state.is_null())
+    container
+        .get("state")?
+        .get(which)
+        .filter(|state| !state.is_null())
 }
 
 fn number(value: &Value, key: &str) -> i64 {
@@ -170,7 +194,10 @@ fn readiness_gates(row: &Row<'_>) -> String {
     if gates.is_empty() {
         return NONE.to_owned();
     }
-    let open = gates.iter().filter(|gate| row.is_true(text(gate, "/conditionType"))).count();
+    let open = gates
+        .iter()
+        .filter(|gate| row.is_true(text(gate, "/conditionType")))
+        .count();
     format!("{open}/{}", gates.len())
 }
 
@@ -185,7 +212,9 @@ pub(super) fn template(row: &Row<'_>) -> Vec<Value> {
 pub(super) fn endpoints(row: &Row<'_>) -> Vec<Value> {
     let mut all = Vec::new();
     for subset in row.list("/subsets") {
-        let addresses = list(subset, "/addresses").iter().map(|one| text(one, "/ip"));
+        let addresses = list(subset, "/addresses")
+            .iter()
+            .map(|one| text(one, "/ip"));
         let ports = list(subset, "/ports");
         if ports.is_empty() {
             all.extend(addresses.map(str::to_owned));
@@ -194,7 +223,11 @@ pub(super) fn endpoints(row: &Row<'_>) -> Vec<Value> {
         for port in ports {
             let port = number(port, "port");
             for ip in addresses.clone() {
-                let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+                let host = if ip.contains(':') {
+                    format!("[{ip}]")
+                } else {
+                    ip.to_owned()
+                };
                 all.push(format!("{host}:{port}"));
             }
         }
@@ -230,32 +263,82 @@ mod tests {
 
     #[test]
     fn init_containers_are_told_first() {
-        let done = json!({"name": "i0", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
+        let done =
+            json!({"name": "i0", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
         let check = |list: Value, expected: [&str; 3]| {
-            check(json!({"phase": "Pending", "initContainerStatuses": list}), expected);
+            check(
+                json!({"phase": "Pending", "initContainerStatuses": list}),
+                expected,
+            );
         };
-        check(json!([{"name": "i0", "state": {"waiting": {"reason": "PodInitializing"}}}]), ["0/3", "Init:0/2", "0"]);
-        check(json!([done, {"name": "side", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]), ["0/3", "Init:ImagePullBackOff", "0"]);
-        check(json!([{"name": "i0", "restartCount": 2, "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]), ["0/3", "Init:Error", "2"]);
-        check(json!([{"name": "i0", "state": {"terminated": {"exitCode": 3, "signal": 9}}}]), ["0/3", "Init:Signal:9", "0"]);
-        check(json!([{"name": "i0", "state": {"terminated": {"exitCode": 3}}}]), ["0/3", "Init:ExitCode:3", "0"]);
+        check(
+            json!([{"name": "i0", "state": {"waiting": {"reason": "PodInitializing"}}}]),
+            ["0/3", "Init:0/2", "0"],
+        );
+        check(
+            json!([done, {"name": "side", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]),
+            ["0/3", "Init:ImagePullBackOff", "0"],
+        );
+        check(
+            json!([{"name": "i0", "restartCount": 2, "state": {"terminated": {"exitCode": 3, "reason": "Error"}}}]),
+            ["0/3", "Init:Error", "2"],
+        );
+        check(
+            json!([{"name": "i0", "state": {"terminated": {"exitCode": 3, "signal": 9}}}]),
+            ["0/3", "Init:Signal:9", "0"],
+        );
+        check(
+            json!([{"name": "i0", "state": {"terminated": {"exitCode": 3}}}]),
+            ["0/3", "Init:ExitCode:3", "0"],
+        );
     }
 
     #[test]
     fn containers_are_put_into_one_word() {
-        let done = json!({"name": "i0", "restartCount": 4, "state": {"terminated": {"exitCode": 0}}});
+        let done =
+            json!({"name": "i0", "restartCount": 4, "state": {"terminated": {"exitCode": 0}}});
         let check = |phase: &str, containers: Value, ready: &str, expected: [&str; 3]| {
             let init = json!([done, running("side")]);
             let conditions = json!([{"type": "Ready", "status": ready}]);
-            check(json!({"phase": phase, "conditions": conditions, "initContainerStatuses": init, "containerStatuses": containers}), expected);
+            check(
+                json!({"phase": phase, "conditions": conditions, "initContainerStatuses": init, "containerStatuses": containers}),
+                expected,
+            );
         };
-        let completed = json!({"name": "b", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
-        let failed = json!({"name": "a", "state": {"terminated": {"exitCode": 1, "reason": "Error"}}});
-        check("Running", json!([running("a"), running("b")]), "True", ["3/3", "Running", "0"]);
-        check("Running", json!([completed, running("b")]), "True", ["2/3", "Running", "0"]);
-        check("Running", json!([completed, running("b")]), "False", ["2/3", "NotReady", "0"]);
-        check("Running", json!([completed, failed]), "False", ["1/3", "Error", "0"]);
-        check("Succeeded", json!([completed, completed]), "False", ["1/3", "Completed", "0"]);
+        let completed =
+            json!({"name": "b", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
+        let failed =
+            json!({"name": "a", "state": {"terminated": {"exitCode": 1, "reason": "Error"}}});
+        check(
+            "Running",
+            json!([running("a"), running("b")]),
+            "True",
+            ["3/3", "Running", "0"],
+        );
+        check(
+            "Running",
+            json!([completed, running("b")]),
+            "True",
+            ["2/3", "Running", "0"],
+        );
+        check(
+            "Running",
+            json!([completed, running("b")]),
+            "False",
+            ["2/3", "NotReady", "0"],
+        );
+        check(
+            "Running",
+            json!([completed, failed]),
+            "False",
+            ["1/3", "Error", "0"],
+        );
+        check(
+            "Succeeded",
+            json!([completed, completed]),
+            "False",
+            ["1/3", "Completed", "0"],
+        );
         check(
             "Running",
             json!([{"name": "a", "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff"}},

@@ -24,7 +24,10 @@ impl<'a> Row<'a> {
     }
 
     pub(super) fn age(&self) -> Value {
-        Value::from(age::since(object::meta(self.object, "creationTimestamp"), self.now))
+        Value::from(age::since(
+            object::meta(self.object, "creationTimestamp"),
+            self.now,
+        ))
     }
 
     pub(super) fn is_deleting(&self) -> bool {
@@ -33,7 +36,9 @@ impl<'a> Row<'a> {
 
     /// A value that is there and not null.
     pub(super) fn at(&self, pointer: &str) -> Option<&'a Value> {
-        self.object.pointer(pointer).filter(|value| !value.is_null())
+        self.object
+            .pointer(pointer)
+            .filter(|value| !value.is_null())
     }
 
     pub(super) fn text(&self, pointer: &str) -> &'a str {
@@ -41,7 +46,9 @@ impl<'a> Row<'a> {
     }
 
     pub(super) fn text_or(&self, pointer: &str, otherwise: &'a str) -> &'a str {
-        self.at(pointer).and_then(Value::as_str).unwrap_or(otherwise)
+        self.at(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or(otherwise)
     }
 
     pub(super) fn int(&self, pointer: &str) -> i64 {
@@ -49,11 +56,15 @@ impl<'a> Row<'a> {
     }
 
     pub(super) fn int_or(&self, pointer: &str, otherwise: i64) -> i64 {
-        self.at(pointer).and_then(Value::as_i64).unwrap_or(otherwise)
+        self.at(pointer)
+            .and_then(Value::as_i64)
+            .unwrap_or(otherwise)
     }
 
     pub(super) fn flag(&self, pointer: &str, otherwise: bool) -> bool {
-        self.at(pointer).and_then(Value::as_bool).unwrap_or(otherwise)
+        self.at(pointer)
+            .and_then(Value::as_bool)
+            .unwrap_or(otherwise)
     }
 
     pub(super) fn list(&self, pointer: &str) -> &'a [Value] {
@@ -71,16 +82,22 @@ impl<'a> Row<'a> {
 
     /// The status of a condition under `status.conditions`.
     pub(super) fn condition(&self, kind: &str) -> Option<&'a Value> {
-        self.list("/status/conditions").iter().find(|one| text(one, "/type") == kind)
+        self.list("/status/conditions")
+            .iter()
+            .find(|one| text(one, "/type") == kind)
     }
 
     pub(super) fn is_true(&self, kind: &str) -> bool {
-        self.condition(kind).is_some_and(|condition| text(condition, "/status") == "True")
+        self.condition(kind)
+            .is_some_and(|condition| text(condition, "/status") == "True")
     }
 
     pub(super) fn annotated(&self, key: &str) -> bool {
         let annotations = object::metadata(self.object).and_then(|meta| meta.get("annotations"));
-        annotations.and_then(|map| map.get(key)).and_then(Value::as_str) == Some("true")
+        annotations
+            .and_then(|map| map.get(key))
+            .and_then(Value::as_str)
+            == Some("true")
     }
 
     /// Names and images of the containers under a pod template.
@@ -92,7 +109,10 @@ impl<'a> Row<'a> {
 }
 
 pub(super) fn list<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    value
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .map_or(&[], Vec::as_slice)
 }
 
 pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
@@ -118,33 +138,49 @@ pub(super) fn quantity(value: Option<&Value>) -> String {
 
 /// Labels as `a=b,c=d`.
 pub(super) fn labels(map: Option<&Map<String, Value>>) -> String {
-    let Some(map) = map.filter(|map| !map.is_empty()) else { return NONE.to_owned() };
-    let mut terms: Vec<String> =
-        map.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or(""))).collect();
+    let Some(map) = map.filter(|map| !map.is_empty()) else {
+        return NONE.to_owned();
+    };
+    let mut terms: Vec<String> = map
+        .iter()
+        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")))
+        .collect();
     terms.sort_unstable();
     terms.join(",")
 }
 
 /// A label selector as people write it; empty when it selects everything or is not there.
 pub(super) fn selector(selector: Option<&Value>) -> String {
-    let Some(selector) = selector else { return String::new() };
+    let Some(selector) = selector else {
+        return String::new();
+    };
     let mut terms: Vec<(&str, String)> = Vec::new();
     if let Some(map) = selector.get("matchLabels").and_then(Value::as_object) {
-        let equal = |(key, value): (&'_ String, &Value)| format!("{key}={}", value.as_str().unwrap_or(""));
-        terms.extend(map.iter().map(|(key, value)| (key.as_str(), equal((key, value)))));
+        let equal =
+            |(key, value): (&'_ String, &Value)| format!("{key}={}", value.as_str().unwrap_or(""));
+        terms.extend(
+            map.iter()
+                .map(|(key, value)| (key.as_str(), equal((key, value)))),
+        );
     }
     for one in list(selector, "/matchExpressions") {
         let key = text(one, "/key");
-        let mut values: Vec<&str> = list(one, "/values").iter().filter_map(Value::as_str).collect();
+        let mut values: Vec<&str> = list(one, "/values")
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
         values.sort_unstable();
         let values = values.join(",");
-        terms.push((key, match text(one, "/operator") {
-            "In" => format!("{key} in ({values})"),
-            "NotIn" => format!("{key} notin ({values})"),
-            "Exists" => key.to_owned(),
-            "DoesNotExist" => format!("!{key}"),
-            _ => return "<error>".to_owned(),
-        }));
+        terms.push((
+            key,
+            match text(one, "/operator") {
+                "In" => format!("{key} in ({values})"),
+                "NotIn" => format!("{key} notin ({values})"),
+                "Exists" => key.to_owned(),
+                "DoesNotExist" => format!("!{key}"),
+                _ => return "<error>".to_owned(),
+            },
+        ));
     }
     terms.sort_by_key(|(key, _)| *key);
     join(terms.iter().map(|(_, term)| term.as_str()), ",")
@@ -187,7 +223,10 @@ mod tests {
             ]}),
             "!a,k notin (v),m=1,n,z in (x,y)",
         );
-        check(json!({"matchExpressions": [{"key": "a", "operator": "Near"}]}), "<error>");
+        check(
+            json!({"matchExpressions": [{"key": "a", "operator": "Near"}]}),
+            "<error>",
+        );
         assert_eq!(selector_or_none(None), json!("<none>"));
         assert_eq!(labels(json!({}).as_object()), "<none>");
     }
