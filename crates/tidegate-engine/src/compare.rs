@@ -77,7 +77,8 @@ fn error_conditions(diagnostics: &[Diagnostic], differences: &Differences) -> Ve
             Condition::new(kind, message)
         })
         .collect();
-    conditions.extend(differences.errors.iter().map(|(key, error)| {
+    let refused = differences.errors.iter().chain(&differences.refused);
+    conditions.extend(refused.map(|(key, error)| {
         let message = format!("{}: {error}", key.short());
         Condition::new(ConditionType::ComparisonError, message)
     }));
@@ -107,6 +108,9 @@ fn desired_row(input: &CompareInput<'_>, object: &DesiredObject) -> Option<Resou
         Role::Hook | Role::Skip | Role::Ignored => None,
         Role::Resource if is_error => Some(SyncStatus::Unknown),
         Role::Resource if is_forbidden(object) => Some(SyncStatus::Unknown),
+        Role::Resource if input.differences.refused.contains_key(&object.key) => {
+            Some(SyncStatus::OutOfSync)
+        }
         Role::Resource => match difference {
             Some(difference) if !difference.is_modified() => Some(SyncStatus::Synced),
             Some(_) => Some(SyncStatus::OutOfSync),
@@ -221,7 +225,12 @@ fn members(input: &CompareInput<'_>, resources: &[ResourceStatus]) -> Vec<Member
     };
     let member = |row: &ResourceStatus| {
         let is_application = row.key.group == "argoproj.io" && row.key.kind == "Application";
+        let unread = input.observation.live.errors.get(&row.key);
         let state = match (&row.health, row.is_live) {
+            (_, false) if unread.is_some() => {
+                let why = unread.map(ToString::to_string).unwrap_or_default();
+                MemberState::Checked(Health::new(HealthStatus::Unknown, why))
+            }
             (_, false) => MemberState::Missing,
             (Some(health), true) if is_application => MemberState::Application(health.clone()),
             (Some(health), true) => MemberState::Checked(health.clone()),

@@ -385,9 +385,8 @@ impl Run<'_> {
         };
         let mut request = self.context.delete(key, uid);
         request.remove_finalizer = Some(annotation::HOOK_FINALIZER.to_owned());
-        let error = match applier.delete(vec![request]).await.pop() {
-            Some(Err(error)) => error,
-            Some(Ok(_)) | None => return Ok(()),
+        let Some(Err(error)) = applier.delete(vec![request]).await.pop() else {
+            return Ok(());
         };
         let left = self.read(key).await?;
         if left.is_some_and(|live| live.uid == uid && !is_deleting(&live)) {

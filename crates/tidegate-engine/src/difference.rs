@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tidegate_applier::{ApplierError, ChangeOutcome, ChangePreview, FieldChange};
+use tidegate_applier::{ApplierError, ChangeOutcome, ChangePreview, ErrorKind, FieldChange};
 use tidegate_diff::changes::{self, without_server_fields};
 use tidegate_diff::ignore::IgnoreRules;
 use tidegate_diff::schema::{Schema, TypeRef};
@@ -35,6 +35,9 @@ impl Difference {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Differences {
     pub(crate) by_key: BTreeMap<ResourceKey, Difference>,
+    /// Objects that the target refuses as they stand: they differ, and a sync says why it fails.
+    pub(crate) refused: BTreeMap<ResourceKey, ApplierError>,
+    /// Objects that could not be compared.
     pub(crate) errors: BTreeMap<ResourceKey, ApplierError>,
 }
 
@@ -89,6 +92,9 @@ pub(crate) fn differences(observation: &Observation, rules: &IgnoreRules) -> Dif
             Some(Ok(preview)) => {
                 found.by_key.insert(key, of_preview(object, preview, rules));
             }
+            Some(Err(error)) if is_refusal(error) => {
+                found.refused.insert(key, error.clone());
+            }
             Some(Err(error)) => {
                 found.errors.insert(key, error.clone());
             }
@@ -99,6 +105,19 @@ pub(crate) fn differences(observation: &Observation, rules: &IgnoreRules) -> Dif
         }
     }
     found
+}
+
+/// Whether the target was there to say no.
+fn is_refusal(error: &ApplierError) -> bool {
+    match error.kind {
+        ErrorKind::NotFound | ErrorKind::Conflict | ErrorKind::Forbidden | ErrorKind::Invalid => {
+            true
+        }
+        ErrorKind::Throttled
+        | ErrorKind::Unavailable
+        | ErrorKind::Timeout
+        | ErrorKind::Internal => false,
+    }
 }
 
 fn of_preview(object: &DesiredObject, preview: &ChangePreview, rules: &IgnoreRules) -> Difference {

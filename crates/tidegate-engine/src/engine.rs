@@ -199,7 +199,8 @@ impl Engine {
             });
         }
         let differences = difference::differences(&observation, &rules);
-        if let Some((key, error)) = differences.errors.iter().next() {
+        let mut failed = differences.errors.iter().chain(&differences.refused);
+        if let Some((key, error)) = failed.next() {
             return Err(EngineError::Target {
                 target: key.target.clone(),
                 action: "compared",

@@ -8,7 +8,7 @@ use tidegate_manifest::{Diagnostic, ResourceKey};
 
 use crate::Digest;
 use crate::comparison::Condition;
-use crate::normalise::{Discovery, Normalised};
+use crate::normalise::Normalised;
 
 /// Live objects by key.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,7 +48,6 @@ impl Live {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Observation {
     pub(crate) normalised: Normalised,
-    pub(crate) discovery: Discovery,
     pub(crate) live: Live,
     /// Marked objects that are not desired, sorted by key.
     pub(crate) extras: Vec<Owned>,

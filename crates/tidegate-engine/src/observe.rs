@@ -174,7 +174,6 @@ pub(crate) async fn observe(
     let mut observation = Observation {
         prune_blocked: prune_block(&normalised, &discovery, &incomplete),
         conditions: normalised.conditions.clone(),
-        discovery,
         ..Observation::default()
     };
     let candidates = extras(desired, &normalised, marked);

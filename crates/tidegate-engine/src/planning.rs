@@ -197,5 +197,7 @@ fn decide_apply(input: &PlanningInput<'_>, task: &Task, entry: &mut PlanEntry) {
 }
 
 fn error_of(input: &PlanningInput<'_>, key: &ResourceKey) -> Option<String> {
-    input.differences.errors.get(key).map(ToString::to_string)
+    let found = input.differences.errors.get(key);
+    let found = found.or_else(|| input.differences.refused.get(key));
+    found.map(ToString::to_string)
 }

@@ -171,6 +171,9 @@ impl<'a> Run<'a> {
                 poll = self.engine.options.poll_min;
             }
             let is_end = output.phase != OperationPhase::Running;
+            if is_end && output.phase.is_unsuccessful() {
+                self.tell_graph_errors();
+            }
             for action in output.actions {
                 self.act(action).await?;
             }
@@ -246,10 +249,11 @@ impl<'a> Run<'a> {
                     place => format!("{place}: {}", diagnostic.message),
                 })
                 .collect();
-            for diagnostic in self.observation.normalised.diagnostics.iter() {
+            for diagnostic in &self.observation.normalised.diagnostics {
                 if diagnostic.is_error() {
-                    let event = self.event(Reason::Failed).origin(&diagnostic.origin);
-                    self.emit(event.message(tell::diagnostic(diagnostic)));
+                    let mut event = self.event(Reason::Failed).origin(&diagnostic.origin);
+                    tell::add_details(&mut event, diagnostic);
+                    self.emit(event.message(diagnostic.message.clone()));
                 }
             }
             let message = format!("ComparisonError: {}", errors.join("; "));
@@ -351,18 +355,15 @@ impl<'a> Run<'a> {
 
     /// Records what a step found out, before anything is done about it.
     async fn take(&mut self, output: &StepOutput) -> Result<(), EngineError> {
-        let before = &self.progress.operation;
-        let changed: Vec<ResourceResult> = output
-            .results
-            .iter()
-            .filter(|result| {
-                let old = before.result(&result.key, result.sync_phase);
-                old.is_none_or(|old| {
-                    (old.status, old.hook_phase) != (result.status, result.hook_phase)
-                })
+        // A step only adds to the list, so old and new results stand at the same places.
+        let before = &self.progress.operation.results;
+        let is_news = |(place, result): &(usize, &ResourceResult)| {
+            before.get(*place).is_none_or(|old| {
+                (old.status, old.hook_phase) != (result.status, result.hook_phase)
             })
-            .cloned()
-            .collect();
+        };
+        let results = output.results.iter().enumerate().filter(is_news);
+        let changed: Vec<ResourceResult> = results.map(|(_, result)| result.clone()).collect();
         self.tell_results(&changed);
         if !changed.is_empty() {
             self.record(vec![Entry::Results(changed)]).await?;

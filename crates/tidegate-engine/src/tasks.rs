@@ -316,7 +316,7 @@ fn namespace(input: &TaskInput<'_>, made: &BTreeMap<(ResourceKey, Phase), Task>)
         body: Some(Arc::new(namespace.body)),
         origin: Arc::new(Origin {
             renderer: Renderer::Tidegate,
-            ..(*input.desired.application).origin.clone()
+            ..input.desired.application.origin.clone()
         }),
         prune_uid: String::new(),
         skips_dry_run: false,

@@ -227,8 +227,16 @@ impl Owner {
         let application = &desired.application;
         let name = self.engine.tracking_name(application);
         self.inbox = Some(self.engine.hub().subscribe(&name, &self.destination));
-        self.last = self.engine.last(application).await.map_err(words)?;
-        let left = self.engine.unfinished(application).await.map_err(words)?;
+        self.last = self
+            .engine
+            .last(application)
+            .await
+            .map_err(|error| words(&error))?;
+        let left = self
+            .engine
+            .unfinished(application)
+            .await
+            .map_err(|error| words(&error))?;
         let Some(left) = left else {
             return Ok(());
         };
@@ -256,12 +264,12 @@ impl Owner {
                 let judged = self
                     .engine
                     .judge(&desired, observation, &rules, &rule_errors);
-                judged.await.map_err(words)?
+                judged.await.map_err(|error| words(&error))?
             }
             (_, _) => {
                 self.next_compare = Instant::now() + self.options.compare_interval;
                 let compared = self.engine.compare_observed(&self.destination, &desired);
-                let (comparison, observation) = compared.await.map_err(words)?;
+                let (comparison, observation) = compared.await.map_err(|error| words(&error))?;
                 self.observation = Some(observation);
                 comparison
             }
@@ -440,9 +448,9 @@ impl Owner {
             Err(EngineError::Cancelled { .. }) => {}
             Err(error) => self
                 .engine
-                .emit(self.event(Reason::Failed).message(words_of(error))),
+                .emit(self.event(Reason::Failed).message(words(error))),
         }
-        self.show(ended.as_ref().err().map(words_of));
+        self.show(ended.as_ref().err().map(words));
         ended
     }
 
@@ -491,12 +499,8 @@ fn newer(
     .boxed()
 }
 
-fn words(error: EngineError) -> String {
-    words_of(&error)
-}
-
 /// An error with its causes.
-fn words_of(error: &EngineError) -> String {
+fn words(error: &EngineError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(found) = cause {

@@ -97,10 +97,42 @@ impl Run<'_> {
                     _,
                 ) => continue,
             };
-            self.emit(
-                self.task_event(reason, task)
-                    .message(result.message.clone()),
-            );
+            let mut event = self.task_event(reason, task);
+            if task.invalid.is_some() {
+                self.add_help(&mut event, &result.message);
+            }
+            self.emit(event.message(result.message.clone()));
+        }
+    }
+
+    /// What can be done about an object that must not be applied.
+    fn add_help(&self, event: &mut Event, message: &str) {
+        let name = event
+            .object
+            .as_ref()
+            .map_or("", |object| object.name.as_str());
+        let mut refusals = self.observation.normalised.refusals.iter();
+        let found = refusals.find(|refusal| {
+            let object = refusal.object.as_deref().unwrap_or_default();
+            refusal.message == message && object.ends_with(name)
+        });
+        if let Some(found) = found {
+            add_details(event, found);
+        }
+    }
+
+    /// Tells what keeps the graph of the tasks from being run.
+    pub(super) fn tell_graph_errors(&self) {
+        for found in self.tasks.graph_errors() {
+            let mut event = self.event(Reason::Failed).origin(&found.origin);
+            add_details(&mut event, found);
+            let object = found.object.as_deref().unwrap_or_default();
+            let message = if object.is_empty() || found.message.contains(object) {
+                found.message.clone()
+            } else {
+                format!("{object}: {}", found.message)
+            };
+            self.emit(event.message(message));
         }
     }
 
@@ -157,10 +189,13 @@ impl Run<'_> {
     }
 }
 
-/// A mistake on one line.
-pub(super) fn diagnostic(found: &Diagnostic) -> String {
-    match &found.help {
-        Some(help) => format!("{} ({help})", found.message),
-        None => found.message.clone(),
+/// Code and help of a mistake, for those who show them.
+pub(super) fn add_details(event: &mut Event, found: &Diagnostic) {
+    let mut add = |name: &str, value: &str| {
+        event.details.insert(name.to_owned(), value.into());
+    };
+    add("code", &found.code);
+    if let Some(help) = &found.help {
+        add("help", help);
     }
 }

@@ -16,47 +16,47 @@ use tidegate_manifest::{
 };
 
 /// Health by looks: `Progressing,Healthy` is Progressing at the first look and Healthy from then on.
-pub const HEALTH: &str = "fake/health";
+pub(crate) const HEALTH: &str = "fake/health";
 /// How many looks a deleted object stays, held by a finalizer.
-pub const LINGER: &str = "fake/linger";
+pub(crate) const LINGER: &str = "fake/linger";
 /// The message with which the object is refused when it is really applied.
-pub const REFUSE: &str = "fake/refuse";
+pub(crate) const REFUSE: &str = "fake/refuse";
 /// The message with which the object is refused in a dry run too.
-pub const INVALID: &str = "fake/invalid";
+pub(crate) const INVALID: &str = "fake/invalid";
 
 #[derive(Clone, Debug)]
-pub struct Fake(Arc<Mutex<State>>);
+pub(crate) struct Fake(Arc<Mutex<State>>);
 
 #[derive(Debug)]
-pub struct State {
-    pub objects: BTreeMap<ResourceKey, Stored>,
-    pub kinds: BTreeMap<GroupKind, KindFacts>,
-    pub log: Vec<String>,
-    pub incomplete: Vec<String>,
+pub(crate) struct State {
+    pub(crate) objects: BTreeMap<ResourceKey, Stored>,
+    pub(crate) kinds: BTreeMap<GroupKind, KindFacts>,
+    pub(crate) log: Vec<String>,
+    pub(crate) incomplete: Vec<String>,
     /// Ends the process after this many more effects.
-    pub crash_after: Option<usize>,
-    pub crashed: Arc<tokio::sync::Notify>,
-    pub unavailable: bool,
-    pub reads: usize,
-    pub next: u64,
+    pub(crate) crash_after: Option<usize>,
+    pub(crate) crashed: Arc<tokio::sync::Notify>,
+    pub(crate) unavailable: bool,
+    pub(crate) reads: usize,
+    pub(crate) next: u64,
 }
 
 #[derive(Clone, Debug)]
-pub struct Stored {
-    pub body: Value,
+pub(crate) struct Stored {
+    pub(crate) body: Value,
     /// What the engine applied last.
-    pub applied: Value,
-    pub uid: String,
-    pub version: u64,
-    pub looks: usize,
-    pub lingers: usize,
+    pub(crate) applied: Value,
+    pub(crate) uid: String,
+    pub(crate) version: u64,
+    pub(crate) looks: usize,
+    pub(crate) lingers: usize,
 }
 
-pub fn target() -> Target {
+pub(crate) fn target() -> Target {
     Target::kubernetes("test")
 }
 
-pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ResourceKey {
+pub(crate) fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ResourceKey {
     ResourceKey {
         target: target(),
         group: group.to_owned(),
@@ -67,7 +67,7 @@ pub fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ResourceKey 
 }
 
 impl Fake {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut kinds = BTreeMap::new();
         for (group, version, kind, scope) in [
             ("", "v1", "ConfigMap", Scope::Namespaced),
@@ -114,17 +114,17 @@ impl Fake {
         fake
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 
     /// Takes out what happened so far.
-    pub fn take_log(&self) -> Vec<String> {
+    pub(crate) fn take_log(&self) -> Vec<String> {
         std::mem::take(&mut self.state().log)
     }
 
     /// Puts an object there as somebody else would.
-    pub fn put(&self, body: Value) {
+    pub(crate) fn put(&self, body: Value) {
         let text = |p: &str| {
             body.pointer(p)
                 .and_then(Value::as_str)
@@ -154,7 +154,7 @@ impl Fake {
     }
 
     /// Changes an object as somebody else would.
-    pub fn edit(&self, key: &ResourceKey, change: impl FnOnce(&mut Value)) {
+    pub(crate) fn edit(&self, key: &ResourceKey, change: impl FnOnce(&mut Value)) {
         let mut state = self.state();
         let number = state.number();
         let stored = state.objects.get_mut(key).expect("the object is there");
@@ -162,14 +162,14 @@ impl Fake {
         stored.version = number;
     }
 
-    pub fn body(&self, key: &ResourceKey) -> Option<Value> {
+    pub(crate) fn body(&self, key: &ResourceKey) -> Option<Value> {
         self.state()
             .objects
             .get(key)
             .map(|stored| stored.body.clone())
     }
 
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let state = self.state();
         let keys = state.objects.keys().filter(|key| key.kind != "Namespace");
         keys.map(|key| format!("{}/{}", key.kind, key.name))

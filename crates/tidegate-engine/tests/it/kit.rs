@@ -12,7 +12,7 @@ use tidegate_store::{MemoryStore, Store};
 
 use crate::fake::{Fake, target};
 
-pub const APPLICATION: &str = "
+pub(crate) const APPLICATION: &str = "
 apiVersion: argoproj.io/v1alpha1
 kind: Application
 metadata: {name: app}
@@ -23,7 +23,7 @@ spec:
 ";
 
 /// Reads documents; `path` is where they stand.
-pub fn documents(text: &str, path: &str) -> Documents {
+pub(crate) fn documents(text: &str, path: &str) -> Documents {
     let parsed = tidegate_yaml::parse_stream(text.as_bytes(), &<_>::default());
     let origin = Origin {
         repository: "https://git.example/repo".to_owned(),
@@ -38,7 +38,7 @@ pub fn documents(text: &str, path: &str) -> Documents {
     documents
 }
 
-pub fn application(text: &str) -> Arc<Application> {
+pub(crate) fn application(text: &str) -> Arc<Application> {
     let mut found = documents(text, "app.yaml");
     let errors = found.diagnostics.iter().filter(|d| d.is_error()).count();
     assert_eq!(errors, 0, "{:?}", found.diagnostics);
@@ -46,7 +46,7 @@ pub fn application(text: &str) -> Arc<Application> {
 }
 
 /// The desired state: an application (with `extra` below `spec`) and its manifests.
-pub fn desired(extra: &str, manifests: &str) -> Desired {
+pub(crate) fn desired(extra: &str, manifests: &str) -> Desired {
     let text = format!("{APPLICATION}{extra}");
     let found = documents(manifests, "all.yaml");
     Desired {
@@ -63,15 +63,14 @@ pub fn desired(extra: &str, manifests: &str) -> Desired {
 
 /// An engine, its target and what it says.
 #[derive(Clone, Debug)]
-pub struct World {
-    pub fake: Fake,
-    pub engine: Engine,
-    pub events: Arc<CollectedEvents>,
-    pub store: Arc<dyn Store>,
+pub(crate) struct World {
+    pub(crate) fake: Fake,
+    pub(crate) engine: Engine,
+    pub(crate) events: Arc<CollectedEvents>,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(
             Fake::new(),
             Arc::new(MemoryStore::new()),
@@ -80,10 +79,15 @@ impl World {
         )
     }
 
-    pub fn with(fake: Fake, store: Arc<dyn Store>, options: EngineOptions, ids: &str) -> Self {
+    pub(crate) fn with(
+        fake: Fake,
+        store: Arc<dyn Store>,
+        options: EngineOptions,
+        ids: &str,
+    ) -> Self {
         let events = Arc::new(CollectedEvents::default());
         let context = EngineContext {
-            store: Arc::clone(&store),
+            store,
             clock: Arc::new(RuntimeClock::starting_at(
                 "2024-05-01T10:00:00Z".parse().expect("a time"),
             )),
@@ -94,20 +98,19 @@ impl World {
             fake,
             engine: Engine::new(context, options),
             events,
-            store,
         }
     }
 
-    pub fn destination(&self) -> Destination {
+    pub(crate) fn destination(&self) -> Destination {
         Destination::new().with(target(), Arc::new(self.fake.clone()))
     }
 
-    pub async fn sync(&self, desired: &Desired) -> OperationState {
+    pub(crate) async fn sync(&self, desired: &Desired) -> OperationState {
         self.sync_with(desired, |_| {}).await
     }
 
     /// Syncs with pruning, changed by `change`.
-    pub async fn sync_with(
+    pub(crate) async fn sync_with(
         &self,
         desired: &Desired,
         change: impl FnOnce(&mut SyncRequest),
@@ -120,7 +123,7 @@ impl World {
             .expect("the operation runs")
     }
 
-    pub async fn try_sync(
+    pub(crate) async fn try_sync(
         &self,
         desired: &Desired,
         request: SyncRequest,
@@ -137,18 +140,18 @@ impl World {
     }
 
     /// What happened in the target since the last look.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.fake.take_log().join("\n")
     }
 
     /// What was told since the last look, in short.
-    pub fn told(&self) -> Vec<String> {
+    pub(crate) fn told(&self) -> Vec<String> {
         self.events.take().iter().map(line).collect()
     }
 }
 
 /// An event on one line: reason, phase and wave, object, message.
-pub fn line(event: &Event) -> String {
+pub(crate) fn line(event: &Event) -> String {
     let mut text = event.reason.as_str().to_owned();
     if let Some(phase) = event.phase {
         text = format!("{text} {}", phase.as_str());
@@ -166,7 +169,7 @@ pub fn line(event: &Event) -> String {
 }
 
 /// A manifest on one line: `KIND NAME [annotation=value …]`; short names for the common annotations.
-pub fn manifests(lines: &str) -> String {
+pub(crate) fn manifests(lines: &str) -> String {
     let mut text = String::new();
     for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut words = line.split_whitespace();
@@ -233,17 +236,17 @@ pub fn manifests(lines: &str) -> String {
 }
 
 /// The desired state of an application without options.
-pub fn app(lines: &str) -> Desired {
+pub(crate) fn app(lines: &str) -> Desired {
     desired("", &manifests(lines))
 }
 
 /// The phase and message of an operation.
-pub fn verdict(state: &OperationState) -> String {
+pub(crate) fn verdict(state: &OperationState) -> String {
     format!("{}: {}", state.phase.as_str(), state.message)
 }
 
 /// Results in the order of execution.
-pub fn results(state: &OperationState) -> Vec<String> {
+pub(crate) fn results(state: &OperationState) -> Vec<String> {
     let line = |result: &tidegate_engine::ResourceResult| {
         let status = result.status.map(|status| format!("{status:?}"));
         format!(

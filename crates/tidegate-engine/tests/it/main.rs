@@ -1,5 +1,11 @@
 //! The engine against a cluster of the test's own: manifests in, transcripts out, laws.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod deletion;
 mod fake;
 mod group;

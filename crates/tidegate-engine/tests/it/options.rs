@@ -171,7 +171,7 @@ async fn force_and_replace_recreate() {
     world.sync(&app("ConfigMap m")).await;
     world.log();
     world.fake.edit(&key("", "ConfigMap", "shop", "m"), |body| {
-        body["data"]["extra"] = "x".into()
+        body["data"]["extra"] = "x".into();
     });
     world
         .sync(&app("ConfigMap m options=Replace=true data=c"))
@@ -299,7 +299,7 @@ async fn a_dry_run_changes_nothing_and_says_what_it_would() {
     world.log();
     let state = world
         .sync_with(&app("ConfigMap a data=new\nConfigMap b"), |request| {
-            request.dry_run = true
+            request.dry_run = true;
         })
         .await;
     assert_eq!(state.phase.as_str(), "Succeeded");

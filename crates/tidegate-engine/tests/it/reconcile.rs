@@ -246,7 +246,7 @@ async fn heals_come_further_and_further_apart() {
     for attempt in 1..=5 {
         let start = tokio::time::Instant::now();
         kept.fake().edit(&place, |body| {
-            body["data"]["a"] = format!("drift {attempt}").into()
+            body["data"]["a"] = format!("drift {attempt}").into();
         });
         kept.until("healed", |view| {
             view.operation

@@ -57,7 +57,7 @@ async fn a_comparison_says_what_differs_and_how_it_is() {
     assert_eq!(compared(&world, &now).await[0], "Synced Progressing");
     assert_eq!(compared(&world, &now).await[0], "Synced Healthy");
     world.fake.edit(&key("", "ConfigMap", "shop", "a"), |body| {
-        body["data"]["a"] = "x".into()
+        body["data"]["a"] = "x".into();
     });
     let fewer = app("ConfigMap a");
     assert_eq!(
@@ -110,6 +110,25 @@ async fn wrong_documents_make_everything_unknown_and_are_named() {
         lines[2].contains("a pointer starts with a slash"),
         "{lines:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_target_refuses_is_out_of_sync_and_what_cannot_be_asked_is_unknown() {
+    let world = World::new();
+    let now = app("ConfigMap a invalid=no\nConfigMap b");
+    let lines = compared(&world, &now).await;
+    assert_eq!(
+        lines[..2],
+        ["OutOfSync Missing", "ConfigMap/a OutOfSync Missing"]
+    );
+    assert_eq!(lines[3], "ComparisonError: ConfigMap shop/a: no");
+    world.fake.state().unavailable = true;
+    let lines = compared(&world, &now).await;
+    assert_eq!(lines[..2], ["Unknown Unknown", "ConfigMap/a Unknown -"]);
+    let state = world.sync(&now).await;
+    assert!(state.phase.is_unsuccessful(), "{}", verdict(&state));
+    world.fake.state().unavailable = false;
+    assert_eq!(world.log(), "");
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,7 +229,7 @@ async fn an_approved_plan_is_applied_only_while_it_holds() {
     assert!(plan.has_changes() && !plan.is_invalid());
     // Only a version moved: nothing that the plan says is touched.
     world.fake.edit(&key("", "ConfigMap", "shop", "b"), |body| {
-        body["status"] = json!({"x": 1})
+        body["status"] = json!({"x": 1});
     });
     let again = world
         .engine
@@ -220,7 +239,7 @@ async fn an_approved_plan_is_applied_only_while_it_holds() {
     assert_ne!(again.id(), plan.id());
     assert_eq!(check_plan(&plan, &again), Ok(()));
     world.fake.edit(&key("", "ConfigMap", "shop", "b"), |body| {
-        body["data"]["a"] = "x".into()
+        body["data"]["a"] = "x".into();
     });
     world.log();
     let control = Control::none();
