@@ -57,7 +57,12 @@ pub enum StartError {
     },
 }
 
-/// A running API server. Dropping it aborts its tasks; [`Server::shutdown`] ends it in order.
+/// A running API server: Kubernetes 1.36 as clients see it, in memory.
+///
+/// What it does not do: run admission webhooks and policies, evaluate `x-kubernetes-validations`, call conversion webhooks,
+/// enforce quotas and RBAC (whoever holds the token may do everything), answer in YAML or protobuf.
+///
+/// Dropping it aborts its tasks; [`Server::shutdown`] ends it in order.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,

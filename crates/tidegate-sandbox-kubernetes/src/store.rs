@@ -20,6 +20,22 @@ pub const MAX_OBJECTS: usize = 200_000;
 /// How many bytes of objects the server keeps at most (estimated).
 pub const MAX_OBJECT_BYTES: usize = 1 << 30;
 
+/// How much a store keeps.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    events: usize,
+    event_bytes: usize,
+    objects: usize,
+    object_bytes: usize,
+}
+
+const LIMITS: Limits = Limits {
+    events: MAX_EVENTS,
+    event_bytes: MAX_EVENT_BYTES,
+    objects: MAX_OBJECTS,
+    object_bytes: MAX_OBJECT_BYTES,
+};
+
 /// What happened to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
@@ -67,6 +83,7 @@ pub(crate) type Table = OrdMap<Arc<str>, Stored>;
 
 #[derive(Debug)]
 struct State {
+    limits: Limits,
     revision: u64,
     tables: HashMap<ResourceName, Table>,
     last: HashMap<ResourceName, u64>,
@@ -134,7 +151,12 @@ pub(crate) fn range<'a>(
 
 impl Store {
     pub(crate) fn new() -> Self {
+        Self::bounded(LIMITS)
+    }
+
+    fn bounded(limits: Limits) -> Self {
         let state = State {
+            limits,
             revision: 1,
             tables: HashMap::new(),
             last: HashMap::new(),
@@ -271,8 +293,8 @@ impl Store {
         let freed = current.as_ref().map_or(0, |stored| stored.bytes);
         if object.is_some() {
             let more = usize::from(current.is_none());
-            let full = state.objects + more > MAX_OBJECTS
-                || (bytes > freed && state.bytes - freed + bytes > MAX_OBJECT_BYTES);
+            let full = state.objects + more > state.limits.objects
+                || (bytes > freed && state.bytes - freed + bytes > state.limits.object_bytes);
             if full {
                 return Err(CommitError::Full);
             }
@@ -352,7 +374,7 @@ impl State {
             before,
             bytes: weight,
         });
-        while self.ring.len() > MAX_EVENTS || self.ring_bytes > MAX_EVENT_BYTES {
+        while self.ring.len() > self.limits.events || self.ring_bytes > self.limits.event_bytes {
             let Some(dropped) = self.ring.pop_front() else {
                 break;
             };
@@ -488,18 +510,99 @@ mod tests {
         assert_eq!(all(9), Some(vec![]));
     }
 
+    const SMALL: Limits = Limits {
+        events: 8,
+        event_bytes: 20_000,
+        objects: 3,
+        object_bytes: 6_000,
+    };
+
     #[test]
-    fn the_ring_is_bounded() {
-        let store = Store::new();
-        store
-            .commit(&MAPS, "a/x", Expect::Absent, Some(object("x")))
-            .unwrap();
-        for revision in 2..(MAX_EVENTS as u64 + 10) {
+    fn objects_are_bounded_by_number_and_by_bytes() {
+        let store = Store::bounded(SMALL);
+        for name in ["a", "b", "c"] {
             store
-                .commit(&MAPS, "a/x", Expect::Revision(revision), Some(object("x")))
+                .commit(&MAPS, name, Expect::Absent, Some(object(name)))
                 .unwrap();
         }
-        assert!(store.state.read().ring.len() <= MAX_EVENTS);
-        assert!(store.compacted() > 0);
+        let more = store.commit(&MAPS, "d", Expect::Absent, Some(object("d")));
+        assert_eq!(more.unwrap_err(), CommitError::Full);
+        let large = Some(json!({"data": "x".repeat(SMALL.object_bytes)}));
+        let larger = store.commit(&MAPS, "a", Expect::Revision(2), large);
+        assert_eq!(larger.unwrap_err(), CommitError::Full);
+        store.commit(&MAPS, "a", Expect::Revision(2), None).unwrap();
+        store
+            .commit(&MAPS, "d", Expect::Absent, Some(object("d")))
+            .unwrap();
+    }
+
+    #[test]
+    fn the_ring_is_bounded_by_number_and_by_bytes() {
+        let store = Store::bounded(SMALL);
+        let body = |size: usize| Some(json!({"metadata": {}, "data": "x".repeat(size)}));
+        store.commit(&MAPS, "a", Expect::Absent, body(1)).unwrap();
+        for revision in 2..20 {
+            store
+                .commit(&MAPS, "a", Expect::Revision(revision), body(1))
+                .unwrap();
+        }
+        assert_eq!(store.state.read().ring.len(), SMALL.events);
+        for revision in 20..40 {
+            store
+                .commit(&MAPS, "a", Expect::Revision(revision), body(3_000))
+                .unwrap();
+        }
+        let state = store.state.read();
+        assert!(state.ring_bytes <= SMALL.event_bytes && state.ring.len() < SMALL.events);
+        assert_eq!(
+            state.ring.iter().map(|event| event.bytes).sum::<usize>(),
+            state.ring_bytes
+        );
+    }
+
+    proptest::proptest! {
+        /// Whatever happens, every remembered past is the past, and replaying from it leads to the present.
+        #[test]
+        fn the_past_is_what_was(steps in proptest::collection::vec((0_u8..4, 0_u8..3, proptest::bool::ANY), 1..40)) {
+            let store = Store::bounded(Limits { objects: 100, object_bytes: 1 << 20, event_bytes: 1 << 20, events: 12 });
+            let mut history = vec![(store.revision(), Table::default())];
+            for (key, kind, remove) in steps {
+                let resource = if kind == 0 { &PODS } else { &MAPS };
+                let key = format!("n/{key}");
+                let current = store.get(resource, &key).map(|stored| stored.revision);
+                let expect = current.map_or(Expect::Absent, Expect::Revision);
+                let body = (!remove || current.is_none()).then(|| object(&key));
+                store.commit(resource, &key, expect, body).unwrap();
+                let (revision, table) = store.table(&MAPS);
+                history.push((revision, table));
+            }
+            let (_, present) = store.table(&MAPS);
+            for (revision, then) in history {
+                let Some(past) = store.table_at(&MAPS, revision) else {
+                    proptest::prop_assert!(revision < store.compacted());
+                    continue;
+                };
+                let seen = |table: &Table| -> Vec<(String, u64)> {
+                    table.iter().map(|(key, stored)| (key.to_string(), stored.revision)).collect()
+                };
+                proptest::prop_assert_eq!(seen(&past), seen(&then));
+                let Events::Known { events, .. } = store.events(&MAPS, revision) else {
+                    return Err(proptest::test_runner::TestCaseError::fail("events are lost"));
+                };
+                let mut replayed: std::collections::BTreeSet<String> =
+                    past.values().map(|stored| crate::object::name(&stored.object).to_owned()).collect();
+                for change in events {
+                    let name = crate::object::name(&change.object).to_owned();
+                    if change.kind == ChangeKind::Deleted {
+                        proptest::prop_assert!(replayed.remove(&name));
+                    } else {
+                        proptest::prop_assert_eq!(replayed.insert(name), change.kind == ChangeKind::Added);
+                    }
+                }
+                let now: std::collections::BTreeSet<String> =
+                    present.values().map(|stored| crate::object::name(&stored.object).to_owned()).collect();
+                proptest::prop_assert_eq!(replayed, now);
+            }
+        }
     }
 }

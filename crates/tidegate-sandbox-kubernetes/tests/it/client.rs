@@ -9,26 +9,26 @@ use serde_json::{Value, json};
 use tidegate_sandbox_kubernetes::{Options, Server};
 use tokio::net::TcpStream;
 
-pub const MERGE: &str = "application/merge-patch+json";
-pub const STRATEGIC: &str = "application/strategic-merge-patch+json";
-pub const JSON_PATCH: &str = "application/json-patch+json";
-pub const APPLY: &str = "application/apply-patch+yaml";
-pub const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+pub(crate) const MERGE: &str = "application/merge-patch+json";
+pub(crate) const STRATEGIC: &str = "application/strategic-merge-patch+json";
+pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
+pub(crate) const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 /// A reply, read to its end.
 #[derive(Debug)]
-pub struct Reply {
-    pub code: u16,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Reply {
+    pub(crate) code: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Reply {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or(Value::Null)
     }
 
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         self.json()["message"]
             .as_str()
             .unwrap_or_default()
@@ -37,18 +37,18 @@ impl Reply {
 }
 
 /// A server and the way to ask it.
-pub struct Lab {
-    pub server: Server,
+pub(crate) struct Lab {
+    pub(crate) server: Server,
 }
 
 impl Lab {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self {
             server: Server::start(Options::default()).await.unwrap(),
         }
     }
 
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         method: &str,
         path: &str,
@@ -77,7 +77,7 @@ impl Lab {
             .unwrap()
     }
 
-    pub async fn ask(
+    pub(crate) async fn ask(
         &self,
         method: &str,
         path: &str,
@@ -94,11 +94,11 @@ impl Lab {
         }
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.ask("GET", path, &[], "").await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Reply {
         self.ask(
             "POST",
             path,
@@ -108,7 +108,7 @@ impl Lab {
         .await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Reply {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Reply {
         self.ask(
             "PUT",
             path,
@@ -118,12 +118,12 @@ impl Lab {
         .await
     }
 
-    pub async fn patch(&self, path: &str, media: &str, body: &Value) -> Reply {
+    pub(crate) async fn patch(&self, path: &str, media: &str, body: &Value) -> Reply {
         self.ask("PATCH", path, &[("content-type", media)], body.to_string())
             .await
     }
 
-    pub async fn delete(&self, path: &str, body: Option<&Value>) -> Reply {
+    pub(crate) async fn delete(&self, path: &str, body: Option<&Value>) -> Reply {
         let text = body.map(ToString::to_string).unwrap_or_default();
         self.ask(
             "DELETE",
@@ -135,7 +135,7 @@ impl Lab {
     }
 
     /// Asks again after every change of the server until the reply is as wanted.
-    pub async fn until(&self, path: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
+    pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Reply) -> bool) -> Reply {
         let objects = self.server.objects();
         loop {
             let (revision, _) = objects.list(
@@ -152,12 +152,12 @@ impl Lab {
 }
 
 /// A ConfigMap with one entry.
-pub fn map(name: &str) -> Value {
+pub(crate) fn map(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"a": "1"}})
 }
 
 /// A widget definition with a schema, status and scale.
-pub fn definition() -> Value {
+pub(crate) fn definition() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "widgets.example.com"},

@@ -13,17 +13,19 @@ const OLDEST: u32 = 29;
 /// Newer ones send the bodies of `create NOUN` and of reviews as protobuf.
 const JSON_BODIES_UP_TO: u32 = 31;
 
-/// kubectl programs by minor version: those in `TIDEGATE_KUBECTLS` (a path list of programs), in the folders of `PATH`
-/// and in the SDK folder that ships several, named `kubectl` or `kubectl.1.NN`.
+/// kubectl programs by minor version: those in `TIDEGATE_KUBECTLS` (a path list of programs) and those in the folders of
+/// `PATH`, links followed to where several versions may lie side by side, named `kubectl` or `kubectl.1.NN`.
 async fn programs() -> BTreeMap<u32, PathBuf> {
     let mut candidates: Vec<PathBuf> = Vec::new();
     if let Some(list) = std::env::var_os("TIDEGATE_KUBECTLS") {
         candidates.extend(std::env::split_paths(&list));
     }
-    let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
-        .map(|path| std::env::split_paths(&path).collect())
-        .unwrap_or_default();
-    folders.push(PathBuf::from("/usr/lib/google-cloud-sdk/bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    for folder in folders.clone() {
+        let target = folder.join("kubectl").canonicalize().ok();
+        folders.extend(target.as_deref().and_then(Path::parent).map(Path::to_owned));
+    }
     for folder in folders {
         candidates.push(folder.join("kubectl"));
         candidates.extend((OLDEST..60).map(|minor| folder.join(format!("kubectl.1.{minor}"))));
@@ -223,21 +225,30 @@ async fn every_kubectl_works_unchanged() {
         eprintln!("SKIPPED: no kubectl is installed, so none was tried against the sandbox");
         return;
     }
+    let mut running = tokio::task::JoinSet::new();
     for (minor, program) in programs {
-        let dir = tempfile::tempdir().unwrap();
-        let options = Options {
-            dir: Some(dir.path().to_owned()),
-            ..Options::default()
-        };
-        let server = Server::start(options).await.unwrap();
-        let kubeconfig = server.kubeconfig_path().map(Path::to_owned).unwrap();
-        let shell = Shell {
-            program,
-            minor,
-            kubeconfig,
-            home: dir.path().to_owned(),
-        };
-        scenario(&shell).await;
-        server.shutdown().await;
+        running.spawn(alone(minor, program));
     }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+}
+
+/// One kubectl against a server of its own.
+async fn alone(minor: u32, program: PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        dir: Some(dir.path().to_owned()),
+        ..Options::default()
+    };
+    let server = Server::start(options).await.unwrap();
+    let kubeconfig = server.kubeconfig_path().map(Path::to_owned).unwrap();
+    let shell = Shell {
+        program,
+        minor,
+        kubeconfig,
+        home: dir.path().to_owned(),
+    };
+    scenario(&shell).await;
+    server.shutdown().await;
 }
