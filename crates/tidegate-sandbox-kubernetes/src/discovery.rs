@@ -25,15 +25,16 @@ impl Aggregated {
 
 /// A subresource as discovery shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Sub {
-    name: String,
-    group: String,
-    version: String,
-    kind: String,
-    verbs: Vec<String>,
+pub(crate) struct Sub {
+    pub(crate) name: String,
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) kind: String,
+    pub(crate) verbs: Vec<String>,
 }
 
-fn subresources(resource: &Resource, version: &Version) -> Vec<Sub> {
+/// The subresources of a resource at a version.
+pub(crate) fn subresources(resource: &Resource, version: &Version) -> Vec<Sub> {
     if let Some(facts) = resource.facts {
         let own = |sub: &SubresourceFacts| Sub {
             name: sub.name.clone(),

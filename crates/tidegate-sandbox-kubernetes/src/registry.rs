@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::openapi::Documents;
 use crate::resource::{Resource, ResourceName};
 
 /// All served resources.
@@ -11,6 +12,8 @@ use crate::resource::{Resource, ResourceName};
 pub(crate) struct Registry {
     resources: BTreeMap<ResourceName, Arc<Resource>>,
     kinds: HashMap<(String, String), ResourceName>,
+    /// The OpenAPI documents of these resources.
+    pub(crate) documents: Documents,
 }
 
 impl Registry {
@@ -24,10 +27,16 @@ impl Registry {
             if resources.contains_key(&resource.name) {
                 continue;
             }
-            kinds.entry(kind).or_insert_with(|| resource.name.clone());
+            kinds
+                .entry(kind)
+                .or_insert_with(|| resource.name.clone());
             resources.insert(resource.name.clone(), resource);
         }
-        Self { resources, kinds }
+        Self {
+            resources,
+            kinds,
+            documents: Documents::default(),
+        }
     }
 
     pub(crate) fn get(&self, name: &ResourceName) -> Option<Arc<Resource>> {

@@ -92,18 +92,19 @@ pub(crate) fn tag(bytes: &[u8]) -> String {
         })
 }
 
-pub(crate) fn tagged(bytes: Vec<u8>, media: &str, headers: &HeaderMap) -> Response<Body> {
-    let etag = format!("\"{}\"", tag(&bytes));
-    let known = headers
-        .get_all(header::IF_NONE_MATCH)
+/// Whether the client says that it has the document with that tag.
+pub(crate) fn has_tag(headers: &HeaderMap, etag: &str) -> bool {
+    let given = headers.get_all(header::IF_NONE_MATCH);
+    given
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .any(|value| {
-            value
-                .split(',')
-                .any(|one| one.trim() == etag || one.trim() == "*")
-        });
-    let mut response = if known {
+        .flat_map(|value| value.split(','))
+        .any(|one| one.trim() == etag || one.trim() == "*")
+}
+
+pub(crate) fn tagged(bytes: Vec<u8>, media: &str, headers: &HeaderMap) -> Response<Body> {
+    let etag = format!("\"{}\"", tag(&bytes));
+    let mut response = if has_tag(headers, &etag) {
         reply(StatusCode::NOT_MODIFIED, media, Bytes::new())
     } else {
         reply(StatusCode::OK, media, bytes)
