@@ -11,7 +11,9 @@ use serde::Serialize;
 use tidegate_sandbox_controllers::{ControllerOptions, Controllers};
 use tidegate_sandbox_kubernetes::{Options, Server, StartError};
 
-pub use tidegate_sandbox_kubernetes::{Clock, Faults, ManualClock, Objects};
+pub use tidegate_sandbox_kubernetes::{
+    Change, ChangeKind, Changes, Clock, Faults, ManualClock, Objects, ResourceName,
+};
 
 /// How to start a sandbox.
 #[derive(Clone, Debug)]
