@@ -284,7 +284,7 @@ impl Collector {
         }
         let id = (node.namespace.as_str(), node.name.as_str(), uid);
         edit(core, &node.resource, id, Part::Main, &|object| {
-            drop_finalizer(object, ORPHAN)
+            drop_finalizer(object, ORPHAN);
         })
     }
 }
