@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::note(&format!("error[TG0900]: the async runtime cannot be started: {error}"));
+            output::note(&format!("error[TG0901]: the async runtime cannot be started: {error}"));
             return Exit::Failed.into();
         }
     };

@@ -211,7 +211,7 @@ fn unknown(application: &Application, why: &str) -> Error {
 }
 
 fn refused(application: &Application, message: String, help: &str) -> Error {
-    let diagnostic = Diagnostic::error("TG0301", message, application.origin.clone())
+    let diagnostic = Diagnostic::error("TG0403", message, application.origin.clone())
         .object(format!("Application {}", application.name))
         .field(".spec.destination")
         .help(help);

@@ -213,7 +213,7 @@ fn project(application: &Application, declared: &Declared) -> Result<AppProject,
         [] => "declare the AppProject beside the Application, or use project: default".to_owned(),
         known => format!("declare it, or use one of {}", known.join(", ")),
     };
-    Err(Diagnostic::error("TG0302", message, application.origin.clone())
+    Err(Diagnostic::error("TG0404", message, application.origin.clone())
         .object(format!("Application {}", application.name))
         .field(".spec.project")
         .help(help))

@@ -223,12 +223,12 @@ pub(crate) fn exit(error: &Error) -> Exit {
 /// The code of an error, for searching the docs.
 pub(crate) fn code(error: &Error) -> &'static str {
     match error {
-        Error::Documents(_) => "TG0001",
+        Error::Documents(_) => "TG0604",
         Error::UnknownApplication { .. } => "TG0601",
-        Error::Git(_) => "TG0501",
+        Error::Git(_) => "TG0605",
         Error::Location(_) => "TG0602",
-        Error::Destination(_) => "TG0301",
-        Error::Target { .. } => "TG0303",
+        Error::Destination(_) => "TG0403",
+        Error::Target { .. } => "TG0606",
         Error::Engine(EngineError::StalePlan { .. }) => "TG0701",
         Error::Engine(EngineError::InProgress { .. }) => "TG0702",
         Error::Engine(EngineError::TimedOut { .. }) => "TG0703",
