@@ -44,7 +44,7 @@ pub(super) fn finalize(core: &Core, name: &str) -> Result<(), Status> {
     }
     let stamp = object::stamp(core.now());
     edit(core, &NAMESPACES, id, Part::Status, &|object| {
-        report(object, &left, &stamp)
+        report(object, &left, &stamp);
     })
 }
 
