@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tidegate_manifest::{HealthStatus, Origin, Phase, ResourceKey, SyncStatus, Target};
+use tidegate_manifest::{Diagnostic, HealthStatus, Origin, Phase, ResourceKey, SyncStatus, Target};
 
 /// What an event tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -206,6 +206,24 @@ impl Event {
             applications: None,
             details: BTreeMap::new(),
         }
+    }
+
+    /// A mistake in a document: what is wrong, where, and what to do.
+    pub fn of_diagnostic(application: impl Into<String>, found: &Diagnostic) -> Self {
+        let mut event = Self::new(Reason::Failed, application)
+            .origin(&found.origin)
+            .message(found.message.clone());
+        let details = [
+            ("code", Some(&found.code)),
+            ("field", found.field.as_ref()),
+            ("help", found.help.as_ref()),
+        ];
+        for (name, value) in details {
+            if let Some(value) = value {
+                event.details.insert(name.to_owned(), value.as_str().into());
+            }
+        }
+        event
     }
 
     /// The last line of a run.

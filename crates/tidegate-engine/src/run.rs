@@ -251,9 +251,8 @@ impl<'a> Run<'a> {
                 .collect();
             for diagnostic in &self.observation.normalised.diagnostics {
                 if diagnostic.is_error() {
-                    let mut event = self.event(Reason::Failed).origin(&diagnostic.origin);
-                    tell::add_details(&mut event, diagnostic);
-                    self.emit(event.message(diagnostic.message.clone()));
+                    let name = self.desired.application_name();
+                    self.emit(Event::of_diagnostic(name, diagnostic));
                 }
             }
             let message = format!("ComparisonError: {}", errors.join("; "));

@@ -95,6 +95,11 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
+    /// Whether another process owns the state.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, Error::Store { source: StoreError::Locked { .. }, .. })
+    }
+
     /// The findings that a person should see instead of the one line.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
         match self {

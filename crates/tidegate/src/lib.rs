@@ -14,6 +14,7 @@
 //! This crate is where rooms that must not know each other meet: the repository (`tidegate-git`), rendering
 //! (`tidegate-render`), the targets (`tidegate-cluster`, `tidegate-sandbox`) and the engine (`tidegate-engine`).
 
+mod control;
 mod discover;
 mod duration;
 mod error;
@@ -27,6 +28,7 @@ mod state;
 mod tree;
 mod up;
 
+pub use control::{Answer, Ask, ask};
 pub use discover::{Declared, discover};
 pub use duration::parse_duration;
 pub use error::Error;
@@ -38,6 +40,11 @@ pub use session::{Builder, Tidegate};
 pub use source::{GitSource, ReadFrom};
 pub use state::StateDir;
 pub use up::{UpEnd, UpOptions, UpOutcome, up};
+
+/// The time, for events that are told beside the engine's own.
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
 
 /// Whether a built-in kind lives in no namespace; unknown kinds are taken as namespaced, as Argo CD does.
 pub fn is_cluster_scoped(object: &manifest::Object) -> bool {

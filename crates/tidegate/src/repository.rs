@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tidegate_git::{Credentials, LocalRepository, Mirror, Mirrors, ObjectId, Remote, RemoteOptions};
 use tidegate_manifest::ApplicationSource;
@@ -42,6 +43,7 @@ pub struct Repository {
     mirrors: Mirrors,
     credentials: Credentials,
     opened: Mutex<BTreeMap<String, Mirror>>,
+    asked: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// The files of one repository at one revision.
@@ -53,15 +55,22 @@ pub struct Snapshot {
     pub revision: String,
     /// The repository, as people know it.
     pub repository: String,
-    /// It is read from a local directory although its URL says otherwise: which one.
-    pub read_from: Option<PathBuf>,
+    /// It is read from here although its URL says otherwise.
+    pub read_from: Option<String>,
 }
 
 /// Where a source is read from.
 enum Place {
+    /// A directory, as it stands.
     Directory(PathBuf),
+    /// The repository that its address names.
     Mirror(Mirror),
+    /// The repository at hand, in place of the one that its address names.
+    Instead(Mirror),
 }
+
+/// How long an answer of a remote serves all who ask for its refs.
+const REFS_SHARED_FOR: Duration = Duration::from_millis(500);
 
 impl Repository {
     /// Opens a repository; nothing is read or fetched yet.
@@ -87,6 +96,7 @@ impl Repository {
             mirrors: Mirrors::new(mirrors)?,
             credentials,
             opened: Mutex::default(),
+            asked: Mutex::default(),
         })
     }
 
@@ -104,8 +114,7 @@ impl Repository {
             Location::Directory(path) => directory_snapshot(path, &self.location.to_string(), None),
             Location::Remote(remote) => {
                 let mirror = self.mirror(remote)?;
-                let revision = self.revision.as_deref().unwrap_or_default();
-                mirror_snapshot(&mirror, mirror.resolve(revision, "")?.commit)
+                mirror_snapshot(&mirror, self.at_hand(&mirror)?)
             }
         }
     }
@@ -124,8 +133,11 @@ impl Repository {
                 }
             }
             Place::Mirror(mirror) => {
-                let commit = self.commit(&mirror, source, exactly)?;
-                mirror_snapshot(&mirror, commit)
+                mirror_snapshot(&mirror, self.commit(&mirror, source, exactly)?)
+            }
+            Place::Instead(mirror) => {
+                let snapshot = mirror_snapshot(&mirror, self.commit_instead(&mirror, source, exactly)?)?;
+                Ok(Snapshot { read_from: Some(snapshot.repository.clone()), ..snapshot })
             }
         }
     }
@@ -138,6 +150,7 @@ impl Repository {
         match self.place(source)? {
             Place::Directory(path) => describe(&path),
             Place::Mirror(mirror) => Ok(self.commit(&mirror, source, None)?.to_string()),
+            Place::Instead(mirror) => Ok(self.commit_instead(&mirror, source, None)?.to_string()),
         }
     }
 
@@ -145,7 +158,7 @@ impl Repository {
     pub(crate) fn directory_of(&self, source: &ApplicationSource) -> Option<PathBuf> {
         match self.place(source).ok()? {
             Place::Directory(path) => Some(path),
-            Place::Mirror(_) => None,
+            Place::Mirror(_) | Place::Instead(_) => None,
         }
     }
 
@@ -156,7 +169,43 @@ impl Repository {
             (_, target) => target,
         });
         let prefix = source.tag_prefix.as_deref().unwrap_or_default();
-        Ok(mirror.resolve(wanted, prefix)?.commit)
+        self.resolve(mirror, wanted, prefix)
+    }
+
+    /// The revision of a source in the repository that stands in for its own: its target revision when there is
+    /// one of that name, else the revision at hand.
+    fn commit_instead(&self, mirror: &Mirror, source: &ApplicationSource, exactly: Option<&str>) -> Result<ObjectId, Error> {
+        match self.commit(mirror, source, exactly) {
+            Err(Error::Git(tidegate_git::Error::UnknownRevision { .. })) if exactly.is_none() => self.at_hand(mirror),
+            found => found,
+        }
+    }
+
+    /// The commit that was asked for on the command line.
+    fn at_hand(&self, mirror: &Mirror) -> Result<ObjectId, Error> {
+        self.resolve(mirror, self.revision.as_deref().unwrap_or_default(), "")
+    }
+
+    /// Resolves a revision; many that are asked for at once cost the remote one answer.
+    fn resolve(&self, mirror: &Mirror, revision: &str, prefix: &str) -> Result<ObjectId, Error> {
+        if let Ok(commit) = revision.parse() {
+            return Ok(commit);
+        }
+        let key = mirror.remote().normalized().to_owned();
+        let now = Instant::now();
+        let is_fresh = {
+            let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.get(&key).is_some_and(|at| now.duration_since(*at) < REFS_SHARED_FOR)
+        };
+        let refs = match mirror.last_refs().filter(|_| is_fresh) {
+            Some(refs) => refs,
+            None => {
+                let refs = mirror.poll()?;
+                self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
+                refs
+            }
+        };
+        Ok(mirror.resolve_in(&refs, revision, prefix)?.commit)
     }
 
     /// Where a source is read from: a map, the directory at hand when it has the path, or its own address.
@@ -170,10 +219,14 @@ impl Repository {
                 return Ok(Place::Directory(root.clone()));
             }
         }
-        if let Location::Remote(remote) = &self.location
-            && self.is_own(source)
-        {
-            return Ok(Place::Mirror(self.mirror(remote)?));
+        if let Location::Remote(remote) = &self.location {
+            let mirror = self.mirror(remote)?;
+            if self.is_own(source) {
+                return Ok(Place::Mirror(mirror));
+            }
+            if source.chart.is_none() && self.has_path(&mirror, source.path.as_deref().unwrap_or_default())? {
+                return Ok(Place::Instead(mirror));
+            }
         }
         let remote = Remote::parse(&source.repo_url)?;
         if remote.local_path().is_some() {
@@ -183,6 +236,15 @@ impl Repository {
             )));
         }
         Ok(Place::Mirror(self.mirror(&remote)?))
+    }
+
+    /// Whether the repository at hand has a directory at `path`.
+    fn has_path(&self, mirror: &Mirror, path: &str) -> Result<bool, Error> {
+        let commit = mirror.ensure(self.at_hand(mirror)?)?;
+        let path = path.trim_matches('/');
+        let path = if path == "." { "" } else { path };
+        let entry = mirror.tree(commit)?.entry(path)?;
+        Ok(entry.is_some_and(|entry| entry.kind == tidegate_git::EntryKind::Directory))
     }
 
     /// Whether a source is of the repository that the user gave.
@@ -247,7 +309,7 @@ fn directory_snapshot(
         tree: Arc::new(tree),
         revision: describe(path)?,
         repository: repository.to_owned(),
-        read_from: read_from.map(std::path::Path::to_owned),
+        read_from: read_from.map(|path| path.display().to_string()),
     })
 }
 
@@ -267,7 +329,7 @@ fn committed(path: &std::path::Path, repository: &str, revision: &str) -> Result
         tree: Arc::new(crate::tree::Below::new(CommitTree(tree), below)),
         revision: revision.to_owned(),
         repository: repository.to_owned(),
-        read_from: Some(path.to_owned()),
+        read_from: Some(path.display().to_string()),
     })
 }
 

@@ -271,6 +271,18 @@ impl Tidegate {
         &self.events
     }
 
+    /// Tells an event, with the time at which it is told.
+    pub fn tell(&self, mut event: tidegate_engine::Event) {
+        event.time = event.time.or_else(|| Some(jiff::Timestamp::now()));
+        self.events.emit(event);
+    }
+
+    /// The Applications by name.
+    pub fn applications(&self) -> BTreeMap<String, Arc<Application>> {
+        let all = self.sources.iter();
+        all.map(|(name, source)| (name.clone(), Arc::clone(source.application()))).collect()
+    }
+
     /// The names of the Applications.
     pub fn names(&self) -> Vec<&str> {
         self.sources.keys().map(String::as_str).collect()

@@ -12,13 +12,13 @@ use tidegate_render::{ReadSet, RenderInput, Rendered, Renderers};
 
 use crate::{Error, Repository, Snapshot};
 
-/// A source that is read from a directory although its URL says otherwise.
+/// A source that is read from the repository at hand although its URL says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadFrom {
     /// The URL in the Application.
     pub repo_url: String,
-    /// The directory.
-    pub directory: PathBuf,
+    /// The directory or repository.
+    pub place: String,
 }
 
 /// The last render of one source, valid while what it read reads the same.
@@ -64,12 +64,12 @@ impl GitSource {
         &self.inner.application
     }
 
-    /// Which sources are read from a directory although their URL says otherwise.
+    /// Which sources are read from the repository at hand although their URL says otherwise.
     pub fn read_from(&self) -> Vec<ReadFrom> {
         let places = self.inner.application.sources.iter().filter_map(|source| {
             let snapshot = self.inner.repository.source(source, None).ok()?;
-            let directory = snapshot.read_from?;
-            Some(ReadFrom { repo_url: source.repo_url.clone(), directory })
+            let place = snapshot.read_from?;
+            Some(ReadFrom { repo_url: source.repo_url.clone(), place })
         });
         let mut found: Vec<ReadFrom> = places.collect();
         found.dedup();

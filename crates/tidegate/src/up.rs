@@ -1,6 +1,7 @@
 //! The main job in one go: every Application of a repository brought to Synced and Healthy, in order, and kept there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tidegate_manifest::{Application, Diagnostic, HealthStatus, OperationPhase, S
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::control::{Door, Tasks};
 use crate::order::{Prerequisite, Supply, prerequisites};
 use crate::source::blocking;
 use crate::{Error, Tidegate};
@@ -25,10 +27,10 @@ const DEGRADED_FOR: Duration = Duration::from_secs(10);
 /// Longest time between two looks at what the Applications' tasks tell.
 const TICK: Duration = Duration::from_millis(250);
 /// How many Applications are rendered at a time.
-const RENDERS_AT_ONCE: usize = 2;
+const RENDERS_AT_ONCE: usize = 8;
 
 /// What has a default.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct UpOptions {
     /// Go on reconciling when all is well.
     pub keep: bool,
@@ -38,6 +40,8 @@ pub struct UpOptions {
     pub poll_interval: Option<Duration>,
     /// How long all may take to become well.
     pub timeout: Duration,
+    /// Where other processes may ask this one ([`crate::ask`]).
+    pub socket: Option<PathBuf>,
 }
 
 impl Default for UpOptions {
@@ -47,6 +51,7 @@ impl Default for UpOptions {
             as_declared: false,
             poll_interval: None,
             timeout: Duration::from_secs(300),
+            socket: None,
         }
     }
 }
@@ -84,7 +89,7 @@ struct Running {
     /// It is synced: by its automation, or once because nobody said otherwise.
     counts: bool,
     request: Option<SyncRequest>,
-    task: Option<ApplicationTask>,
+    task: Option<Arc<ApplicationTask>>,
     view: Option<watch::Receiver<ApplicationView>>,
     /// Why it could not be started.
     refused: Option<String>,
@@ -120,11 +125,13 @@ pub async fn up(
     tell_findings(tidegate, &order);
     diagnostics.extend(order);
     let deadline = Instant::now() + options.timeout;
+    let tasks = Tasks::default();
+    let door = Door::open(options.socket.as_deref(), tidegate.engine(), tidegate.applications(), tasks.clone());
     let mut news = News::new(tidegate, options).await;
     let mut ready = Some(ready);
     let mut first_end = None;
     let end = loop {
-        start_those_that_can(tidegate, options, &mut running).await;
+        start_those_that_can(tidegate, options, &mut running, &tasks).await;
         let standing: Vec<Standing> = running.iter_mut().map(Running::standing).collect();
         if first_end.is_none()
             && let Some(end) = settled(&standing, &diagnostics, deadline)
@@ -134,7 +141,7 @@ pub async fn up(
                 break end;
             }
             if let Some(ready) = ready.take() {
-                tidegate.events().emit(Event::summary(&summaries(&running)));
+                tidegate.tell(Event::summary(&summaries(&running)));
                 ready();
             }
         }
@@ -147,10 +154,15 @@ pub async fn up(
         }
     };
     let applications = summaries(&running);
+    drop(door);
+    tasks.clear();
     for task in running.into_iter().filter_map(|one| one.task) {
-        task.shutdown().await;
+        // Whoever still asks holds it for a moment longer; dropping it ends it too.
+        if let Some(task) = Arc::into_inner(task) {
+            task.shutdown().await;
+        }
     }
-    tidegate.events().emit(Event::summary(&applications));
+    tidegate.tell(Event::summary(&applications));
     Ok(UpOutcome { end, applications, diagnostics })
 }
 
@@ -164,12 +176,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 /// Findings of documents as events, so that a reader of JSON misses none.
 fn tell_findings(tidegate: &Tidegate, findings: &[Diagnostic]) {
     for finding in findings.iter().filter(|finding| finding.is_error()) {
-        let mut event = Event::new(Reason::Failed, "").origin(&finding.origin).message(finding.message.clone());
-        event.details.insert("code".to_owned(), finding.code.clone().into());
-        if let Some(help) = &finding.help {
-            event.details.insert("help".to_owned(), help.clone().into());
-        }
-        tidegate.events().emit(event);
+        tidegate.tell(Event::of_diagnostic("", finding));
     }
 }
 
@@ -225,18 +232,21 @@ async fn supplies(tidegate: &Tidegate, names: &[String]) -> Result<Vec<Supply>, 
 }
 
 /// Starts every Application whose prerequisites are good; tells once what the others wait for.
-async fn start_those_that_can(tidegate: &Tidegate, options: &UpOptions, running: &mut [Running]) {
+async fn start_those_that_can(tidegate: &Tidegate, options: &UpOptions, running: &mut [Running], tasks: &Tasks) {
     let good: BTreeSet<String> =
         running.iter().filter(|one| !one.counts || one.is_good()).map(|one| one.name.clone()).collect();
     for one in running.iter_mut().filter(|one| one.task.is_none() && one.refused.is_none()) {
         let missing: Vec<&Prerequisite> = one.before.iter().filter(|p| !good.contains(&p.application)).collect();
         if missing.is_empty() {
             start(tidegate, options, one).await;
+            if let Some(task) = &one.task {
+                tasks.add(&one.name, Arc::clone(task));
+            }
         } else if !one.told_waiting {
             one.told_waiting = true;
             let reasons: Vec<String> = missing.iter().map(|p| format!("{} ({})", p.application, p.reason)).collect();
             let message = format!("waits until {} is Synced and Healthy", reasons.join(" and "));
-            tidegate.events().emit(Event::new(Reason::Waiting, one.name.clone()).message(message));
+            tidegate.tell(Event::new(Reason::Waiting, one.name.clone()).message(message));
         }
     }
 }
@@ -256,14 +266,14 @@ async fn start(tidegate: &Tidegate, options: &UpOptions, one: &mut Running) {
             };
             let task = ApplicationTask::start(tidegate.engine().clone(), destination, source, reconcile);
             one.view = Some(task.view());
-            one.task = Some(task);
+            one.task = Some(Arc::new(task));
         }
         Err(error) => {
-            let mut event = Event::new(Reason::Failed, one.name.clone()).message(error.to_string());
-            if let Some(finding) = error.diagnostics().first() {
-                event = event.origin(&finding.origin).message(finding.message.clone());
-            }
-            tidegate.events().emit(event);
+            let event = match error.diagnostics().first() {
+                Some(finding) => Event::of_diagnostic(one.name.clone(), finding),
+                None => Event::new(Reason::Failed, one.name.clone()).message(error.to_string()),
+            };
+            tidegate.tell(event);
             one.refused = Some(error.to_string());
         }
     }

@@ -9,7 +9,7 @@ use tidegate::engine::{
 };
 use tidegate::git::Credentials;
 use tidegate::manifest::{Application, OperationPhase, Settings};
-use tidegate::{Builder, Error, Place, StateDir, Tidegate};
+use tidegate::{Answer, Ask, Builder, Error, Place, StateDir, Tidegate};
 
 use crate::arguments::{ApplicationArguments, WhereArguments};
 use crate::exit::Exit;
@@ -19,6 +19,8 @@ use crate::output;
 pub(crate) struct Session {
     pub(crate) tidegate: Tidegate,
     pub(crate) name: String,
+    /// The socket of the process that owns the state, when it is another one.
+    pub(crate) owner: Option<PathBuf>,
 }
 
 /// Whether a command keeps a journal or only looks.
@@ -43,8 +45,13 @@ impl Session {
             .applications_from(arguments.file.clone())
             .events(events.unwrap_or_else(|| Arc::new(NoEvents)))
             .dir(arguments.dir.dir.clone());
+        let mut owner = None;
         if keeps == Keeps::Journal {
-            builder = builder.store(state.store(&place)?);
+            match state.store(&place) {
+                Ok(store) => builder = builder.store(store),
+                Err(error) if error.is_locked() && state.socket().exists() => owner = Some(state.socket()),
+                Err(error) => return Err(error.into()),
+            }
         }
         let tidegate = builder.place(place).build().await?;
         let name = match tidegate.find(arguments.app.as_deref()) {
@@ -54,7 +61,29 @@ impl Session {
                 return Err(error.into());
             }
         };
-        Ok(Self { tidegate, name })
+        Ok(Self { tidegate, name, owner })
+    }
+
+    /// Asks the process that owns the state; None when this one does.
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<Option<Answer>> {
+        let Some(socket) = &self.owner else { return Ok(None) };
+        match tidegate::ask(socket, &self.name, ask).await? {
+            Some(Answer::Refused(why)) => Err(Error::Refused(why).into()),
+            Some(answer) => Ok(Some(answer)),
+            None => Err(Error::Refused(format!("the process that owns {} does not answer", socket.display())).into()),
+        }
+    }
+
+    /// Refuses what only the owner of the state can do.
+    pub(crate) fn must_own(&self, what: &str) -> Result<()> {
+        match &self.owner {
+            None => Ok(()),
+            Some(_) => Err(Error::Refused(format!(
+                "{what} cannot be done while another tidegate keeps {} reconciled\nhelp: end that one first (it may be `tidegate up --keep`)",
+                self.name
+            ))
+            .into()),
+        }
     }
 
     /// The Application.

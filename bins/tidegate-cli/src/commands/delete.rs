@@ -1,7 +1,7 @@
 //! `tidegate delete` and `tidegate terminate`.
 
 use anyhow::Result;
-use tidegate::Error;
+use tidegate::{Ask, Error};
 
 use super::common::{self, Keeps, Session};
 use crate::arguments::{ApplicationArguments, DeleteArguments, StreamOutput};
@@ -11,6 +11,7 @@ use crate::output;
 pub(crate) async fn run(arguments: DeleteArguments) -> Result<Exit> {
     let is_json = arguments.output == StreamOutput::Json;
     let session = Session::open(&arguments.application, Keeps::Journal, Some(output::events(is_json))).await?;
+    session.must_own("a deletion")?;
     let desired = session.desired(None).await?;
     let destination = session.tidegate.destination(&session.name).await?;
     let (control, _interrupts) = common::interruptible();
@@ -28,6 +29,10 @@ pub(crate) async fn run(arguments: DeleteArguments) -> Result<Exit> {
 
 pub(crate) async fn terminate(arguments: ApplicationArguments) -> Result<Exit> {
     let session = Session::open(&arguments, Keeps::Journal, None).await?;
+    if session.ask(Ask::Terminate).await?.is_some() {
+        output::line(&format!("{}: its operation is being ended", session.name))?;
+        return Ok(Exit::Ok);
+    }
     let desired = session.desired(None).await?;
     let destination = session.tidegate.destination(&session.name).await?;
     let ended = session.tidegate.engine().terminate(&destination, &desired).await.map_err(Error::from)?;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 use tidegate::engine::Comparison;
 use tidegate::manifest::SyncStatus;
+use tidegate::{Answer, Ask};
 
 use super::common::{Keeps, Session};
 use crate::arguments::{GetArguments, Output};
@@ -16,8 +17,10 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<Exit> {
     let destination = session.tidegate.destination(&session.name).await?;
     let engine = session.tidegate.engine();
     let comparison = engine.compare(&destination, &desired).await.map_err(tidegate::Error::from)?;
-    let document =
-        engine.status_document(&desired.application).await.map_err(tidegate::Error::from)?;
+    let document = match session.ask(Ask::Status).await? {
+        Some(Answer::Status(document)) => document,
+        Some(_) | None => engine.status_document(&desired.application).await.map_err(tidegate::Error::from)?,
+    };
     match arguments.output {
         Output::Json => output::json(&document)?,
         Output::Yaml => output::yaml(&document)?,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tidegate::engine::{HistoryEntry, Strategy, SyncRequest, Wanted};
-use tidegate::{Error, Tidegate};
+use tidegate::{Answer, Ask, Error, Tidegate};
 
 use super::common::{self, Keeps, Session, end_of};
 use crate::arguments::{HistoryArguments, Output, RollbackArguments, StreamOutput};
@@ -35,6 +35,9 @@ pub(crate) async fn list(arguments: HistoryArguments) -> Result<Exit> {
 }
 
 async fn entries(session: &Session) -> Result<Vec<HistoryEntry>> {
+    if let Some(Answer::History(history)) = session.ask(Ask::History).await? {
+        return Ok(history);
+    }
     let history = session.tidegate.engine().history(session.application()?).await;
     Ok(history.map_err(Error::from)?)
 }
@@ -42,6 +45,7 @@ async fn entries(session: &Session) -> Result<Vec<HistoryEntry>> {
 pub(crate) async fn rollback(arguments: RollbackArguments) -> Result<Exit> {
     let is_json = arguments.output == StreamOutput::Json;
     let session = Session::open(&arguments.application, Keeps::Journal, Some(output::events(is_json))).await?;
+    session.must_own("a rollback")?;
     let history = entries(&session).await?;
     let entry = match arguments.id {
         Some(id) => history.iter().find(|entry| entry.id == id).ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, anyhow};
 use tidegate::engine::{Desired, OperationState, Plan, Strategy, SyncRequest, Wanted};
-use tidegate::{Error, Tidegate};
+use tidegate::{Answer, Ask, Error, Tidegate};
 
 use super::common::{self, Keeps, Session, end_of};
 use crate::arguments::{Strategy as StrategyName, StreamOutput, SyncArguments};
@@ -37,6 +37,15 @@ pub(crate) async fn run(arguments: SyncArguments) -> Result<Exit> {
             super::plan::show_table(&plan)?;
         }
         return Ok(if plan.is_invalid() { Exit::Failed } else { Exit::Ok });
+    }
+    if session.owner.is_some() {
+        if plan.is_some() || arguments.revision.is_some() {
+            session.must_own("a sync to a plan or to another revision")?;
+        }
+        if let Some(Answer::Synced(done)) = session.ask(Ask::Sync(Box::new(request))).await? {
+            return conclude(&done, is_json, &session);
+        }
+        return Ok(Exit::Failed);
     }
     let (control, _interrupts) = common::interruptible();
     let run = session.tidegate.sync(&desired, request, plan.as_ref(), &control);

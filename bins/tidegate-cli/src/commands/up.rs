@@ -1,5 +1,6 @@
 //! `tidegate up`: the main job in one go.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -38,7 +39,7 @@ pub(crate) async fn run(arguments: UpArguments) -> Result<Exit> {
         if !is_json {
             introduce(&tidegate, &location, sandbox.as_ref());
         }
-        follow(&tidegate, &arguments, sandbox.as_ref(), is_json).await
+        follow(&tidegate, &arguments, sandbox.as_ref(), is_json, state.socket()).await
     }
     .await;
     if let Some(sandbox) = sandbox {
@@ -52,12 +53,14 @@ async fn follow(
     arguments: &UpArguments,
     sandbox: Option<&Sandbox>,
     is_json: bool,
+    socket: PathBuf,
 ) -> Result<Exit> {
     let options = UpOptions {
         keep: arguments.keep,
         as_declared: arguments.as_declared,
         poll_interval: arguments.poll_interval,
         timeout: arguments.timeout,
+        socket: Some(socket),
     };
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let signals = tokio::spawn(async move {
@@ -108,7 +111,7 @@ fn introduce(tidegate: &Tidegate, location: &Location, sandbox: Option<&Sandbox>
         let Ok(source) = tidegate.source(name) else { continue };
         for read in source.read_from() {
             if told.insert(read.repo_url.clone()) {
-                output::note(&format!("{} is read from {}", read.repo_url, read.directory.display()));
+                output::note(&format!("{} is read from {}", read.repo_url, read.place));
             }
         }
     }
@@ -142,6 +145,7 @@ pub(super) fn short(revision: &str) -> String {
 /// What an event of the sandbox says.
 pub(super) fn sandbox_event(details: serde_json::Map<String, serde_json::Value>) -> Event {
     let mut event = Event::new(Reason::SandboxReady, "");
+    event.time = Some(tidegate::now());
     event.details.extend(details);
     event
 }

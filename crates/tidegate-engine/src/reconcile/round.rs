@@ -27,6 +27,9 @@ const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// How long the task rests after a look that could not be finished.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(5);
 
+/// How much rarer live state is compared without a reason where its changes are told.
+const RARER_WHEN_WATCHED: u32 = 10;
+
 /// What made the task look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
@@ -267,7 +270,9 @@ impl Owner {
                 judged.await.map_err(|error| words(&error))?
             }
             (_, _) => {
-                self.next_compare = Instant::now() + self.options.compare_interval;
+                let is_live = self.engine.hub().is_live(&self.destination);
+                let times = if is_live { RARER_WHEN_WATCHED } else { 1 };
+                self.next_compare = Instant::now() + self.options.compare_interval * times;
                 let compared = self.engine.compare_observed(&self.destination, &desired);
                 let (comparison, observation) = compared.await.map_err(|error| words(&error))?;
                 self.observation = Some(observation);
@@ -281,8 +286,18 @@ impl Owner {
         Ok(())
     }
 
-    /// Tells of changes of health, and of drift.
+    /// Tells of what is wrong in documents, of changes of health, and of drift.
     fn tell(&mut self, comparison: &Comparison) {
+        let known = self.comparison.as_ref().map(|before| &before.diagnostics);
+        for found in comparison
+            .diagnostics
+            .iter()
+            .filter(|found| found.is_error())
+        {
+            if known.is_none_or(|known| !known.contains(found)) {
+                self.engine.emit(Event::of_diagnostic(self.name(), found));
+            }
+        }
         let before = self.comparison.as_ref().map(|before| before.health.status);
         let now = comparison.health.status;
         let message = comparison.health.message.clone();
