@@ -65,7 +65,9 @@ fn error_conditions(diagnostics: &[Diagnostic], differences: &Differences) -> Ve
     let mut conditions: Vec<Condition> = found
         .map(|diagnostic| {
             let kind = match diagnostic.code.as_str() {
-                "TG0301" | "TG0302" | "TG0304" | "TG0403" | "TG0404" => ConditionType::InvalidSpecError,
+                "TG0301" | "TG0302" | "TG0304" | "TG0403" | "TG0404" => {
+                    ConditionType::InvalidSpecError
+                }
                 _ => ConditionType::ComparisonError,
             };
             let place = diagnostic.origin.place();

@@ -46,7 +46,8 @@ pub trait Source: Send + Sync + std::fmt::Debug {
 pub struct ReconcileOptions {
     /// Time between two looks at the source.
     pub poll_interval: Duration,
-    /// Time after which live state is compared anew even if nothing was heard of it.
+    /// Time after which live state is compared anew even if nothing was heard of it; ten times as long
+    /// where all targets are watched.
     pub compare_interval: Duration,
     /// Sync once at the start although the application has no automation.
     pub sync_once: Option<SyncRequest>,

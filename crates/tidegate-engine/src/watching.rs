@@ -2,6 +2,7 @@
 //! application costs does not grow with the number of the others.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ pub(crate) struct Hub {
 #[derive(Debug)]
 struct Watched {
     inboxes: Inboxes,
+    is_live: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -101,9 +103,17 @@ impl Hub {
         let mut targets = lock(&self.targets);
         for (target, applier) in destination.appliers() {
             let watched = targets.entry(target.clone()).or_insert_with(|| {
-                let inboxes = Inboxes::default();
-                let task = tokio::spawn(listen(Arc::clone(applier), Arc::clone(&inboxes)));
-                Watched { inboxes, task }
+                let (inboxes, is_live) = (Inboxes::default(), Arc::default());
+                let task = listen(
+                    Arc::clone(applier),
+                    Arc::clone(&inboxes),
+                    Arc::clone(&is_live),
+                );
+                Watched {
+                    inboxes,
+                    is_live,
+                    task: tokio::spawn(task),
+                }
             });
             let mut inboxes = lock(&watched.inboxes);
             let mine = inboxes.entry(application.to_owned()).or_default();
@@ -112,13 +122,25 @@ impl Hub {
         }
         inbox
     }
+
+    /// Whether all targets of a destination are watched right now.
+    pub(crate) fn is_live(&self, destination: &Destination) -> bool {
+        let targets = lock(&self.targets);
+        destination.appliers().all(|(target, _)| {
+            let watched = targets.get(target);
+            watched.is_some_and(|watched| watched.is_live.load(Ordering::Relaxed))
+        })
+    }
 }
 
 /// Hands events to inboxes for as long as the applier can be watched.
-async fn listen(applier: Arc<dyn Applier>, inboxes: Inboxes) {
+async fn listen(applier: Arc<dyn Applier>, inboxes: Inboxes, is_live: Arc<AtomicBool>) {
     loop {
         match applier.watch().await {
             Ok(Some(mut events)) => {
+                // What happened before the watch was open was not heard.
+                tell_gap(&inboxes);
+                is_live.store(true, Ordering::Relaxed);
                 while let Some(Ok(event)) = events.next().await {
                     hand_out(&inboxes, &event);
                 }
@@ -127,10 +149,15 @@ async fn listen(applier: Arc<dyn Applier>, inboxes: Inboxes) {
             Ok(None) => return,
             Err(error) => tracing::debug!(%error, "the target cannot be watched now"),
         }
-        for inbox in lock(&inboxes).values().flatten().filter_map(Weak::upgrade) {
-            inbox.put_gap();
-        }
+        is_live.store(false, Ordering::Relaxed);
+        tell_gap(&inboxes);
         tokio::time::sleep(REOPEN_AFTER).await;
+    }
+}
+
+fn tell_gap(inboxes: &Inboxes) {
+    for inbox in lock(inboxes).values().flatten().filter_map(Weak::upgrade) {
+        inbox.put_gap();
     }
 }
 

@@ -27,6 +27,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(100);
 /// How long the task rests after a look that could not be finished.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(5);
 
+/// The first wait between two looks at an application that is not healthy; each further one is twice as long.
+const HEALTH_WAIT_MIN: Duration = Duration::from_secs(1);
 /// How much rarer live state is compared without a reason where its changes are told.
 const RARER_WHEN_WATCHED: u32 = 10;
 
@@ -61,6 +63,10 @@ pub(super) struct Owner {
     next_poll: Instant,
     next_compare: Instant,
     heal_at: Option<Instant>,
+    /// When the health of an application that is not healthy is looked at again, and how long the
+    /// next wait is.
+    health_at: Option<Instant>,
+    health_wait: Duration,
 }
 
 impl Owner {
@@ -88,6 +94,8 @@ impl Owner {
             next_poll: now,
             next_compare: now,
             heal_at: None,
+            health_at: None,
+            health_wait: HEALTH_WAIT_MIN,
         }
     }
 
@@ -135,6 +143,7 @@ impl Owner {
     /// Returns when it is time to look again, and at what.
     async fn due(&self) -> Level {
         let heal_at = self.heal_at.unwrap_or(self.next_compare);
+        let health_at = self.health_at.unwrap_or(self.next_compare);
         let inbox = self.inbox.clone();
         let news = async move {
             match inbox {
@@ -149,6 +158,7 @@ impl Owner {
             () = tokio::time::sleep_until(self.next_poll) => Level::Poll,
             () = tokio::time::sleep_until(self.next_compare.min(heal_at)) => Level::Compare,
             heard = news => level_of(&heard),
+            () = tokio::time::sleep_until(health_at) => Level::Health,
         }
     }
 
@@ -280,10 +290,25 @@ impl Owner {
             }
         };
         self.tell(&comparison);
+        self.plan_health_look(&comparison);
         self.comparison = Some(Arc::new(comparison));
         self.publish.send_modify(|view| view.rounds += 1);
         self.show(None);
         Ok(())
+    }
+
+    /// Plans the next look at health: an event may be missed, or not every target tells of them.
+    fn plan_health_look(&mut self, comparison: &Comparison) {
+        let before = self.comparison.as_ref();
+        let before = before.map(|before| (before.sync, &before.health));
+        if before != Some((comparison.sync, &comparison.health)) {
+            self.health_wait = HEALTH_WAIT_MIN;
+        }
+        let is_live = self.engine.hub().is_live(&self.destination);
+        let times = if is_live { RARER_WHEN_WATCHED } else { 1 };
+        let is_healthy = comparison.health.status == HealthStatus::Healthy;
+        self.health_at = (!is_healthy).then(|| Instant::now() + self.health_wait * times);
+        self.health_wait = (self.health_wait * 2).min(self.options.compare_interval);
     }
 
     /// Tells of what is wrong in documents, of changes of health, and of drift.

@@ -32,7 +32,12 @@ impl Run<'_> {
     /// Carries one action out. What fails is in the results; an error means that the journal failed.
     pub(super) async fn act(&mut self, action: Action) -> Result<(), EngineError> {
         match action {
-            Action::CreateNamespace(id) => self.apply_tasks(&[id]).await.map(|_| ()),
+            Action::CreateNamespace(id) => {
+                if let Some(task) = self.task(id) {
+                    self.tell_group(task.phase, task.wave);
+                }
+                self.apply_tasks(&[id]).await
+            }
             Action::DryRun(ids) => self.dry_run(&ids).await,
             Action::ReleaseHook(id) => self.release_hook(id).await,
             Action::DeleteHook(id) => self.delete_hook(id, Effect::DeleteHook).await.map(|_| ()),

@@ -101,7 +101,15 @@ impl Run<'_> {
             if task.invalid.is_some() {
                 self.add_help(&mut event, &result.message);
             }
-            self.emit(event.message(result.message.clone()));
+            let health = self
+                .live
+                .get(&task.key)
+                .and_then(|live| live.health.as_ref());
+            let message = match (reason, health) {
+                (Reason::Healthy, Some(health)) => health.message.clone(),
+                (_, _) => result.message.clone(),
+            };
+            self.emit(event.message(message));
         }
     }
 

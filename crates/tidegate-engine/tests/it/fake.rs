@@ -9,7 +9,7 @@ use tidegate_applier::{
     Applier, ApplierError, ApplyMode, ApplyRequest, ApplyResult, Capabilities, ChangeOutcome,
     ChangePreview, DeleteOutcome, DeleteRequest, Description, ErrorKind, FieldChange, KindFacts,
     LiveObject, Owned, OwnedList, OwnerRef, Precondition, ReadOptions, ReadResult, Scope,
-    async_trait,
+    WatchEvent, WatchStream, async_trait,
 };
 use tidegate_manifest::{
     GroupKind, GroupVersionKind, Health, HealthStatus, ResourceKey, Target, TrackingId,
@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) crashed: Arc<tokio::sync::Notify>,
     pub(crate) unavailable: bool,
     pub(crate) reads: usize,
+    /// Where watchers hear; none: it cannot be watched.
+    pub(crate) events: Option<tokio::sync::broadcast::Sender<WatchEvent>>,
     pub(crate) next: u64,
 }
 
@@ -63,6 +65,17 @@ pub(crate) fn key(group: &str, kind: &str, namespace: &str, name: &str) -> Resou
         kind: kind.to_owned(),
         namespace: namespace.to_owned(),
         name: name.to_owned(),
+    }
+}
+
+/// An event about more than status.
+pub(crate) fn changed(key: &ResourceKey, application: &str) -> WatchEvent {
+    WatchEvent {
+        key: key.clone(),
+        applications: vec![application.to_owned()],
+        deleted: false,
+        health: None,
+        desired_fields_changed: true,
     }
 }
 
@@ -108,6 +121,7 @@ impl Fake {
             crashed: Arc::default(),
             unavailable: false,
             reads: 0,
+            events: None,
             next: 1,
         })));
         fake.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}));
@@ -116,6 +130,13 @@ impl Fake {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
+    }
+
+    /// Makes it watchable; what is sent is what watchers hear.
+    pub(crate) fn watched(&self) -> tokio::sync::broadcast::Sender<WatchEvent> {
+        let (sender, _) = tokio::sync::broadcast::channel(16);
+        self.state().events = Some(sender.clone());
+        sender
     }
 
     /// Takes out what happened so far.
@@ -532,6 +553,17 @@ impl Applier for Fake {
             answers.push(answer);
         }
         answers
+    }
+
+    async fn watch(&self) -> Result<Option<WatchStream>, ApplierError> {
+        let Some(sender) = self.state().events.clone() else {
+            return Ok(None);
+        };
+        let events = futures_util::stream::unfold(sender.subscribe(), |mut receiver| async {
+            let event = receiver.recv().await.ok()?;
+            Some((Ok(event), receiver))
+        });
+        Ok(Some(Box::pin(events)))
     }
 
     async fn list_owned(&self, owner: OwnerRef) -> Result<OwnedList, ApplierError> {

@@ -502,3 +502,43 @@ async fn health_is_told_when_it_changes() {
         .collect();
     assert_eq!(changes, ["Healthy", "Degraded | Deployment shop/a"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_watch_tells_is_looked_at_at_once() {
+    let world = World::new();
+    let events = world.fake.watched();
+    let options = ReconcileOptions {
+        poll_interval: Duration::from_secs(3600),
+        compare_interval: Duration::from_secs(3600),
+        ..ReconcileOptions::default()
+    };
+    let kept = Kept::over(
+        world,
+        at("one", HEAL, "ConfigMap a\nDeployment web"),
+        options,
+    );
+    kept.good().await;
+    kept.world.log();
+    let place = key("", "ConfigMap", "shop", "a");
+    let start = tokio::time::Instant::now();
+    kept.fake()
+        .edit(&place, |body| body["data"]["a"] = "drifted".into());
+    events
+        .send(crate::fake::changed(&place, "app"))
+        .expect("somebody listens");
+    kept.until("healed", |view| {
+        view.operation
+            .as_ref()
+            .is_some_and(|o| o.request.self_heal_attempts == 1)
+    })
+    .await;
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert_eq!(kept.world.log(), "update ConfigMap/a");
+    // Another application's event is none of its business.
+    let reads = kept.fake().state().reads;
+    events
+        .send(crate::fake::changed(&place, "other"))
+        .expect("somebody listens");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(kept.fake().state().reads, reads);
+}
