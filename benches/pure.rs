@@ -34,7 +34,7 @@ fn yaml(bench: &mut Bench) {
     group.throughput(Throughput::Bytes(text.len() as u64));
     let options = ParseOptions::default();
     group.bench_function("read: tidegate", |b| {
-        b.iter(|| parse_stream(black_box(text.as_bytes()), &options))
+        b.iter(|| parse_stream(black_box(text.as_bytes()), &options));
     });
     group.bench_function("read to JSON values: tidegate", |b| {
         b.iter(|| {
@@ -55,7 +55,7 @@ fn yaml(bench: &mut Bench) {
         });
     });
     group.bench_function("write: tidegate", |b| {
-        b.iter(|| stream_to_string(black_box(&values)))
+        b.iter(|| stream_to_string(black_box(&values)));
     });
     group.bench_function("write: serde_yaml", |b| {
         b.iter(|| {
@@ -173,22 +173,22 @@ fn merge(bench: &mut Bench) {
     let live = run("tidegate", None, &config, OnConflict::Fail).expect("nobody owns anything");
     let mut group = bench.benchmark_group("server-side apply of a Deployment");
     group.bench_function("limit: copy of the object", |b| {
-        b.iter(|| black_box(&live).clone())
+        b.iter(|| black_box(&live).clone());
     });
     group.bench_function("create", |b| {
-        b.iter(|| run("tidegate", None, &config, OnConflict::Fail))
+        b.iter(|| run("tidegate", None, &config, OnConflict::Fail));
     });
     group.bench_function("again", |b| {
-        b.iter(|| run("tidegate", Some(&live), &config, OnConflict::Fail))
+        b.iter(|| run("tidegate", Some(&live), &config, OnConflict::Fail));
     });
     group.bench_function("changed image", |b| {
-        b.iter(|| run("tidegate", Some(&live), &changed, OnConflict::Fail))
+        b.iter(|| run("tidegate", Some(&live), &changed, OnConflict::Fail));
     });
     group.bench_function("conflict", |b| {
-        b.iter(|| run("other", Some(&live), &changed, OnConflict::Fail))
+        b.iter(|| run("other", Some(&live), &changed, OnConflict::Fail));
     });
     group.bench_function("forced", |b| {
-        b.iter(|| run("other", Some(&live), &changed, OnConflict::Force))
+        b.iter(|| run("other", Some(&live), &changed, OnConflict::Force));
     });
     group.finish();
 }

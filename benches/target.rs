@@ -68,7 +68,7 @@ fn writes<M: Measurement>(bench: &mut Criterion<M>, measure: &str) {
         b.iter(|| {
             runtime.block_on(send_all(&client, |_| {
                 client.get(format!("{url}/version")).bearer_auth(&token)
-            }))
+            }));
         });
     });
     group.bench_function("apply that changes", |b| {

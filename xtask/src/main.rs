@@ -1,6 +1,8 @@
 //! `cargo xtask`: the workspace's own chores: the floors of the house, the real peers, the schema tables.
 
 mod floors;
+#[cfg(test)]
+mod house;
 mod peers;
 mod schema;
 

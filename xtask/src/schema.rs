@@ -22,7 +22,7 @@ const PREFIXES: [(&str, &str); 4] = [
 
 /// `cargo xtask schema SOURCE [OUT-DIR]`: SOURCE is a kubeconfig, or the `api` folder of the Kubernetes module
 /// (it holds `openapi-spec/v3` and `discovery`).
-pub fn run(args: &[String]) -> Result<()> {
+pub(crate) fn run(args: &[String]) -> Result<()> {
     let Some(source) = args.first() else {
         bail!("usage: cargo xtask schema KUBECONFIG|API-DIR [OUT-DIR]");
     };
@@ -69,7 +69,10 @@ impl Source {
                 continue;
             };
             // What is not Kubernetes' own comes from custom resources that the server happens to have.
-            for (name, schema) in schemas.iter().filter(|(name, _)| name.starts_with("io.k8s.")) {
+            for (name, schema) in schemas
+                .iter()
+                .filter(|(name, _)| name.starts_with("io.k8s."))
+            {
                 match all.get_mut(name) {
                     None => {
                         all.insert(name.clone(), schema.clone());
@@ -328,7 +331,10 @@ fn abbreviate(name: &str) -> String {
 
 /// The group versions that Kubernetes itself has kinds in.
 fn group_versions(schemas: &BTreeMap<String, Value>) -> BTreeSet<(String, String)> {
-    let kinds = schemas.values().filter_map(|s| s["x-kubernetes-group-version-kind"].as_array()).flatten();
+    let kinds = schemas
+        .values()
+        .filter_map(|s| s["x-kubernetes-group-version-kind"].as_array())
+        .flatten();
     kinds
         .map(|kind| {
             let part = |key: &str| kind[key].as_str().unwrap_or_default().to_owned();

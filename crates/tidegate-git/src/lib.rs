@@ -37,3 +37,9 @@ pub use remote::{MAX_URL_BYTES, Remote};
 pub use tree::{
     Entry, EntryKind, MAX_DEPTH, MAX_ENTRIES, MAX_PATH_BYTES, MAX_TOTAL_PATH_BYTES, Tree,
 };
+
+/// What fuzz targets need and nobody else: no part of the public interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::tree::names as tree_names;
+}

@@ -436,6 +436,15 @@ pub(crate) fn kind(mode: gix::objs::tree::EntryMode) -> EntryKind {
     }
 }
 
+/// The names in a raw tree object, sorted, or why it is refused.
+///
+/// # Errors
+/// When the bytes are no tree, or hold a name that no honest repository holds.
+pub fn names(data: &[u8]) -> Result<Vec<String>, String> {
+    let children = decode(data, gix::hash::Kind::Sha1)?;
+    Ok(children.into_iter().map(|child| child.name).collect())
+}
+
 fn decode(data: &[u8], hash: gix::hash::Kind) -> Result<Vec<Child>, String> {
     let mut children = Vec::new();
     for entry in TreeRefIter::from_bytes(data, hash) {
