@@ -31,7 +31,7 @@ pub(crate) enum Command {
     Sync(SyncArguments),
     /// Show how live state differs from Git; ends 3 when it does.
     Diff(DiffArguments),
-    /// Show Applications, or one of them with its resources.
+    /// Show an Application with its resources.
     Get(GetArguments),
     /// Wait until an Application is Synced and Healthy.
     Wait(WaitArguments),
@@ -49,6 +49,29 @@ pub(crate) enum Command {
     Health(HealthArguments),
     /// Run only the embedded targets, until interrupted.
     Sandbox(SandboxArguments),
+}
+
+impl Command {
+    /// Whether standard output is a stream of events, which refusals belong to as well.
+    pub(crate) fn tells_events_as_json(&self) -> bool {
+        let output = match self {
+            Command::Up(arguments) => arguments.output,
+            Command::Sync(arguments) => arguments.output,
+            Command::Wait(arguments) => arguments.output,
+            Command::Rollback(arguments) => arguments.output,
+            Command::Delete(arguments) => arguments.output,
+            Command::Render(_)
+            | Command::Plan(_)
+            | Command::Diff(_)
+            | Command::Get(_)
+            | Command::History(_)
+            | Command::Terminate(_)
+            | Command::Graph(_)
+            | Command::Health(_)
+            | Command::Sandbox(_) => return false,
+        };
+        output == StreamOutput::Json
+    }
 }
 
 /// How lists and documents are printed.
@@ -70,7 +93,7 @@ pub(crate) enum Output {
 #[command(next_help_heading = "Where to apply (default: the sandbox)")]
 pub(crate) struct WhereArguments {
     /// A Settings file with destinations.
-    #[arg(long, value_name = "FILE", env = "TIDEGATE_SETTINGS")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
     /// A kubeconfig file.
     #[arg(long, value_name = "FILE", conflicts_with = "settings")]

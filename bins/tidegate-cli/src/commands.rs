@@ -4,6 +4,7 @@ mod changes;
 mod common;
 mod compare;
 mod delete;
+mod failure;
 mod get;
 mod graph;
 mod health;
@@ -17,7 +18,7 @@ mod up;
 use anyhow::Result;
 
 use crate::arguments::Command;
-pub(crate) use common::{code, exit};
+pub(crate) use failure::{failures, last_words};
 
 use crate::exit::Exit;
 

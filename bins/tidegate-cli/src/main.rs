@@ -32,34 +32,35 @@ fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
+    let is_json = arguments.command.tells_events_as_json();
     let done = runtime.block_on(commands::run(arguments.command));
     // Abandoned network calls have deadlines of their own; nobody waits for them here.
     runtime.shutdown_background();
     match done {
         Ok(exit) => exit.into(),
-        Err(error) => fail(&error).into(),
+        Err(error) => fail(&error, is_json).into(),
     }
 }
 
-/// Shows why a command could not be done; findings in documents with their places.
-fn fail(error: &anyhow::Error) -> Exit {
+/// Shows why a command could not be done; findings in documents with their places. A reader of events gets events.
+fn fail(error: &anyhow::Error, is_json: bool) -> Exit {
     let is_broken_pipe = error
         .downcast_ref::<std::io::Error>()
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
     if is_broken_pipe {
         return Exit::Ok;
     }
-    if let Some(error) = error.downcast_ref::<tidegate::Error>() {
-        let findings = error.diagnostics();
-        if findings.iter().any(tidegate::manifest::Diagnostic::is_error) {
-            output::refuse_all(&findings);
-            return Exit::Failed;
-        }
-        output::note(&format!("error[{}]: {error}", commands::code(error)));
-        return commands::exit(error);
+    let (exit, failures) = commands::failures(error);
+    if !is_json {
+        output::refuse_events(&failures);
+        return exit;
     }
-    output::note(&format!("error[TG0900]: {error:#}"));
-    Exit::Failed
+    let sink = output::events(is_json);
+    for failure in failures {
+        sink.emit(failure);
+    }
+    sink.emit(commands::last_words(error));
+    exit
 }
 
 fn log(level: Option<&str>) {

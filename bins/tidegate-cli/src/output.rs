@@ -6,7 +6,7 @@ mod style;
 mod table;
 
 pub(crate) use progress::events;
-pub(crate) use refusal::{refuse_all, warn_all};
+pub(crate) use refusal::{refuse_all, refuse_events, warn_all};
 pub(crate) use style::{Tone, tone};
 pub(crate) use table::Table;
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -79,23 +79,46 @@ pub async fn ask(socket: &Path, application: &str, ask: Ask) -> Result<Option<An
     serde_json::from_str(&answer).map(Some).map_err(|error| broken(error.into()))
 }
 
-/// The tasks that are running, by Application.
+/// The Applications that are kept reconciled, and the tasks of those that were started.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tasks {
-    tasks: Arc<Mutex<BTreeMap<String, Arc<ApplicationTask>>>>,
+    tasks: Arc<Mutex<BTreeMap<String, Known>>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    application: Arc<Application>,
+    task: Option<Arc<ApplicationTask>>,
 }
 
 impl Tasks {
-    pub(crate) fn add(&self, name: &str, task: Arc<ApplicationTask>) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), task);
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An Application without a task yet, in place of what was known under its name.
+    pub(crate) fn declare(&self, application: &Arc<Application>) {
+        let known = Known { application: Arc::clone(application), task: None };
+        self.lock().insert(application.name.clone(), known);
+    }
+
+    /// The task of a declared Application.
+    pub(crate) fn started(&self, name: &str, task: &Arc<ApplicationTask>) {
+        if let Some(known) = self.lock().get_mut(name) {
+            known.task = Some(Arc::clone(task));
+        }
+    }
+
+    pub(crate) fn forget(&self, name: &str) {
+        self.lock().remove(name);
     }
 
     pub(crate) fn clear(&self) {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.lock().clear();
     }
 
-    fn get(&self, name: &str) -> Option<Arc<ApplicationTask>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    fn get(&self, name: &str) -> Option<Known> {
+        self.lock().get(name).cloned()
     }
 }
 
@@ -111,7 +134,6 @@ impl Door {
     pub(crate) fn open(
         socket: Option<&Path>,
         engine: &Engine,
-        applications: BTreeMap<String, Arc<Application>>,
         tasks: Tasks,
     ) -> Option<Self> {
         let socket = socket?.to_owned();
@@ -125,7 +147,7 @@ impl Door {
             }
         };
         restrict(&socket);
-        let answering = Answering { engine: engine.clone(), applications, tasks };
+        let answering = Answering { engine: engine.clone(), tasks };
         let task = tokio::spawn(accept(listener, Arc::new(answering)));
         Some(Self { socket, task })
     }
@@ -148,7 +170,6 @@ fn restrict(socket: &Path) {
 
 struct Answering {
     engine: Engine,
-    applications: BTreeMap<String, Arc<Application>>,
     tasks: Tasks,
 }
 
@@ -186,22 +207,22 @@ impl Answering {
 
     async fn answer(&self, question: Question) -> Answer {
         let name = &question.application;
-        let Some(application) = self.applications.get(name) else {
+        let Some(Known { application, task }) = self.tasks.get(name) else {
             return Answer::Refused(format!("there is no Application {name:?} here"));
         };
         let refused = |error: tidegate_engine::EngineError| Answer::Refused(error.to_string());
         match question.ask {
             Ask::Status => {
-                self.engine.status_document(application).await.map_or_else(refused, Answer::Status)
+                self.engine.status_document(&application).await.map_or_else(refused, Answer::Status)
             }
-            Ask::History => self.engine.history(application).await.map_or_else(refused, Answer::History),
-            Ask::Sync(request) => match self.tasks.get(name) {
+            Ask::History => self.engine.history(&application).await.map_or_else(refused, Answer::History),
+            Ask::Sync(request) => match task {
                 Some(task) => {
                     task.sync(*request).await.map_or_else(refused, |done| Answer::Synced(Box::new(done)))
                 }
                 None => Answer::Refused(format!("{name} is not being synced yet: it waits for another Application")),
             },
-            Ask::Terminate => match self.tasks.get(name) {
+            Ask::Terminate => match task {
                 Some(task) => {
                     task.terminate().await;
                     Answer::Terminated

@@ -119,6 +119,17 @@ impl Repository {
         }
     }
 
+    /// What the repository looks like now: its commit, or for a directory its files.
+    ///
+    /// # Errors
+    /// As [`Repository::snapshot`].
+    pub(crate) fn look(&self) -> Result<String, Error> {
+        match &self.location {
+            Location::Directory(path) => Ok(format!("{:x}", crate::source::fingerprint(path))),
+            Location::Remote(remote) => Ok(self.at_hand(&self.mirror(remote)?)?.to_string()),
+        }
+    }
+
     /// The files of an Application's source; `exactly` pins a revision that was resolved before.
     ///
     /// # Errors

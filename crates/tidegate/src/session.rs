@@ -159,11 +159,13 @@ impl Builder {
         let sources = sources(&declared, &repository, &renderers);
         Ok(Tidegate {
             repository,
-            places: Places::new(place),
+            places: Arc::new(Places::new(place)),
+            renderers,
             engine: Engine::new(context, self.options),
             events: self.events,
             declared,
             sources,
+            is_from_file: self.file.is_some(),
         })
     }
 }
@@ -238,17 +240,61 @@ fn project(application: &Application, declared: &Declared) -> Result<AppProject,
 #[derive(Debug)]
 pub struct Tidegate {
     repository: Arc<Repository>,
-    places: Places,
+    places: Arc<Places>,
+    renderers: Arc<Renderers>,
     engine: Engine,
     events: Arc<dyn EventSink>,
     declared: Declared,
     sources: BTreeMap<String, GitSource>,
+    is_from_file: bool,
 }
 
 impl Tidegate {
     /// Begins with a directory or the address of a repository.
     pub fn open(location: &str) -> Builder {
         Builder::new(location)
+    }
+
+    /// The same with what the repository declares now; Applications whose documents did not change keep what they know.
+    ///
+    /// Applications that were read from a file of their own stay as they are.
+    ///
+    /// # Errors
+    /// The repository cannot be read.
+    pub(crate) async fn reloaded(&self) -> Result<Self, Error> {
+        let (repository, renderers) = (Arc::clone(&self.repository), Arc::clone(&self.renderers));
+        let read = move || {
+            let declared = discover(&repository.snapshot()?, &implicit_name(repository.location()));
+            let sources = sources(&declared, &repository, &renderers);
+            Ok((declared, sources))
+        };
+        let (declared, mut sources) = blocking(read).await?;
+        for (name, source) in &mut sources {
+            if let Some(known) = self.sources.get(name).filter(|known| known.is_same(source)) {
+                *source = known.clone();
+            }
+        }
+        Ok(Self {
+            repository: Arc::clone(&self.repository),
+            places: Arc::clone(&self.places),
+            renderers: Arc::clone(&self.renderers),
+            engine: self.engine.clone(),
+            events: Arc::clone(&self.events),
+            declared,
+            sources,
+            is_from_file: self.is_from_file,
+        })
+    }
+
+    /// What the repository looks like now; when this changes, what it declares may have changed.
+    pub(crate) async fn look(&self) -> Result<String, Error> {
+        let repository = Arc::clone(&self.repository);
+        blocking(move || repository.look()).await
+    }
+
+    /// Whether the Applications are of a file and not of the repository.
+    pub(crate) fn is_from_file(&self) -> bool {
+        self.is_from_file
     }
 
     /// The repository.

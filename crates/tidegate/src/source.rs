@@ -59,6 +59,13 @@ impl GitSource {
         Self { inner: Arc::new(Inner { application, project, repository, renderers, findings, kept }) }
     }
 
+    /// Whether another source is of the same documents.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.inner.application.document == other.inner.application.document
+            && self.inner.project.document == other.inner.project.document
+            && self.inner.findings == other.inner.findings
+    }
+
     /// The Application.
     pub fn application(&self) -> &Arc<Application> {
         &self.inner.application
@@ -170,6 +177,14 @@ impl GitSource {
 
 /// Deepest folder that a fingerprint covers.
 const FINGERPRINT_DEPTH_MAX: usize = 32;
+
+/// What the files of a directory look like now, by name, size and time.
+pub(crate) fn fingerprint(root: &std::path::Path) -> u64 {
+    use std::hash::Hasher as _;
+    let mut hasher = std::hash::DefaultHasher::new();
+    stat(root, 0, &mut hasher);
+    hasher.finish()
+}
 
 /// Adds what a file or folder looks like; what cannot be looked at counts as absent.
 fn stat(path: &std::path::Path, depth: usize, hasher: &mut std::hash::DefaultHasher) {

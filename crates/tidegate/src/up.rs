@@ -126,11 +126,16 @@ pub async fn up(
     diagnostics.extend(order);
     let deadline = Instant::now() + options.timeout;
     let tasks = Tasks::default();
-    let door = Door::open(options.socket.as_deref(), tidegate.engine(), tidegate.applications(), tasks.clone());
+    for application in tidegate.applications().values() {
+        tasks.declare(application);
+    }
+    let door = Door::open(options.socket.as_deref(), tidegate.engine(), tasks.clone());
+    let mut reloaded: Option<Tidegate> = None;
     let mut news = News::new(tidegate, options).await;
     let mut ready = Some(ready);
     let mut first_end = None;
     let end = loop {
+        let tidegate = reloaded.as_ref().unwrap_or(tidegate);
         start_those_that_can(tidegate, options, &mut running, &tasks).await;
         let standing: Vec<Standing> = running.iter_mut().map(Running::standing).collect();
         if first_end.is_none()
@@ -149,18 +154,18 @@ pub async fn up(
             () = tokio::time::sleep(TICK) => {}
             () = stopped(&mut stop) => break UpEnd::Interrupted,
         }
-        if options.keep {
-            news.look(tidegate, &running).await;
+        if options.keep && news.look(tidegate, &running).await {
+            match follow(tidegate, options, &mut running, &tasks).await {
+                Ok(new) => reloaded = Some(new),
+                Err(error) => tidegate.tell(Event::new(Reason::Failed, "").message(error.to_string())),
+            }
         }
     };
     let applications = summaries(&running);
     drop(door);
     tasks.clear();
-    for task in running.into_iter().filter_map(|one| one.task) {
-        // Whoever still asks holds it for a moment longer; dropping it ends it too.
-        if let Some(task) = Arc::into_inner(task) {
-            task.shutdown().await;
-        }
+    for one in running {
+        one.shutdown().await;
     }
     tidegate.tell(Event::summary(&applications));
     Ok(UpOutcome { end, applications, diagnostics })
@@ -240,7 +245,7 @@ async fn start_those_that_can(tidegate: &Tidegate, options: &UpOptions, running:
         if missing.is_empty() {
             start(tidegate, options, one).await;
             if let Some(task) = &one.task {
-                tasks.add(&one.name, Arc::clone(task));
+                tasks.started(&one.name, task);
             }
         } else if !one.told_waiting {
             one.told_waiting = true;
@@ -323,6 +328,13 @@ impl Running {
         self.view.as_ref().map(|view| view.borrow().clone())
     }
 
+    /// Ends its task; whoever still asks holds it for a moment longer, and dropping it ends it too.
+    async fn shutdown(self) {
+        if let Some(task) = self.task.and_then(Arc::into_inner) {
+            task.shutdown().await;
+        }
+    }
+
     fn is_good(&self) -> bool {
         self.view().is_some_and(|view| view_is_good(&view))
     }
@@ -366,17 +378,67 @@ fn view_is_good(view: &ApplicationView) -> bool {
     synced && view.comparison.as_ref().is_some_and(|comparison| comparison.is_good())
 }
 
+/// Follows what the repository declares now: new Applications begin, changed ones begin anew, those that left Git are let go.
+async fn follow(
+    tidegate: &Tidegate,
+    options: &UpOptions,
+    running: &mut Vec<Running>,
+    tasks: &Tasks,
+) -> Result<Tidegate, Error> {
+    let new = tidegate.reloaded().await?;
+    let findings = &new.declared().diagnostics;
+    let known = &tidegate.declared().diagnostics;
+    let fresh: Vec<Diagnostic> = findings.iter().filter(|found| !known.contains(found)).cloned().collect();
+    tell_findings(&new, &fresh);
+    let (mut wanted, order) = begin(&new, options).await?;
+    tell_findings(&new, &order);
+    let old = std::mem::take(running);
+    for one in old {
+        let place = wanted.iter().position(|wanted| wanted.name == one.name);
+        let sources = (new.source(&one.name), tidegate.source(&one.name));
+        let is_same = matches!(sources, (Ok(new), Ok(known)) if new.is_same(known));
+        // A document that is broken now says nothing new: what it said before holds on.
+        let own = format!("Application {}", one.name);
+        let is_broken = place.is_none() && findings.iter().any(|f| f.is_error() && f.object.as_deref() == Some(&own));
+        match place {
+            Some(place) if is_same => {
+                let before = std::mem::take(&mut wanted[place].before);
+                wanted[place] = Running { before, ..one };
+            }
+            None if is_broken => running.push(one),
+            Some(_) | None => {
+                if place.is_none() {
+                    let message = "it left Git and is no longer reconciled; its objects stay";
+                    new.tell(Event::new(Reason::Superseded, one.name.clone()).message(message));
+                    tasks.forget(&one.name);
+                }
+                one.shutdown().await;
+            }
+        }
+    }
+    for one in &wanted {
+        if one.task.is_none() {
+            tasks.declare(new.application(&one.name)?);
+        }
+    }
+    running.append(&mut wanted);
+    running.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(new)
+}
+
 /// News of the repository itself: what its tasks do not see at their own polls.
 struct News {
     interval: Duration,
     next: Instant,
+    repository: Option<String>,
     seen: BTreeMap<String, Option<u64>>,
 }
 
 impl News {
     async fn new(tidegate: &Tidegate, options: &UpOptions) -> Self {
         let interval = poll_interval(tidegate, options);
-        let mut news = Self { interval, next: Instant::now() + interval, seen: BTreeMap::new() };
+        let repository = tidegate.look().await.ok();
+        let mut news = Self { interval, next: Instant::now() + interval, repository, seen: BTreeMap::new() };
         for name in tidegate.names() {
             let seen = fingerprint(tidegate, name).await;
             news.seen.insert(name.to_owned(), seen);
@@ -384,10 +446,11 @@ impl News {
         news
     }
 
-    /// A directory is read as it stands: its revision may stay the same while its files change.
-    async fn look(&mut self, tidegate: &Tidegate, running: &[Running]) {
+    /// Whether the repository changed. A directory is read as it stands: its revision may stay the same while its
+    /// files change, so the tasks of its Applications are told.
+    async fn look(&mut self, tidegate: &Tidegate, running: &[Running]) -> bool {
         if Instant::now() < self.next {
-            return;
+            return false;
         }
         self.next = Instant::now() + self.interval;
         for one in running {
@@ -399,6 +462,11 @@ impl News {
                 task.refresh().await;
             }
         }
+        // A remote that does not answer now is told by the tasks that need it.
+        let Ok(now) = tidegate.look().await else { return false };
+        let has_changed = self.repository.as_ref() != Some(&now);
+        self.repository = Some(now);
+        has_changed && !tidegate.is_from_file()
     }
 }
 

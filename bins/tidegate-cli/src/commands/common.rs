@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use tidegate::engine::{
-    Control, Controller, Desired, EngineError, EventSink, NoEvents, OperationState, Wanted,
+    ApplicationSummary, Control, Controller, Desired, Event, EventSink, NoEvents, OperationState, Wanted,
 };
 use tidegate::git::Credentials;
-use tidegate::manifest::{Application, OperationPhase, Settings};
+use tidegate::manifest::{Application, HealthStatus, OperationPhase, Settings, SyncStatus};
 use tidegate::{Answer, Ask, Builder, Error, Place, StateDir, Tidegate};
 
+use super::failure::{Standing, exit};
 use crate::arguments::{ApplicationArguments, WhereArguments};
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::output;
 
 /// What commands on one Application work with.
@@ -39,6 +40,7 @@ impl Session {
         keeps: Keeps,
         events: Option<Arc<dyn EventSink>>,
     ) -> Result<Self> {
+        let is_streaming = events.is_some();
         let state = StateDir::open(arguments.dir.dir.as_deref())?;
         let place = place(&arguments.place, &state)?;
         let mut builder = builder(&arguments.repository.repo, None, &arguments.repository.map)?
@@ -57,7 +59,10 @@ impl Session {
         let name = match tidegate.find(arguments.app.as_deref()) {
             Ok(name) => name.to_owned(),
             Err(error) => {
-                output::refuse_all(&tidegate.declared().diagnostics);
+                // What is wrong with the documents may be why it is not there.
+                if !matches!(error, Error::Documents(_)) {
+                    refuse_declared(&tidegate, is_streaming);
+                }
                 return Err(error.into());
             }
         };
@@ -91,6 +96,35 @@ impl Session {
         Ok(self.tidegate.application(&self.name)?)
     }
 
+    /// Tells the last line of a run, with how the Application is now.
+    pub(crate) async fn sum_up(&self, desired: &Desired) {
+        let standing = self.standing(desired).await;
+        self.tidegate.tell(Event::summary(&[standing]));
+    }
+
+    /// Adds to an error how the Application is, for the last line of a run.
+    pub(crate) async fn failed(&self, desired: &Desired, error: Error) -> anyhow::Error {
+        if exit(&error) == Exit::Interrupted {
+            return error.into();
+        }
+        anyhow::Error::new(error).context(Standing(self.standing(desired).await))
+    }
+
+    /// How the Application is now; unknown where nobody can tell.
+    async fn standing(&self, desired: &Desired) -> ApplicationSummary {
+        let compared = async {
+            let destination = self.tidegate.destination(&self.name).await?;
+            Ok::<_, Error>(self.tidegate.engine().compare(&destination, desired).await?)
+        };
+        let compared = compared.await.ok();
+        ApplicationSummary {
+            name: self.name.clone(),
+            sync: compared.as_ref().map_or(SyncStatus::Unknown, |found| found.sync),
+            health: compared.as_ref().map_or(HealthStatus::Unknown, |found| found.health.status),
+            revision: compared.map_or_else(|| desired.revisions(), |found| found.revisions).join(","),
+        }
+    }
+
     /// What it renders to, at the revision it names or at another one.
     pub(crate) async fn desired(&self, revision: Option<&str>) -> Result<Desired> {
         let wanted = match revision {
@@ -104,13 +138,26 @@ impl Session {
     }
 }
 
+/// Shows what is wrong with the repository's documents, as events where events are told.
+fn refuse_declared(tidegate: &Tidegate, is_streaming: bool) {
+    let findings = &tidegate.declared().diagnostics;
+    if !is_streaming {
+        output::refuse_all(findings);
+        return;
+    }
+    output::warn_all(findings);
+    for finding in findings.iter().filter(|finding| finding.is_error()) {
+        tidegate.tell(Event::of_diagnostic("", finding));
+    }
+}
+
 /// Begins a session with a repository.
 pub(crate) fn builder(repo: &str, revision: Option<String>, maps: &[String]) -> Result<Builder> {
     let mut builder = Tidegate::open(repo).revision(revision).credentials(credentials());
     for map in maps {
         let (url, dir) = map
             .rsplit_once('=')
-            .ok_or_else(|| anyhow!("--map {map:?} is not URL=DIR, for example https://host/team/x.git=../x"))?;
+            .ok_or_else(|| Usage(format!("--map {map:?} is not URL=DIR\nhelp: for example https://host/team/x.git=../x")))?;
         builder = builder.map(url, PathBuf::from(dir));
     }
     Ok(builder)
@@ -155,7 +202,10 @@ pub(crate) fn named(arguments: &WhereArguments) -> Result<Option<Place>> {
     }
     if arguments.kubeconfig.is_some() || arguments.context.is_some() {
         if let Some(file) = arguments.kubeconfig.as_ref().filter(|file| !file.is_file()) {
-            return Err(Error::Refused(format!("--kubeconfig {} is not there", file.display())).into());
+            return Err(Error::Refused(format!(
+                "--kubeconfig {} is not there\nhelp: give the path of a kubeconfig file, or nothing to use the sandbox",
+                file.display()
+            )).into());
         }
         return Ok(Some(Place::Kubeconfig {
             file: arguments.kubeconfig.clone(),
@@ -228,43 +278,5 @@ pub(crate) fn end_of(operation: &OperationState) -> Exit {
         OperationPhase::Succeeded => Exit::Ok,
         OperationPhase::Failed | OperationPhase::Error => Exit::Failed,
         OperationPhase::Running | OperationPhase::Terminating => Exit::Interrupted,
-    }
-}
-
-/// The exit code of an error.
-pub(crate) fn exit(error: &Error) -> Exit {
-    match error {
-        Error::Interrupted | Error::Engine(EngineError::Cancelled { .. }) => Exit::Interrupted,
-        Error::Engine(EngineError::TimedOut { .. }) => Exit::TimedOut,
-        Error::Documents(_)
-        | Error::UnknownApplication { .. }
-        | Error::Git(_)
-        | Error::Location(_)
-        | Error::Destination(_)
-        | Error::Target { .. }
-        | Error::Engine(_)
-        | Error::Store { .. }
-        | Error::Io { .. }
-        | Error::Refused(_) => Exit::Failed,
-    }
-}
-
-/// The code of an error, for searching the docs.
-pub(crate) fn code(error: &Error) -> &'static str {
-    match error {
-        Error::Documents(_) => "TG0604",
-        Error::UnknownApplication { .. } => "TG0601",
-        Error::Git(_) => "TG0605",
-        Error::Location(_) => "TG0602",
-        Error::Destination(_) => "TG0403",
-        Error::Target { .. } => "TG0606",
-        Error::Engine(EngineError::StalePlan { .. }) => "TG0701",
-        Error::Engine(EngineError::InProgress { .. }) => "TG0702",
-        Error::Engine(EngineError::TimedOut { .. }) => "TG0703",
-        Error::Engine(EngineError::Cancelled { .. }) | Error::Interrupted => "TG0704",
-        Error::Engine(_) => "TG0700",
-        Error::Store { .. } => "TG0801",
-        Error::Io { .. } => "TG0802",
-        Error::Refused(_) => "TG0603",
     }
 }

@@ -51,8 +51,14 @@ pub(crate) async fn wait(arguments: WaitArguments) -> Result<Exit> {
     let (control, _interrupts) = common::interruptible();
     let engine = session.tidegate.engine();
     let waited = engine.wait(&destination, &desired, WaitFor::default(), arguments.timeout, &control).await;
-    let comparison = waited.map_err(Error::from)?;
-    if !is_json {
+    let comparison = match waited.map_err(Error::from) {
+        Ok(comparison) => comparison,
+        Err(error) if is_json => return Err(session.failed(&desired, error).await),
+        Err(error) => return Err(error.into()),
+    };
+    if is_json {
+        session.sum_up(&desired).await;
+    } else {
         output::line(&format!("{} is {} and {}", session.name, comparison.sync, comparison.health.status))?;
     }
     Ok(Exit::Ok)

@@ -69,7 +69,9 @@ pub(crate) async fn rollback(arguments: RollbackArguments) -> Result<Exit> {
     let (control, _interrupts) = common::interruptible();
     let engine = session.tidegate.engine();
     let done = engine.rollback(&destination, &desired, entry.id, request, &control).await.map_err(Error::from)?;
-    if !is_json {
+    if is_json {
+        session.sum_up(&desired).await;
+    } else {
         output::line(&format!("{} {}: {}", session.name, done.phase.as_str(), done.message))?;
     }
     Ok(end_of(&done))

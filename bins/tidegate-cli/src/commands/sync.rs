@@ -1,12 +1,14 @@
 //! `tidegate sync`: one operation on one Application, to its end.
 
 use anyhow::{Context as _, Result, anyhow};
-use tidegate::engine::{Desired, OperationState, Plan, Strategy, SyncRequest, Wanted};
+use tidegate::engine::{
+    Desired, EngineError, Event, OperationState, Plan, Reason, Strategy, SyncRequest, Wanted,
+};
 use tidegate::{Answer, Ask, Error, Tidegate};
 
 use super::common::{self, Keeps, Session, end_of};
 use crate::arguments::{Strategy as StrategyName, StreamOutput, SyncArguments};
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::output::{self, Tone, tone};
 
 pub(crate) async fn run(arguments: SyncArguments) -> Result<Exit> {
@@ -29,21 +31,14 @@ pub(crate) async fn run(arguments: SyncArguments) -> Result<Exit> {
         }
     };
     if arguments.dry_run {
-        let plan = session.tidegate.plan_of(&desired, &request).await?;
-        output::refuse_all(&plan.diagnostics);
-        if is_json {
-            output::json(&serde_json::to_value(&plan)?)?;
-        } else {
-            super::plan::show_table(&plan)?;
-        }
-        return Ok(if plan.is_invalid() { Exit::Failed } else { Exit::Ok });
+        return dry_run(&session, &desired, &request, is_json).await;
     }
     if session.owner.is_some() {
         if plan.is_some() || arguments.revision.is_some() {
             session.must_own("a sync to a plan or to another revision")?;
         }
         if let Some(Answer::Synced(done)) = session.ask(Ask::Sync(Box::new(request))).await? {
-            return conclude(&done, is_json, &session);
+            return conclude(&done, is_json, &session, &desired).await;
         }
         return Ok(Exit::Failed);
     }
@@ -51,21 +46,45 @@ pub(crate) async fn run(arguments: SyncArguments) -> Result<Exit> {
     let run = session.tidegate.sync(&desired, request, plan.as_ref(), &control);
     let done = match arguments.timeout {
         None => run.await,
-        Some(limit) => match tokio::time::timeout(limit, run).await {
-            Ok(done) => done,
-            Err(_) => {
-                output::note(&format!("error[TG0703]: the sync of {} did not end within {limit:?}\nhelp: call it again to go on with it", session.name));
-                return Ok(Exit::TimedOut);
-            }
-        },
+        Some(limit) => tokio::time::timeout(limit, run).await.unwrap_or_else(|_| {
+            Err(Error::Engine(EngineError::TimedOut {
+                application: session.name.clone(),
+                wanted: "Synced".to_owned(),
+                now: format!("its sync has not ended after {limit:?}"),
+            }))
+        }),
     };
-    conclude(&done?, is_json, &session)
+    match done {
+        Ok(done) => conclude(&done, is_json, &session, &desired).await,
+        Err(error) if is_json => Err(session.failed(&desired, error).await),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Shows what would be done, to programs as the details of one event.
+async fn dry_run(session: &Session, desired: &Desired, request: &SyncRequest, is_json: bool) -> Result<Exit> {
+    let plan = session.tidegate.plan_of(desired, request).await?;
+    if is_json {
+        output::warn_all(&plan.diagnostics);
+        for finding in plan.diagnostics.iter().filter(|finding| finding.is_error()) {
+            session.tidegate.tell(Event::of_diagnostic(session.name.clone(), finding));
+        }
+        let mut event = Event::new(Reason::Planned, session.name.clone()).message("dry run: nothing is changed");
+        event.details.insert("plan".to_owned(), serde_json::to_value(&plan)?);
+        session.tidegate.tell(event);
+        session.sum_up(desired).await;
+    } else {
+        output::refuse_all(&plan.diagnostics);
+        super::plan::show_table(&plan)?;
+    }
+    Ok(if plan.is_invalid() { Exit::Failed } else { Exit::Ok })
 }
 
 /// The last words; for programs the summary line.
-fn conclude(operation: &OperationState, is_json: bool, session: &Session) -> Result<Exit> {
+async fn conclude(operation: &OperationState, is_json: bool, session: &Session, desired: &Desired) -> Result<Exit> {
     let end = end_of(operation);
     if is_json {
+        session.sum_up(desired).await;
         return Ok(end);
     }
     let colour = if end == Exit::Ok { Tone::Good } else { Tone::Bad };
@@ -90,9 +109,9 @@ fn request(desired: &Desired, arguments: &SyncArguments) -> Result<SyncRequest> 
     request.dry_run = arguments.dry_run;
     request.is_pinned = arguments.revision.is_some();
     request.resources =
-        arguments.resource.iter().map(|text| text.parse()).collect::<Result<_, String>>().map_err(|why| anyhow!("--resource {why}"))?;
+        arguments.resource.iter().map(|text| text.parse()).collect::<Result<_, String>>().map_err(|why| Usage(format!("--resource {why}")))?;
     for option in &arguments.sync_option {
-        request = request.option(option).map_err(|why| anyhow!("--sync-option: {why}"))?;
+        request = request.option(option).map_err(|why| Usage(format!("--sync-option {why}")))?;
     }
     Ok(request)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tidegate::engine::{Event, EventSink, Reason};
 
-use super::{Tone, note, tone};
+use super::{Tone, note, refusal, tone};
 
 /// Lines of what is waited for, per application.
 const WAITS_SHOWN: usize = 3;
@@ -36,6 +36,10 @@ impl EventSink for JsonLines {
         let mut out = std::io::stdout().lock();
         // A reader that went away ends the program at its next write in `main`.
         drop(writeln!(out, "{text}").and_then(|()| out.flush()));
+        drop(out);
+        if let Some(text) = refusal::of_event(&event) {
+            note(&text);
+        }
     }
 }
 
@@ -172,6 +176,9 @@ fn stage(event: &Event) -> String {
 
 /// An event as a line for people; None for what only programs want.
 fn sentence(event: &Event) -> Option<String> {
+    if let Some(text) = refusal::of_event(event) {
+        return Some(text);
+    }
     let (mark, colour) = mark(event.reason)?;
     let mut text = String::new();
     if !event.application.is_empty() {

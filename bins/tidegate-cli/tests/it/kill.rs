@@ -3,13 +3,12 @@
 //! `TIDEGATE_KILLS` is the number of kills, `TIDEGATE_SEED` the seed. What happened is read from the sandbox's event log.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tidegate::sandbox::{Change, ChangeKind, Changes, Objects, ResourceName};
 
-use crate::kit::{World, application, config_map, git, job, write};
+use crate::kit::{Running, World, application, config_map, git, job, write};
 
 /// Kills of an ordinary test run.
 const KILLS: u64 = 20;
@@ -124,23 +123,17 @@ fn change_git(world: &World, round: u64) -> String {
 
 /// Runs a sync, to its end or until it is killed.
 fn sync(world: &World, source: &str, kill_at: Option<Duration>) -> End {
-    let mut command: Command = crate::kit::tidegate(world.dir.path());
+    let mut command = crate::kit::tidegate(world.dir.path());
     command.args(["sync", &world.name, "--prune", "--repo", source, "--dir"]).arg(world.state());
-    let err = std::fs::File::create(world.dir.path().join("err")).unwrap();
-    let began = Instant::now();
-    let mut child = command.stdout(Stdio::null()).stderr(err).spawn().unwrap();
-    let limit = kill_at.unwrap_or(LIMIT);
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return End::Code(status.code(), std::fs::read_to_string(world.dir.path().join("err")).unwrap());
-        }
-        if began.elapsed() >= limit {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            let err = std::fs::read_to_string(world.dir.path().join("err")).unwrap();
-            return if kill_at.is_some() { End::Killed } else { End::Code(None, format!("it does not end: {err}")) };
-        }
-        std::thread::sleep((limit - began.elapsed().min(limit)).min(Duration::from_millis(2)));
+    let told = world.dir.path().join("err");
+    let err = std::fs::File::create(&told).unwrap();
+    let running = Running::start(&mut command, err.into());
+    let status = running.end_or_kill(kill_at.unwrap_or(LIMIT));
+    let err = || std::fs::read_to_string(&told).unwrap();
+    match status {
+        Some(status) => End::Code(status.code(), err()),
+        None if kill_at.is_some() => End::Killed,
+        None => End::Code(None, format!("it does not end: {}", err())),
     }
 }
 

@@ -1,12 +1,18 @@
 //! A sandbox in this process, a repository of one's own, and the command run on them.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tidegate::sandbox::{Sandbox, SandboxOptions};
 use tokio::sync::OnceCell;
+
+/// Longest time that a command may be silent.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The sandbox that all tests of this process share.
 static SANDBOX: OnceCell<(Sandbox, TempDir)> = OnceCell::const_new();
@@ -184,4 +190,94 @@ pub(crate) fn git(dir: &Path, arguments: &[&str]) -> String {
         .expect("git runs");
     assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
+}
+
+/// The reasons of events.
+pub(crate) fn reasons(lines: &[Value]) -> Vec<String> {
+    lines.iter().map(|line| line["reason"].as_str().expect("an event has a reason").to_owned()).collect()
+}
+
+/// A child whose standard output is read as it comes, so that its end can be waited for up to a moment.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    /// Starts a command; `err` takes its standard error.
+    pub(crate) fn start(command: &mut Command, err: Stdio) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(err).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Waits for the next line; none when its output has ended.
+    #[track_caller]
+    pub(crate) fn line(&self) -> Option<String> {
+        match self.lines.recv_timeout(LIMIT) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => panic!("it says nothing more and does not end"),
+        }
+    }
+
+    /// Waits for an event.
+    #[track_caller]
+    pub(crate) fn event(&self, reason: &str) -> Value {
+        while let Some(line) = self.line() {
+            let event: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            if event["reason"] == reason {
+                return event;
+            }
+        }
+        panic!("it ended before {reason}");
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let done = Command::new("kill").arg(format!("-{name}")).arg(pid).status().expect("kill runs");
+        assert!(done.success());
+    }
+
+    /// Waits for its end, the last lines included.
+    pub(crate) fn end(mut self) -> (ExitStatus, Vec<String>) {
+        let mut last = Vec::new();
+        while let Some(line) = self.line() {
+            last.push(line);
+        }
+        (self.child.wait().unwrap(), last)
+    }
+
+    /// Waits for its end for so long, then kills it; none when it was killed.
+    pub(crate) fn end_or_kill(mut self, after: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + after;
+        loop {
+            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return Some(self.child.wait().unwrap()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.child.kill().unwrap();
+                    self.child.wait().unwrap();
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nothing that a failed test started goes on.
+        let _gone = self.child.kill();
+        let _ended = self.child.wait();
+    }
 }
