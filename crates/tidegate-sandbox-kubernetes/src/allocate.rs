@@ -26,9 +26,11 @@ pub(crate) fn assign(core: &Core, resource: &Resource, object: &mut Value) {
     if kind == "ExternalName" {
         return;
     }
+    both_forms(spec);
     let given = spec.get("clusterIP").and_then(Value::as_str).unwrap_or("").to_owned();
     families(spec, &given);
-    if given.is_empty() {
+    let foreign = spec.get("ipFamilies").and_then(|list| list.get(0)) == Some(&json!("IPv6"));
+    if given.is_empty() && !foreign {
         let address = taken.free_address(&name);
         spec.insert("clusterIP".to_owned(), json!(address));
         spec.insert("clusterIPs".to_owned(), json!([address]));
@@ -55,6 +57,12 @@ pub(crate) fn reassign(core: &Core, resource: &Resource, live: &Value, next: &mu
         };
         if unset(spec, "clusterIP") && unset(spec, "clusterIPs") {
             keep(&old, spec, &["clusterIP", "clusterIPs"]);
+        } else if spec.get("clusterIP") != old.get("clusterIP") && spec.get("clusterIPs") == old.get("clusterIPs") {
+            // Whoever writes the one means the other too.
+            spec.remove("clusterIPs");
+            if unset(spec, "clusterIP") {
+                keep(&old, spec, &["clusterIP", "clusterIPs"]);
+            }
         }
         keep(&old, spec, &["ipFamilies", "ipFamilyPolicy"]);
         if before != "ClusterIP" && after != "ClusterIP" {
@@ -87,6 +95,21 @@ fn keep_ports(old: &Value, spec: &mut Map<String, Value>) {
         {
             port.insert("nodePort".to_owned(), number.clone());
         }
+    }
+}
+
+/// `clusterIP` is the first of `clusterIPs`, for authors of either.
+fn both_forms(spec: &mut Map<String, Value>) {
+    let one = spec.get("clusterIP").filter(|one| one.as_str() != Some("")).cloned();
+    let first = spec.get("clusterIPs").and_then(|list| list.get(0)).cloned();
+    match (one, first) {
+        (None, Some(first)) => {
+            spec.insert("clusterIP".to_owned(), first);
+        }
+        (Some(one), None) => {
+            spec.insert("clusterIPs".to_owned(), json!([one]));
+        }
+        _ => {}
     }
 }
 

@@ -7,13 +7,16 @@ mod first;
 mod network;
 mod others;
 mod pod;
+mod priority;
 mod workloads;
 
 use serde_json::{Map, Value};
 
+use crate::core::Core;
 use crate::gotypes::{GoType, StructId, Table, json};
 use crate::object;
 use crate::resource::Resource;
+use crate::status::Status;
 
 /// How deep the walk goes; no type nests deeper but schemas, which have no defaults.
 const MAX_DEPTH: usize = 40;
@@ -24,8 +27,10 @@ pub(crate) fn apply(resource: &Resource, object: &mut Value) {
     if resource.is("", "secrets") {
         others::fold_string_data(object);
     }
-    // Whatever cannot be decoded was refused before; here it passes.
-    let _ = json::decode(id, object);
+    // Whatever cannot be decoded was refused before.
+    if json::decode(id, object).is_err() {
+        return;
+    }
     if let Value::Object(map) = object {
         walk(Table::get(), id, map, 0);
     }
@@ -40,9 +45,24 @@ pub(crate) fn prepare(resource: &Resource, object: &mut Value) {
     }
 }
 
+/// What admission does to a new object before anything else, with a look at the cluster.
+pub(crate) fn admit(core: &Core, resource: &Resource, object: &mut Value) -> Result<(), Status> {
+    priority::admit(core, resource, object)
+}
+
 /// What the server's strategies and admission do to a changed object.
 pub(crate) fn change(resource: &Resource, live: &Value, next: &mut Value) {
     first::change(resource, live, next);
+}
+
+/// What an object is before anything is set: what encoding shows of it is nobody's.
+pub(crate) fn blank(resource: &Resource, object: &Value) -> Option<Value> {
+    let id = struct_of(resource, object)?;
+    let mut blank = serde_json::json!({
+        "apiVersion": object.get("apiVersion"), "kind": object.get("kind"),
+    });
+    json::fill(id, &mut blank);
+    Some(blank)
 }
 
 /// The Go type of a built-in object, by its apiVersion and kind.
@@ -108,10 +128,10 @@ fn below(table: &Table, ty: &GoType, value: &mut Value, depth: usize) {
     }
 }
 
-/// Sets a member unless it is set.
+/// Sets a member unless it is set; an empty text is not.
 fn put(map: &mut Map<String, Value>, key: &str, value: impl Into<Value>) {
     let slot = map.entry(key).or_insert(Value::Null);
-    if slot.is_null() {
+    if slot.is_null() || slot.as_str() == Some("") {
         *slot = value.into();
     }
 }

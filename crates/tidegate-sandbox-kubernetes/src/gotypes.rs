@@ -120,6 +120,19 @@ impl Table {
             _ => (field.name == name).then_some(field),
         })
     }
+
+    /// The inlined structs on the way to the field `name`, outermost first.
+    pub(crate) fn inlined_into(&self, id: StructId, name: &str) -> Vec<&'static str> {
+        for field in self.at(id).fields.iter().filter(|field| field.inline) {
+            let GoType::Struct(inner) = field.ty else { continue };
+            if self.field(inner, name).is_some() {
+                let mut path = vec![self.at(inner).short()];
+                path.extend(self.inlined_into(inner, name));
+                return path;
+            }
+        }
+        Vec::new()
+    }
 }
 
 /// Reads the data file. It is ours and checked by a test; a bad line is skipped, never a panic.

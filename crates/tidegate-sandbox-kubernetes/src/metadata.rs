@@ -111,6 +111,17 @@ pub(crate) fn check(resource: &Resource, object: &Value) -> Vec<Cause> {
 
 fn check_name(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
     let name = object::name(object);
+    let prefix = object::meta(object, "generateName");
+    if !prefix.is_empty() {
+        // A prefix may end in a hyphen: something follows.
+        let whole = match prefix.strip_suffix('-') {
+            Some(rest) => format!("{rest}a"),
+            None => prefix.to_owned(),
+        };
+        if let Some(why) = name_problem(resource, &whole) {
+            causes.push(Cause::invalid("metadata.generateName", &json!(prefix), &why));
+        }
+    }
     if name.is_empty() {
         causes.push(Cause::required(
             "metadata.name",
@@ -118,28 +129,29 @@ fn check_name(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
         ));
         return;
     }
-    let why = match name_rule(resource) {
+    if let Some(why) = name_problem(resource, name) {
+        causes.push(Cause::invalid("metadata.name", &json!(name), &why));
+    }
+}
+
+fn name_problem(resource: &Resource, name: &str) -> Option<String> {
+    match name_rule(resource) {
         NameRule::Subdomain => subdomain(name),
         NameRule::Label => dns_label(name),
-        NameRule::Label1035 => dns_label_1035(name),
         NameRule::PathSegment => path_segment(name),
-    };
-    if let Some(why) = why {
-        causes.push(Cause::invalid("metadata.name", &json!(name), &why));
     }
 }
 
 enum NameRule {
     Subdomain,
     Label,
-    Label1035,
     PathSegment,
 }
 
 fn name_rule(resource: &Resource) -> NameRule {
     match (resource.name.group(), resource.name.resource()) {
         ("", "namespaces") => NameRule::Label,
-        ("", "services") => NameRule::Label1035,
+        ("", "services") | ("apps", "statefulsets") => NameRule::Label,
         ("rbac.authorization.k8s.io", _) | ("networking.k8s.io", "ipaddresses") => {
             NameRule::PathSegment
         }
@@ -318,7 +330,8 @@ pub(crate) fn subdomain(text: &str) -> Option<String> {
 
 /// Why `text` is no RFC 1123 label.
 pub(crate) fn dns_label(text: &str) -> Option<String> {
-    label_like(text, is_label(text), LABEL)
+    let dotted = !is_label(text) && subdomain(text).is_none();
+    label_like(text, is_label(text), if dotted { "must not contain dots" } else { LABEL })
 }
 
 /// Why `text` is no RFC 1035 label.

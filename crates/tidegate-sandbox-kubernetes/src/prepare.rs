@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::convert;
 use crate::core::{CRDS, Core, NAMESPACES};
 use crate::object;
-use crate::resource::Generation;
+use crate::resource::{Generation, Resource};
 use crate::status::{Cause, Status};
 use crate::write::{FieldValidation, Part, Target, WriteOptions};
 use crate::{allocate, crd, defaults, fields, metadata, structural, validate};
@@ -130,19 +130,38 @@ pub(crate) fn incoming_apply(
     }
 }
 
+/// Built-in resources that are never replaced unconditionally (Kubernetes' registry strategies, 1.36).
+const CONDITIONAL: &[(&str, &str)] = &[
+    ("certificates.k8s.io", "clustertrustbundles"),
+    ("certificates.k8s.io", "podcertificaterequests"),
+    ("coordination.k8s.io", "leases"),
+    ("node.k8s.io", "runtimeclasses"),
+    ("policy", "poddisruptionbudgets"),
+    ("storage.k8s.io", "csidrivers"),
+    ("storage.k8s.io", "csinodes"),
+    ("storage.k8s.io", "csistoragecapacities"),
+    ("storage.k8s.io", "volumeattachments"),
+];
+
+/// Whether a replacement must say which revision it replaces.
+pub(crate) fn needs_revision(resource: &Resource) -> bool {
+    let id = (resource.name.group(), resource.name.resource());
+    resource.is_custom() || CONDITIONAL.contains(&id) || id.0 == "admissionregistration.k8s.io"
+}
+
 /// The outcome of an apply must decode as any other body.
 pub(crate) fn decoded(target: &Target, merged: &mut Value) -> Result<(), Status> {
     if target.resource.is_custom() {
         return Ok(());
     }
+    let namespace = object::namespace(merged).to_owned();
     fields::decode(target, merged).map_err(|why| {
-        let (api_version, kind) = (target.api_version(), &target.resource.kind);
-        let (namespace, name) = (&target.namespace, &target.name);
+        let (api_version, kind, name) = (target.api_version(), &target.resource.kind, &target.name);
         Status::new(
             500,
             "",
             format!(
-                "failed to convert new object ({namespace}/{name}; {api_version}, Kind={kind}) to proper version ({api_version}): unable to convert unstructured object to {api_version}, Kind={kind}: {why}"
+                "failed to convert new object ({namespace}/{name}; {api_version}, Kind={kind}) to proper version: unable to convert unstructured object to {api_version}, Kind={kind}: {why}"
             ),
         )
     })

@@ -176,7 +176,8 @@ pub(crate) fn create(
         }
         let writer = Writer::new(target, options, core.now());
         let made = finish_create(core, target, candidate, options, |new| {
-            managed::track_update(&writer, None, new);
+            let blank = crate::defaults::blank(&target.resource, new);
+            managed::track_update(&writer, blank.as_ref(), new);
         });
         match made {
             Err(status)
@@ -209,6 +210,7 @@ fn finish_create(
     prepare::admit_namespace(core, target, object::name(&object))?;
     prepare::complete(target, &mut object);
     track(&mut object);
+    crate::defaults::admit(core, resource, &mut object)?;
     prepare::new_object(core, target, &mut object);
     let causes = prepare::check_new(target, &object);
     if !causes.is_empty() {
@@ -265,7 +267,7 @@ pub(crate) fn update(
     let writer = Writer::new(target, options, core.now());
     let done = modify(core, target, options, &mut |live| {
         prepare::precondition_uid(target, live, &new)?;
-        if target.resource.is_custom() && object::meta(&new, "resourceVersion").is_empty() {
+        if prepare::needs_revision(&target.resource) && object::meta(&new, "resourceVersion").is_empty() {
             let why = "must be specified for an update";
             let cause = Cause::invalid("metadata.resourceVersion", &json!(0), why);
             let resource = &target.resource.name;

@@ -3,9 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::workloads::TEMPLATE_GENERATION;
 use super::{is_empty, put, sub};
 use crate::object;
 use crate::resource::Resource;
+
+/// The longest label.
+const MAX_LABEL: usize = 63;
 
 pub(super) fn prepare(resource: &Resource, object: &mut Value) {
     let uid = object::uid(object).to_owned();
@@ -14,7 +18,10 @@ pub(super) fn prepare(resource: &Resource, object: &mut Value) {
     let map = object::ensure(object);
     match (resource.name.group(), resource.name.resource()) {
         ("", "pods") => pod(map),
-        ("", "persistentvolumeclaims") => put(sub(map, "status"), "phase", "Pending"),
+        ("", "persistentvolumeclaims") => {
+            put(sub(map, "status"), "phase", "Pending");
+            data_sources(sub(map, "spec"));
+        }
         ("", "persistentvolumes") => {
             let status = sub(map, "status");
             put(status, "phase", "Pending");
@@ -35,12 +42,26 @@ pub(super) fn change(resource: &Resource, live: &Value, next: &mut Value) {
     if resource.is("", "pods") {
         admit_pod(sub(map, "spec"));
     }
+    if resource.is("apps", "daemonsets") {
+        count_templates(live, map);
+    }
     if resource.is("", "services") {
         drop_dependent(live, sub(map, "spec"));
         if object::text(&Value::Object(map.clone()), &["spec", "type"]) != "LoadBalancer" {
             map.insert("status".to_owned(), json!({"loadBalancer": {}}));
         }
     }
+}
+
+fn count_templates(live: &Value, map: &mut Map<String, Value>) {
+    let known = live.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    let known = known.and_then(|annotations| annotations.get(TEMPLATE_GENERATION));
+    let known: i64 = known.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(1);
+    let template = |spec: Option<&Value>| spec.and_then(|spec| spec.get("template")).cloned();
+    let changed = template(live.get("spec")) != template(map.get("spec"));
+    let now = if changed { known.saturating_add(1) } else { known };
+    let annotations = sub(sub(map, "metadata"), "annotations");
+    annotations.insert(TEMPLATE_GENERATION.to_owned(), json!(now.to_string()));
 }
 
 /// What an address, a node port or a policy was for the old type and nobody touched goes with it.
@@ -55,7 +76,7 @@ fn drop_dependent(live: &Value, spec: &mut Map<String, Value>) {
         if same(spec, "clusterIP") && same(spec, "clusterIPs") {
             gone.extend(["clusterIP", "clusterIPs"]);
         }
-        gone.extend(["ipFamilies", "ipFamilyPolicy"].into_iter().filter(|field| same(spec, field)));
+        gone.extend(["ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"].into_iter().filter(|field| same(spec, field)));
     }
     if before == "LoadBalancer" && after != "LoadBalancer" {
         let fields = ["allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort"];
@@ -83,6 +104,26 @@ fn drop_dependent(live: &Value, spec: &mut Map<String, Value>) {
     }
 }
 
+/// A claim's source is a claim or a snapshot, kept in both of its fields; anything else needs the newer field.
+fn data_sources(spec: &mut Map<String, Value>) {
+    let (source, reference) = (spec.get("dataSource").cloned(), spec.get("dataSourceRef").cloned());
+    match (source, reference) {
+        (Some(source), None) => {
+            let known = [("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot")];
+            let id = (object::text(&source, &["apiGroup"]), object::text(&source, &["kind"]));
+            if known.contains(&id) {
+                spec.insert("dataSourceRef".to_owned(), source);
+            } else {
+                spec.remove("dataSource");
+            }
+        }
+        (None, Some(reference)) if object::text(&reference, &["namespace"]).is_empty() => {
+            spec.insert("dataSource".to_owned(), reference);
+        }
+        _ => {}
+    }
+}
+
 fn pod(map: &mut Map<String, Value>) {
     let class = quality(map);
     let gated = map.get("spec").and_then(Value::as_object).is_some_and(|spec| !is_empty(spec, "schedulingGates"));
@@ -98,6 +139,7 @@ fn pod(map: &mut Map<String, Value>) {
     admit_pod(sub(map, "spec"));
 }
 
+/// What the admission of every cluster gives a pod.
 fn admit_pod(spec: &mut Map<String, Value>) {
     put(spec, "priority", 0);
     put(spec, "preemptionPolicy", "PreemptLowerPriority");
@@ -162,6 +204,7 @@ fn job(map: &mut Map<String, Value>, uid: &str, name: &str) {
         return;
     }
     let labels = sub(sub(sub(spec, "template"), "metadata"), "labels");
+    let before = labels.clone();
     for (key, value) in [
         ("controller-uid", uid),
         ("batch.kubernetes.io/controller-uid", uid),
@@ -170,7 +213,15 @@ fn job(map: &mut Map<String, Value>, uid: &str, name: &str) {
     ] {
         put(labels, key, value);
     }
+    let after = labels.clone();
     let selector = sub(spec, "selector");
     let wanted = sub(selector, "matchLabels");
     put(wanted, "batch.kubernetes.io/controller-uid", uid);
+    // A job without labels of its own has its template's, these included.
+    let metadata = sub(map, "metadata");
+    let own = metadata.get("labels").and_then(Value::as_object).cloned().unwrap_or_default();
+    let fits = name.len() <= MAX_LABEL;
+    if fits && (own.is_empty() || own == before) {
+        metadata.insert("labels".to_owned(), Value::Object(after));
+    }
 }

@@ -52,7 +52,6 @@ fn service(map: &mut Map<String, Value>) {
     if kind == "LoadBalancer" {
         put(map, "allocateLoadBalancerNodePorts", true);
     }
-    both_forms_of_the_address(map);
 }
 
 /// Whether the service is reachable from outside.
@@ -66,25 +65,9 @@ fn is_external(map: &Map<String, Value>) -> bool {
 
 fn port(port: &mut Map<String, Value>) {
     put(port, "protocol", "TCP");
-    let unset = matches!(port.get("targetPort"), None | Some(Value::Null)) || port.get("targetPort") == Some(&json!(0)) || text(port, "targetPort") == "" && port.get("targetPort").is_some_and(Value::is_string);
-    if unset {
+    let unset = [json!(0), json!(""), Value::Null];
+    if port.get("targetPort").is_none_or(|target| unset.contains(target)) {
         let number = port.get("port").cloned().unwrap_or_else(|| json!(0));
         port.insert("targetPort".to_owned(), number);
-    }
-}
-
-/// `clusterIP` is the first of `clusterIPs`, for authors of either.
-fn both_forms_of_the_address(map: &mut Map<String, Value>) {
-    let first = map.get("clusterIPs").and_then(|list| list.get(0)).cloned();
-    match (text(map, "clusterIP"), first) {
-        ("", Some(first)) => {
-            map.insert("clusterIP".to_owned(), first);
-        }
-        ("", None) => {}
-        (one, None) => {
-            let list = json!([one]);
-            map.insert("clusterIPs".to_owned(), list);
-        }
-        _ => {}
     }
 }

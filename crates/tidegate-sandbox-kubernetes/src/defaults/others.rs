@@ -15,10 +15,7 @@ pub(super) fn rules(name: &str, map: &mut Map<String, Value>) {
         "core.v1.Namespace" => namespace(map),
         "core.v1.Secret" => put(map, "type", "Opaque"),
         "core.v1.PersistentVolumeClaim" => put(sub(map, "status"), "phase", "Pending"),
-        "core.v1.PersistentVolumeClaimSpec" => {
-            put(map, "volumeMode", "Filesystem");
-            both_data_sources(map);
-        }
+        "core.v1.PersistentVolumeClaimSpec" => put(map, "volumeMode", "Filesystem"),
         "core.v1.PersistentVolume" => put(sub(map, "status"), "phase", "Pending"),
         "core.v1.PersistentVolumeSpec" => {
             put(map, "persistentVolumeReclaimPolicy", "Retain");
@@ -58,19 +55,6 @@ fn namespace(map: &mut Map<String, Value>) {
         sub(sub(map, "metadata"), "labels").insert("kubernetes.io/metadata.name".to_owned(), name);
     }
     put(sub(map, "status"), "phase", "Active");
-}
-
-/// A claim's source is kept in both of its fields when it is one that the older one can say.
-fn both_data_sources(map: &mut Map<String, Value>) {
-    match (map.get("dataSource").cloned(), map.get("dataSourceRef").cloned()) {
-        (Some(source), None) => {
-            map.insert("dataSourceRef".to_owned(), source);
-        }
-        (None, Some(reference)) if object::text(&reference, &["namespace"]).is_empty() => {
-            map.insert("dataSource".to_owned(), reference);
-        }
-        _ => {}
-    }
 }
 
 fn limit_range(map: &mut Map<String, Value>) {
@@ -193,6 +177,18 @@ pub(super) fn fold_string_data(secret: &mut Value) {
 pub(super) fn round_up_to_milli(value: &mut Value) {
     let Some(parsed) = value.as_str().and_then(|text| Quantity::parse(text).ok()) else { return };
     let canonical = parsed.canonical();
+    let exponent = canonical.split_once("e-").and_then(|(digits, power)| {
+        let power = power.parse::<u32>().ok().filter(|power| (4..=9).contains(power))?;
+        Some((digits.to_owned(), power))
+    });
+    if let Some((digits, power)) = exponent {
+        let step = 10_i64.pow(power - 3);
+        if let Ok(number) = digits.parse::<i64>() {
+            let away = if number < 0 { 1 - step } else { step - 1 };
+            *value = Value::String(format!("{}e-3", number.saturating_add(away) / step));
+        }
+        return;
+    }
     let (digits, step) = match canonical.split_at(canonical.len().saturating_sub(1)) {
         (digits, "u") => (digits, 1_000),
         (digits, "n") => (digits, 1_000_000),
@@ -200,7 +196,7 @@ pub(super) fn round_up_to_milli(value: &mut Value) {
     };
     if let Ok(number) = digits.parse::<i64>() {
         let away = if number < 0 { 1 - step } else { step - 1 };
-        let milli = (number + away) / step;
+        let milli = number.saturating_add(away) / step;
         if let Ok(rounded) = Quantity::parse(&format!("{milli}m")) {
             *value = Value::String(rounded.to_string());
         }

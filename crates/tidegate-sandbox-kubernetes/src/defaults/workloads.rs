@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::{is_empty, put, sub, text};
 
+/// How often the template of a daemon set changed, kept for old clients.
+pub(super) const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 pub(super) fn rules(name: &str, map: &mut Map<String, Value>) {
     match name {
         "apps.v1.DeploymentSpec" => {
@@ -12,6 +15,9 @@ pub(super) fn rules(name: &str, map: &mut Map<String, Value>) {
             put(map, "progressDeadlineSeconds", 600);
             let changes = json!({"maxUnavailable": "25%", "maxSurge": "25%"});
             rolling(sub(map, "strategy"), changes);
+        }
+        "apps.v1.DaemonSet" => {
+            put(sub(sub(map, "metadata"), "annotations"), TEMPLATE_GENERATION, "1");
         }
         "apps.v1.DaemonSetSpec" => {
             put(map, "revisionHistoryLimit", 10);
@@ -51,9 +57,7 @@ fn stateful_set(map: &mut Map<String, Value>) {
         sub(strategy, "rollingUpdate");
     }
     if text(strategy, "type") == "RollingUpdate" && strategy.get("rollingUpdate").is_some_and(Value::is_object) {
-        let update = sub(strategy, "rollingUpdate");
-        put(update, "partition", 0);
-        put(update, "maxUnavailable", 1);
+        put(sub(strategy, "rollingUpdate"), "partition", 0);
     }
     let retention = sub(map, "persistentVolumeClaimRetentionPolicy");
     put(retention, "whenDeleted", "Retain");

@@ -64,9 +64,11 @@ impl Walk {
                 drop.push(key.clone());
                 continue;
             }
+            let outer = self.path.len();
+            self.path.extend(self.table.inlined_into(id, key));
             self.path.push(field.name);
             self.value(owner, &field.ty, value)?;
-            self.path.pop();
+            self.path.truncate(outer);
             if left_out(self.table, field, value) {
                 drop.push(key.clone());
             } else if is_nil(&field.ty, value) {
@@ -92,7 +94,8 @@ impl Walk {
             GoType::Time | GoType::MicroTime => return time(ty, value),
             GoType::Duration => value.is_string(),
             GoType::Quantity => return quantity(value),
-            GoType::IntOrString => return int_or_string(value),
+            GoType::IntOrString if value.is_string() => true,
+            GoType::IntOrString => return self.value(owner, &GoType::Int32, value),
             GoType::Wrapped => {
                 let list = GoType::List(Box::new(GoType::String(None)));
                 return self.value(owner, &list, value);
@@ -276,26 +279,16 @@ fn quantity(value: &mut Value) -> Result<(), String> {
     }
 }
 
-fn int_or_string(value: &Value) -> Result<(), String> {
-    let refuse = |have: &str| Err(format!("json: cannot unmarshal {have} into Go value of type int32"));
-    match value {
-        Value::String(_) => Ok(()),
-        Value::Number(number) => match number.as_i64().map(i32::try_from) {
-            Some(Ok(_)) => Ok(()),
-            _ => refuse(&format!("number {number}")),
-        },
-        other => refuse(kind_of(other)),
-    }
-}
-
 fn time(ty: &GoType, value: &mut Value) -> Result<(), String> {
     let Some(text) = value.as_str() else {
         return Err(format!("json: cannot unmarshal {} into Go value of type string", kind_of(value)));
     };
     let layout = if *ty == GoType::Time { "2006-01-02T15:04:05Z07:00" } else { "2006-01-02T15:04:05.000000Z07:00" };
-    let parsed = has_rfc3339_shape(text).then(|| text.parse::<jiff::Timestamp>().ok()).flatten();
-    let Some(parsed) = parsed else {
-        return Err(format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""));
+    if let Err((rest, element)) = follows_layout(text, *ty == GoType::MicroTime) {
+        return Err(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {element:?}"));
+    }
+    let Ok(parsed) = text.parse::<jiff::Timestamp>() else {
+        return Err(format!("parsing time {text:?}: {} out of range", out_of_range(text)));
     };
     *value = Value::String(print_time(ty, parsed));
     Ok(())
@@ -306,14 +299,63 @@ pub(crate) fn print_time(ty: &GoType, time: jiff::Timestamp) -> String {
     time.strftime(form).to_string()
 }
 
-/// `jiff` reads more forms than Go: a `T`, seconds and a zone are needed.
-fn has_rfc3339_shape(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 20
-        && bytes[10] == b'T'
-        && bytes[13] == b':'
-        && bytes[16] == b':'
-        && (text.ends_with('Z') || text[19..].contains(['+', '-']))
+/// Whether a text has the form of Go's RFC 3339 layouts; else what is left of it, and the element that it should be.
+fn follows_layout(text: &str, micro: bool) -> Result<(), (&str, &'static str)> {
+    const ELEMENTS: [(&str, usize); 11] = [
+        ("2006", 4),
+        ("-", 0),
+        ("01", 2),
+        ("-", 0),
+        ("02", 2),
+        ("T", 0),
+        ("15", 2),
+        (":", 0),
+        ("04", 2),
+        (":", 0),
+        ("05", 2),
+    ];
+    let mut rest = text;
+    for (element, digits) in ELEMENTS {
+        rest = match digits {
+            0 => rest.strip_prefix(element),
+            count => digits_off(rest, count),
+        }
+        .ok_or((rest, element))?;
+    }
+    if micro {
+        rest = rest.strip_prefix('.').and_then(|tail| digits_off(tail, 6)).ok_or((rest, ".000000"))?;
+    } else if let Some(tail) = rest.strip_prefix(['.', ',']) {
+        let after = tail.trim_start_matches(|c: char| c.is_ascii_digit());
+        if after.len() == tail.len() {
+            return Err((rest, "Z07:00"));
+        }
+        rest = after;
+    }
+    let zone = rest.strip_prefix('Z').or_else(|| {
+        let hours = digits_off(rest.strip_prefix(['+', '-'])?, 2)?;
+        digits_off(hours.strip_prefix(':')?, 2)
+    });
+    match zone {
+        Some("") => Ok(()),
+        _ => Err((rest, "Z07:00")),
+    }
+}
+
+fn digits_off(text: &str, count: usize) -> Option<&str> {
+    let (head, rest) = text.split_at_checked(count)?;
+    head.bytes().all(|byte| byte.is_ascii_digit()).then_some(rest)
+}
+
+/// Which part of a well-formed time cannot be.
+fn out_of_range(text: &str) -> &'static str {
+    let part = |from: usize| text.get(from..from + 2).and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
+    match () {
+        () if !(1..=12).contains(&part(5)) => "month",
+        () if part(11) > 23 => "hour",
+        () if part(14) > 59 => "minute",
+        () if part(17) > 59 => "second",
+        () => "day",
+    }
 }
 
 fn fill_members(table: &Table, id: StructId, map: &mut Map<String, Value>, depth: usize) {

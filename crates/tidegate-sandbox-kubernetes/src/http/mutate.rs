@@ -73,7 +73,11 @@ fn done(call: &Call<'_>, outcome: &Outcome) -> Result<Response<Body>, Status> {
     } else {
         read::object_reply(call, code, &outcome.object)?
     };
-    respond::warn(&mut response, &outcome.warnings);
+    let mut warnings = outcome.warnings.clone();
+    if call.path.subresource.is_empty() && !call.resource.is_custom() {
+        warnings.extend(crate::validate::warnings(&call.resource, &outcome.object));
+    }
+    respond::warn(&mut response, &warnings);
     Ok(response)
 }
 
