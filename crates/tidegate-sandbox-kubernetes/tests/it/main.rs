@@ -5,5 +5,6 @@ mod custom;
 mod faults;
 mod kubectl;
 mod objects;
+mod rules;
 mod watching;
 mod wire;
