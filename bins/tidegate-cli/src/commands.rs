@@ -19,6 +19,7 @@ use anyhow::Result;
 
 use crate::arguments::Command;
 pub(crate) use failure::{failures, last_words};
+pub(crate) use up::short;
 
 use crate::exit::Exit;
 

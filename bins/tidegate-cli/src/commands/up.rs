@@ -24,9 +24,9 @@ pub(crate) async fn run(arguments: UpArguments) -> Result<Exit> {
     let (place, sandbox) = match named {
         Some(place) => (place, None),
         None => {
-            let sandbox = super::sandbox::start(&state, &arguments.ports).await?;
+            let (sandbox, claim) = super::sandbox::start(&state, &arguments.ports).await?;
             events.emit(super::sandbox::ready_event(&sandbox));
-            (Place::Sandbox(state.kubeconfig()), Some(sandbox))
+            (Place::Sandbox(state.kubeconfig()), Some((sandbox, claim)))
         }
     };
     let builder = common::builder(&arguments.repo, arguments.revision.clone(), &arguments.map)?
@@ -37,12 +37,15 @@ pub(crate) async fn run(arguments: UpArguments) -> Result<Exit> {
     let done = async {
         let tidegate = builder.build().await?;
         if !is_json {
-            introduce(&tidegate, &location, sandbox.as_ref());
+            introduce(&tidegate, &location, sandbox.is_some());
         }
-        follow(&tidegate, &arguments, sandbox.as_ref(), is_json, state.socket()).await
+        // Errors are told as events.
+        output::warn_all(&tidegate.declared().diagnostics);
+        let sandbox = sandbox.as_ref().map(|(sandbox, _)| sandbox);
+        follow(&tidegate, &arguments, sandbox, is_json, state.socket()).await
     }
     .await;
-    if let Some(sandbox) = sandbox {
+    if let Some((sandbox, _claim)) = sandbox {
         sandbox.shutdown().await;
     }
     done
@@ -93,7 +96,7 @@ async fn follow(
 }
 
 /// What was found and where it is read from.
-fn introduce(tidegate: &Tidegate, location: &Location, sandbox: Option<&Sandbox>) {
+fn introduce(tidegate: &Tidegate, location: &Location, is_sandbox: bool) {
     let declared = tidegate.declared();
     let names = tidegate.names();
     let found = match names.as_slice() {
@@ -103,7 +106,7 @@ fn introduce(tidegate: &Tidegate, location: &Location, sandbox: Option<&Sandbox>
         several => format!("{} Applications: {}", several.len(), several.join(", ")),
     };
     output::note(&format!("{location}: {found}"));
-    if sandbox.is_some() {
+    if is_sandbox {
         output::note("applying to the embedded sandbox (a development target)");
     }
     let mut told = std::collections::BTreeSet::new();
@@ -115,7 +118,6 @@ fn introduce(tidegate: &Tidegate, location: &Location, sandbox: Option<&Sandbox>
             }
         }
     }
-    output::refuse_all(&declared.diagnostics);
 }
 
 /// The last words: one line per Application.
@@ -133,7 +135,7 @@ fn conclude(outcome: &UpOutcome) -> Result<()> {
 }
 
 /// A revision as people read it.
-pub(super) fn short(revision: &str) -> String {
+pub(crate) fn short(revision: &str) -> String {
     let shorten = |revision: &str| match revision.split_once('+') {
         Some((commit, rest)) if commit.len() == 40 => format!("{}+{rest}", &commit[..7]),
         None if revision.len() == 40 && revision.is_ascii() => revision[..7].to_owned(),

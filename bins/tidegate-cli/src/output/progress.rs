@@ -145,13 +145,16 @@ impl EventSink for Live {
             parts.clear();
             return;
         }
-        if !matches!(event.reason, Reason::Waiting | Reason::Unchanged)
+        if stays(event.reason)
             && let Some(text) = sentence(&event)
         {
             // The moving part steps aside for a line that stays.
             drop(self.bars.println(text));
         }
-        if event.application.is_empty() {
+        // The verdict on a whole application is no step of an operation.
+        let is_verdict = event.object.is_none()
+            && matches!(event.reason, Reason::Healthy | Reason::Degraded | Reason::Failed);
+        if event.application.is_empty() || is_verdict {
             return;
         }
         let is_over = matches!(event.reason, Reason::SyncSucceeded | Reason::SyncFailed | Reason::Superseded);
@@ -164,6 +167,14 @@ impl EventSink for Live {
             part.show(&event.application);
         }
     }
+}
+
+/// Whether a line stays on a terminal; where an operation stands is in the moving part.
+fn stays(reason: Reason) -> bool {
+    !matches!(
+        reason,
+        Reason::Waiting | Reason::Unchanged | Reason::Resolved | Reason::Rendered | Reason::WaveStarted
+    )
 }
 
 fn stage(event: &Event) -> String {
@@ -202,8 +213,9 @@ fn sentence(event: &Event) -> Option<String> {
     }
     let message = message(event);
     if !message.is_empty() {
+        let message = if event.reason == Reason::Resolved { crate::commands::short(message) } else { message.to_owned() };
         text.push_str(": ");
-        text.push_str(message);
+        text.push_str(&message);
     }
     if matches!(event.reason, Reason::Failed | Reason::Degraded | Reason::HookFailed)
         && let Some(origin) = &event.origin
