@@ -63,6 +63,18 @@ pub(crate) fn of_scale(request: &Request<'_>, scale: &Value) -> Value {
 }
 
 fn table(request: &Request<'_>, metadata: Value, objects: &[&Value], layout: &Layout) -> Value {
+    let mut objects = objects.to_vec();
+    if request
+        .resource
+        .is("flowcontrol.apiserver.k8s.io", "flowschemas")
+    {
+        // The one kind that is not listed by name.
+        objects.sort_by_key(|object| {
+            object
+                .pointer("/spec/matchingPrecedence")
+                .and_then(Value::as_i64)
+        });
+    }
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| row(request, object, layout))

@@ -183,6 +183,13 @@ impl Writer {
                 JsonType::Object if node.name.is_some() => json!({}),
                 JsonType::String { format: None } => json!(""),
                 JsonType::Integer { .. } | JsonType::Number { .. } => json!(0),
+                JsonType::Boolean => json!(false),
+                // A reference without anything beside it stands alone.
+                _ if node.name.is_some() => {
+                    return self
+                        .edition
+                        .reference(node.name.as_deref().unwrap_or_default());
+                }
                 _ => return element,
             };
             element["default"] = empty;
@@ -270,7 +277,7 @@ impl Writer {
                 .collect();
             written["properties"] = Value::Object(fields);
         } else if let Some(element) = map.element
-            && Schema::builtins().node(element).json != JsonType::Any
+            && says_something(Schema::builtins().node(element))
         {
             written["additionalProperties"] = self.element(element);
         }
@@ -279,6 +286,11 @@ impl Writer {
         }
         written
     }
+}
+
+/// Whether a type is more than "whatever comes".
+fn says_something(node: &TypeNode) -> bool {
+    node.name.is_some() || node.json != JsonType::Any
 }
 
 fn scalar(kind: &str, format: Option<&str>) -> Value {

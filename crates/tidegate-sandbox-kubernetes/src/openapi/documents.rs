@@ -10,6 +10,8 @@ use crate::registry::Registry;
 use crate::resource::{Resource, Version};
 
 const JSON: &str = "application/json";
+const STREAM: &str = "application/json;stream=watch";
+const WATCH_EVENT: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent";
 /// Every media type that a reply may have.
 const REPLIES: [&str; 1] = [JSON];
 
@@ -67,6 +69,7 @@ fn gather<'a>(
         .collect();
     used.into_iter()
         .for_each(|name| components.add_builtin(name));
+    components.add_builtin(WATCH_EVENT);
     items.sort_by(|a, b| a.path.cmp(&b.path));
     (items, components)
 }
@@ -104,7 +107,10 @@ fn v3_operation(operation: &Operation) -> Value {
         .iter()
         .map(|media| ((*media).to_owned(), json!({"schema": schema})))
         .collect();
-    let reply = json!({"description": "OK", "content": content});
+    let mut reply = json!({"description": "OK", "content": content});
+    if operation.action == "list" {
+        reply["content"][STREAM] = json!({"schema": Edition::V3.reference(WATCH_EVENT)});
+    }
     let mut out = json!({
         "operationId": operation.id,
         "parameters": parameters,

@@ -4,6 +4,7 @@ mod client;
 mod custom;
 mod faults;
 mod kubectl;
+mod kubectl_forms;
 mod objects;
 mod rules;
 mod watching;
