@@ -23,7 +23,9 @@ const MAX_DEPTH: usize = 40;
 
 /// Fills in what the author of a built-in object left out. Custom resources take theirs from their schema.
 pub(crate) fn apply(resource: &Resource, object: &mut Value) {
-    let Some(id) = struct_of(resource, object) else { return };
+    let Some(id) = struct_of(resource, object) else {
+        return;
+    };
     if resource.is("", "secrets") {
         others::fold_string_data(object);
     }
@@ -100,8 +102,15 @@ fn members(table: &Table, id: StructId, map: &mut Map<String, Value>, depth: usi
         }
     }
     // A struct by value is defaulted even when nobody wrote it.
-    for field in table.at(id).fields.iter().filter(|field| !field.pointer && !field.inline) {
-        let GoType::Struct(inner) = field.ty else { continue };
+    for field in table
+        .at(id)
+        .fields
+        .iter()
+        .filter(|field| !field.pointer && !field.inline)
+    {
+        let GoType::Struct(inner) = field.ty else {
+            continue;
+        };
         if !map.contains_key(field.name) && !["metadata", "status"].contains(&field.name) {
             let mut made = Map::new();
             walk(table, inner, &mut made, depth + 1);
@@ -116,13 +125,16 @@ fn below(table: &Table, ty: &GoType, value: &mut Value, depth: usize) {
     match (ty, value) {
         (GoType::Struct(id), Value::Object(map)) => walk(table, *id, map, depth),
         (GoType::List(element), Value::Array(items)) => {
-            items.iter_mut().for_each(|item| below(table, element, item, depth));
+            items
+                .iter_mut()
+                .for_each(|item| below(table, element, item, depth));
         }
         (GoType::Map(element), Value::Object(map)) if **element == GoType::Quantity => {
             map.values_mut().for_each(others::round_up_to_milli);
         }
         (GoType::Map(element), Value::Object(map)) => {
-            map.values_mut().for_each(|value| below(table, element, value, depth));
+            map.values_mut()
+                .for_each(|value| below(table, element, value, depth));
         }
         _ => {}
     }

@@ -96,5 +96,4 @@ mod tests {
             "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
         );
     }
-
 }

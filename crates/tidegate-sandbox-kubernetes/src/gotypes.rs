@@ -86,7 +86,9 @@ impl Struct {
 
     /// `v1.PodSpec`, as Go prints the type.
     pub(crate) fn printed(&self) -> &'static str {
-        self.name.split_once('.').map_or(self.name, |(_, rest)| rest)
+        self.name
+            .split_once('.')
+            .map_or(self.name, |(_, rest)| rest)
     }
 }
 
@@ -106,7 +108,9 @@ impl Table {
 
     pub(crate) fn kind(&self, group: &str, version: &str, kind: &str) -> Option<StructId> {
         // The keys live forever, the question does not: compare by value.
-        self.kinds.get(&(group, version, kind) as &(&str, &str, &str)).copied()
+        self.kinds
+            .get(&(group, version, kind) as &(&str, &str, &str))
+            .copied()
     }
 
     pub(crate) fn at(&self, id: StructId) -> &Struct {
@@ -115,16 +119,21 @@ impl Table {
 
     /// The field `name`, also of inlined structs.
     pub(crate) fn field(&self, id: StructId, name: &str) -> Option<&Field> {
-        self.at(id).fields.iter().find_map(|field| match (&field.ty, field.inline) {
-            (GoType::Struct(inner), true) => self.field(*inner, name),
-            _ => (field.name == name).then_some(field),
-        })
+        self.at(id)
+            .fields
+            .iter()
+            .find_map(|field| match (&field.ty, field.inline) {
+                (GoType::Struct(inner), true) => self.field(*inner, name),
+                _ => (field.name == name).then_some(field),
+            })
     }
 
     /// The inlined structs on the way to the field `name`, outermost first.
     pub(crate) fn inlined_into(&self, id: StructId, name: &str) -> Vec<&'static str> {
         for field in self.at(id).fields.iter().filter(|field| field.inline) {
-            let GoType::Struct(inner) = field.ty else { continue };
+            let GoType::Struct(inner) = field.ty else {
+                continue;
+            };
             if self.field(inner, name).is_some() {
                 let mut path = vec![self.at(inner).short()];
                 path.extend(self.inlined_into(inner, name));
@@ -141,7 +150,10 @@ fn read(data: &'static str) -> Table {
     let mut ids: HashMap<&str, StructId> = HashMap::new();
     for name in data.lines().filter_map(|line| line.strip_prefix("T ")) {
         ids.insert(name, StructId(table.structs.len()));
-        table.structs.push(Struct { name, fields: Vec::new() });
+        table.structs.push(Struct {
+            name,
+            fields: Vec::new(),
+        });
     }
     let mut current = None;
     for line in data.lines() {
@@ -231,17 +243,33 @@ mod tests {
         let count = |tag: &str| DATA.lines().filter(|line| line.starts_with(tag)).count();
         assert_eq!(table.structs.len(), count("T "));
         assert_eq!(table.kinds.len(), count("K "));
-        assert_eq!(table.structs.iter().map(|one| one.fields.len()).sum::<usize>(), count("F "));
-        assert_eq!(DATA.lines().count(), count("T ") + count("K ") + count("F "));
+        assert_eq!(
+            table
+                .structs
+                .iter()
+                .map(|one| one.fields.len())
+                .sum::<usize>(),
+            count("F ")
+        );
+        assert_eq!(
+            DATA.lines().count(),
+            count("T ") + count("K ") + count("F ")
+        );
     }
 
     #[test]
     fn inlined_members_are_found() {
         let table = Table::get();
         let volume = table.kind("", "v1", "Pod").and_then(|pod| {
-            let GoType::Struct(spec) = table.field(pod, "spec")?.ty else { return None };
-            let GoType::List(element) = &table.field(spec, "volumes")?.ty else { return None };
-            let GoType::Struct(volume) = **element else { return None };
+            let GoType::Struct(spec) = table.field(pod, "spec")?.ty else {
+                return None;
+            };
+            let GoType::List(element) = &table.field(spec, "volumes")?.ty else {
+                return None;
+            };
+            let GoType::Struct(volume) = **element else {
+                return None;
+            };
             table.field(volume, "configMap")
         });
         assert_eq!(volume.map(|field| field.number), Some(19));

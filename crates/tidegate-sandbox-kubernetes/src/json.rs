@@ -9,10 +9,14 @@ use serde_json::{Map, Number, Value};
 const MAX_DUPLICATES: usize = 100;
 
 /// A document and the paths of its duplicate fields (`spec.a`, `spec.list[0].b`).
-pub(crate) fn parse(bytes: &[u8]) -> Result<(Value, Vec<String>), serde_json::Error> {
+pub(crate) fn parse(
+    bytes: &[u8],
+    floats: Floats,
+) -> Result<(Value, Vec<String>), serde_json::Error> {
     let mut duplicates = Vec::new();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let seed = Seed {
+        floats,
         path: String::new(),
         duplicates: &mut duplicates,
     };
@@ -21,7 +25,17 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<(Value, Vec<String>), serde_json::Er
     Ok((value, duplicates))
 }
 
+/// What becomes of a whole number that is written as a float (`3.0`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Floats {
+    /// An integer, as where values have no Go type.
+    Whole,
+    /// What it is: a Go integer refuses it.
+    Kept,
+}
+
 struct Seed<'a> {
+    floats: Floats,
     path: String,
     duplicates: &'a mut Vec<String>,
 }
@@ -60,7 +74,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
         // Go keeps a whole float and writes it without a point.
         const EXACT: f64 = 9_007_199_254_740_992.0;
-        if value.fract() == 0.0 && value.abs() < EXACT {
+        if self.floats == Floats::Whole && value.fract() == 0.0 && value.abs() < EXACT {
             return Ok(Value::Number((value as i64).into()));
         }
         let number = Number::from_f64(value).ok_or_else(|| E::custom("number out of range"))?;
@@ -80,6 +94,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
         loop {
             let path = format!("{}[{}]", self.path, list.len());
             let seed = Seed {
+                floats: self.floats,
                 path,
                 duplicates: &mut *self.duplicates,
             };
@@ -102,6 +117,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 self.duplicates.push(path.clone());
             }
             let seed = Seed {
+                floats: self.floats,
                 path,
                 duplicates: &mut *self.duplicates,
             };
@@ -118,8 +134,11 @@ mod tests {
 
     #[test]
     fn duplicates_are_named_and_the_last_one_wins() {
-        let (value, duplicates) =
-            parse(br#"{"a": 1, "l": [{"x": 1, "x": {"y": 2.5}}], "a": "\u00e9"}"#).unwrap();
+        let (value, duplicates) = parse(
+            br#"{"a": 1, "l": [{"x": 1, "x": {"y": 2.5}}], "a": "\u00e9"}"#,
+            Floats::Whole,
+        )
+        .unwrap();
         assert_eq!(value, json!({"a": "é", "l": [{"x": {"y": 2.5}}]}));
         assert_eq!(duplicates, ["l[0].x", "a"]);
     }
@@ -128,7 +147,7 @@ mod tests {
     fn broken_and_bottomless_documents_are_refused() {
         let deep = "[".repeat(100_000);
         for text in ["", "{", "{} x", "{\"a\":}", deep.as_str()] {
-            assert!(parse(text.as_bytes()).is_err());
+            assert!(parse(text.as_bytes(), Floats::Whole).is_err());
         }
     }
 }

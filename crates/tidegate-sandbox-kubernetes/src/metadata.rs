@@ -119,7 +119,11 @@ fn check_name(resource: &Resource, object: &Value, causes: &mut Vec<Cause>) {
             None => prefix.to_owned(),
         };
         if let Some(why) = name_problem(resource, &whole) {
-            causes.push(Cause::invalid("metadata.generateName", &json!(prefix), &why));
+            causes.push(Cause::invalid(
+                "metadata.generateName",
+                &json!(prefix),
+                &why,
+            ));
         }
     }
     if name.is_empty() {
@@ -331,7 +335,15 @@ pub(crate) fn subdomain(text: &str) -> Option<String> {
 /// Why `text` is no RFC 1123 label.
 pub(crate) fn dns_label(text: &str) -> Option<String> {
     let dotted = !is_label(text) && subdomain(text).is_none();
-    label_like(text, is_label(text), if dotted { "must not contain dots" } else { LABEL })
+    label_like(
+        text,
+        is_label(text),
+        if dotted {
+            "must not contain dots"
+        } else {
+            LABEL
+        },
+    )
 }
 
 /// Why `text` is no RFC 1035 label.

@@ -8,7 +8,7 @@ use crate::core::{CRDS, Core, NAMESPACES};
 use crate::object;
 use crate::resource::{Generation, Resource};
 use crate::status::{Cause, Status};
-use crate::write::{FieldValidation, Part, Target, WriteOptions};
+use crate::write::{FieldValidation, Part, PatchKind, Target, WriteOptions};
 use crate::{allocate, crd, defaults, fields, metadata, structural, validate};
 
 /// Metadata that only the server writes.
@@ -64,10 +64,15 @@ fn undecodable_as(target: &Target, stated: &str, why: &str) -> Status {
 /// A patch whose result cannot be decoded is not a bad request but an invalid patch.
 pub(crate) fn patched(
     target: &Target,
+    patch: &PatchKind,
     patched: Value,
     options: &WriteOptions,
 ) -> Result<(Value, Vec<String>), Status> {
-    let shown = patched.to_string();
+    let shown = match patch {
+        // These are merged as Go maps, the others as texts.
+        PatchKind::Strategic(patch) => go_map(patch),
+        _ => patched.to_string(),
+    };
     incoming(target, patched, options).map_err(|status| {
         let prefix = format!("cannot be handled as a {}: ", target.resource.kind);
         match status.message.split_once(&prefix) {
@@ -78,6 +83,26 @@ pub(crate) fn patched(
             _ => status,
         }
     })
+}
+
+/// A value as Go prints it: `map[a:map[b:c]]`.
+fn go_map(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => format!(
+            "[{}]",
+            items.iter().map(go_map).collect::<Vec<_>>().join(" ")
+        ),
+        Value::Object(map) => {
+            let entries: Vec<String> = map
+                .iter()
+                .map(|(key, value)| format!("{key}:{}", go_map(value)))
+                .collect();
+            format!("map[{}]", entries.join(" "))
+        }
+        other => other.to_string(),
+    }
 }
 
 fn judge_fields(
@@ -150,11 +175,11 @@ pub(crate) fn needs_revision(resource: &Resource) -> bool {
 }
 
 /// The outcome of an apply must decode as any other body.
-pub(crate) fn decoded(target: &Target, merged: &mut Value) -> Result<(), Status> {
+pub(crate) fn decoded(target: &Target, config: &Value, merged: &mut Value) -> Result<(), Status> {
     if target.resource.is_custom() {
         return Ok(());
     }
-    let namespace = object::namespace(merged).to_owned();
+    let namespace = object::namespace(config);
     fields::decode(target, merged).map_err(|why| {
         let (api_version, kind, name) = (target.api_version(), &target.resource.kind, &target.name);
         Status::new(

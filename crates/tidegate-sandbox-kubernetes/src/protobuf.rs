@@ -26,16 +26,22 @@ pub(crate) fn decode(body: &[u8]) -> Result<Value, Status> {
     };
     let envelope = envelope(rest).map_err(|why| Status::bad_request(why.to_string()))?;
     if !envelope.encoding.is_empty() {
-        let why = format!("unsupported content encoding {:?} in a protobuf body", envelope.encoding);
+        let why = format!(
+            "unsupported content encoding {:?} in a protobuf body",
+            envelope.encoding
+        );
         return Err(Status::bad_request(why));
     }
     match envelope.content_type {
         "" | MEDIA_TYPE => {}
         "application/json" => {
-            return serde_json::from_slice(envelope.raw).map_err(|why| Status::bad_request(why.to_string()));
+            return serde_json::from_slice(envelope.raw)
+                .map_err(|why| Status::bad_request(why.to_string()));
         }
         other => {
-            return Err(Status::bad_request(format!("unsupported content type {other:?} in a protobuf body")));
+            return Err(Status::bad_request(format!(
+                "unsupported content type {other:?} in a protobuf body"
+            )));
         }
     }
     let (group, version) = match envelope.api_version.split_once('/') {

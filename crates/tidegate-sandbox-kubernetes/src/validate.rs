@@ -13,6 +13,7 @@ mod formats;
 mod network;
 mod others;
 mod pod;
+mod probe;
 mod scaling;
 mod service;
 mod storage;
@@ -54,7 +55,11 @@ pub(crate) fn update(target: &Target, object: &Value, old: &Value) -> Vec<Cause>
     if target.resource.is("batch", "jobs") {
         // The real server checks a changed job twice.
         let again = checks.causes.clone();
-        let spec = |cause: &&Cause| ["spec.selector", "spec.template.metadata.labels"].iter().any(|path| cause.field.starts_with(path));
+        let spec = |cause: &&Cause| {
+            ["spec.selector", "spec.template.metadata.labels"]
+                .iter()
+                .any(|path| cause.field.starts_with(path))
+        };
         checks.causes.extend(again.iter().filter(spec).cloned());
     }
     changes(&mut checks, &target.resource, object, old);
@@ -80,6 +85,9 @@ fn content(checks: &mut Checks, resource: &Resource, object: &Value) {
         ("apps", "statefulsets") => workloads::stateful_set(checks, &spec),
         ("apps", "daemonsets") => workloads::daemon_set(checks, &spec),
         ("apps", "replicasets") => workloads::replica_set(checks, &spec),
+        ("apps", "controllerrevisions") if !root.get("data").value.is_object() => {
+            checks.required(&root.get("data"), "data must be a valid JSON object");
+        }
         ("batch", "jobs") => batch::job(checks, &root, name, object::uid(object)),
         ("batch", "cronjobs") => batch::cron_job(checks, &root, name),
         ("networking.k8s.io", "ingresses") => network::ingress(checks, &root),
@@ -89,7 +97,12 @@ fn content(checks: &mut Checks, resource: &Resource, object: &Value) {
         (RBAC, "rolebindings") => access::binding(checks, &root, Scope::Namespace),
         (RBAC, "clusterrolebindings") => access::binding(checks, &root, Scope::Cluster),
         ("autoscaling", _) => {
-            let version = root.get("apiVersion").text().rsplit('/').next().unwrap_or("");
+            let version = root
+                .get("apiVersion")
+                .text()
+                .rsplit('/')
+                .next()
+                .unwrap_or("");
             scaling::scaler(checks, &spec, version);
         }
         ("policy", "poddisruptionbudgets") => scaling::budget(checks, &spec),
@@ -106,14 +119,20 @@ pub(crate) fn warnings(resource: &Resource, object: &Value) -> Vec<String> {
     let spec = At::new("spec", object.get("spec").unwrap_or(&Value::Null));
     match (resource.name.group(), resource.name.resource()) {
         ("", "endpoints") => {
-            told.push("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned());
+            told.push(
+                "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+                    .to_owned(),
+            );
         }
         ("", "services") if !spec.get("externalIPs").is_empty() => {
             let path = spec.path_of("externalIPs");
-            told.push(format!("{path} is deprecated and may no longer be implemented in some clusters"));
+            told.push(format!(
+                "{path} is deprecated and may no longer be implemented in some clusters"
+            ));
         }
         ("", "pods") => pod::warnings(&spec, &mut told),
-        ("apps", "deployments" | "daemonsets" | "replicasets" | "statefulsets") | ("batch", "jobs") => {
+        ("apps", "deployments" | "daemonsets" | "replicasets" | "statefulsets")
+        | ("batch", "jobs") => {
             pod::warnings(&spec.get("template").get("spec"), &mut told);
         }
         ("batch", "cronjobs") => {
@@ -140,13 +159,22 @@ fn changes(checks: &mut Checks, resource: &Resource, object: &Value, old: &Value
             checks.immutable(&spec.get("selector"), &old_spec.get("selector"));
         }
         ("batch", "jobs") => batch::job_change(checks, &spec, &old_spec),
-        (RBAC, "rolebindings" | "clusterrolebindings") => access::binding_change(checks, &new, &old),
+        (RBAC, "rolebindings" | "clusterrolebindings") => {
+            access::binding_change(checks, &new, &old);
+        }
         ("storage.k8s.io", "storageclasses") => {
-            for field in ["parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"] {
+            for field in [
+                "parameters",
+                "provisioner",
+                "reclaimPolicy",
+                "volumeBindingMode",
+            ] {
                 checks.immutable(&new.get(field), &old.get(field));
             }
         }
-        ("scheduling.k8s.io", "priorityclasses") => scaling::priority_class_change(checks, &new, &old),
+        ("scheduling.k8s.io", "priorityclasses") => {
+            scaling::priority_class_change(checks, &new, &old);
+        }
         ("networking.k8s.io", "ingressclasses") => {
             checks.immutable(&spec.get("controller"), &old_spec.get("controller"));
         }
@@ -167,19 +195,31 @@ fn matches_selector(selector: &Value, labels: &Value) -> bool {
     }
     let selector = At::new("", selector);
     let value = |key: &str| labels.get(key).and_then(Value::as_str);
-    let equal = selector.get("matchLabels").entries().iter().all(|(key, wanted)| value(key) == Some(wanted.text()));
+    let equal = selector
+        .get("matchLabels")
+        .entries()
+        .iter()
+        .all(|(key, wanted)| value(key) == Some(wanted.text()));
     equal
-        && selector.get("matchExpressions").items().iter().all(|expression| {
-            let have = value(expression.get("key").text());
-            let listed = have.is_some_and(|have| {
-                expression.get("values").items().iter().any(|one| one.text() == have)
-            });
-            match expression.get("operator").text() {
-                "In" => listed,
-                "NotIn" => !listed,
-                "Exists" => have.is_some(),
-                "DoesNotExist" => have.is_none(),
-                _ => false,
-            }
-        })
+        && selector
+            .get("matchExpressions")
+            .items()
+            .iter()
+            .all(|expression| {
+                let have = value(expression.get("key").text());
+                let listed = have.is_some_and(|have| {
+                    expression
+                        .get("values")
+                        .items()
+                        .iter()
+                        .any(|one| one.text() == have)
+                });
+                match expression.get("operator").text() {
+                    "In" => listed,
+                    "NotIn" => !listed,
+                    "Exists" => have.is_some(),
+                    "DoesNotExist" => have.is_none(),
+                    _ => false,
+                }
+            })
 }

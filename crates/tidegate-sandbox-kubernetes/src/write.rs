@@ -267,7 +267,9 @@ pub(crate) fn update(
     let writer = Writer::new(target, options, core.now());
     let done = modify(core, target, options, &mut |live| {
         prepare::precondition_uid(target, live, &new)?;
-        if prepare::needs_revision(&target.resource) && object::meta(&new, "resourceVersion").is_empty() {
+        if prepare::needs_revision(&target.resource)
+            && object::meta(&new, "resourceVersion").is_empty()
+        {
             let why = "must be specified for an update";
             let cause = Cause::invalid("metadata.resourceVersion", &json!(0), why);
             let resource = &target.resource.name;
@@ -306,7 +308,7 @@ pub(crate) fn patch(
             .version(&target.version)
             .and_then(|version| version.smd.as_ref());
         let patched = patch::apply(ty, live, patch)?;
-        let (mut next, told) = prepare::patched(target, patched, options)?;
+        let (mut next, told) = prepare::patched(target, patch, patched, options)?;
         warnings = told;
         if object::name(&next) != target.name {
             return Err(prepare::name_mismatch(object::name(&next), &target.name));
@@ -340,7 +342,7 @@ fn apply(
         {
             let changed = modify(core, target, options, &mut |live| {
                 let mut merged = managed::apply(&writer, Some(live), config, options.force)?;
-                prepare::decoded(target, &mut merged)?;
+                prepare::decoded(target, config, &mut merged)?;
                 Ok((merged, Tracking::Done))
             });
             match changed {
@@ -365,7 +367,7 @@ fn apply(
             return Err(Status::conflict(&target.resource.name, &target.name, &why));
         }
         let mut merged = managed::apply(&writer, None, config, options.force)?;
-        prepare::decoded(target, &mut merged)?;
+        prepare::decoded(target, config, &mut merged)?;
         prepare::check_namespace(target, &mut merged)?;
         object::metadata_mut(&mut merged).insert("name".to_owned(), json!(target.name));
         match finish_create(core, target, merged, options, |_| {}) {

@@ -54,12 +54,21 @@ pub(super) fn change(resource: &Resource, live: &Value, next: &mut Value) {
 }
 
 fn count_templates(live: &Value, map: &mut Map<String, Value>) {
-    let known = live.get("metadata").and_then(|metadata| metadata.get("annotations"));
+    let known = live
+        .get("metadata")
+        .and_then(|metadata| metadata.get("annotations"));
     let known = known.and_then(|annotations| annotations.get(TEMPLATE_GENERATION));
-    let known: i64 = known.and_then(Value::as_str).and_then(|text| text.parse().ok()).unwrap_or(1);
+    let known: i64 = known
+        .and_then(Value::as_str)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1);
     let template = |spec: Option<&Value>| spec.and_then(|spec| spec.get("template")).cloned();
     let changed = template(live.get("spec")) != template(map.get("spec"));
-    let now = if changed { known.saturating_add(1) } else { known };
+    let now = if changed {
+        known.saturating_add(1)
+    } else {
+        known
+    };
     let annotations = sub(sub(map, "metadata"), "annotations");
     annotations.insert(TEMPLATE_GENERATION.to_owned(), json!(now.to_string()));
 }
@@ -67,7 +76,10 @@ fn count_templates(live: &Value, map: &mut Map<String, Value>) {
 /// What an address, a node port or a policy was for the old type and nobody touched goes with it.
 fn drop_dependent(live: &Value, spec: &mut Map<String, Value>) {
     let empty = Map::new();
-    let old = live.get("spec").and_then(Value::as_object).unwrap_or(&empty);
+    let old = live
+        .get("spec")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
     let kind = |spec: &Map<String, Value>| super::text(spec, "type").to_owned();
     let (before, after) = (kind(old), kind(spec));
     let same = |spec: &Map<String, Value>, field: &str| spec.get(field) == old.get(field);
@@ -76,10 +88,18 @@ fn drop_dependent(live: &Value, spec: &mut Map<String, Value>) {
         if same(spec, "clusterIP") && same(spec, "clusterIPs") {
             gone.extend(["clusterIP", "clusterIPs"]);
         }
-        gone.extend(["ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"].into_iter().filter(|field| same(spec, field)));
+        gone.extend(
+            ["ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
+                .into_iter()
+                .filter(|field| same(spec, field)),
+        );
     }
     if before == "LoadBalancer" && after != "LoadBalancer" {
-        let fields = ["allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort"];
+        let fields = [
+            "allocateLoadBalancerNodePorts",
+            "loadBalancerClass",
+            "healthCheckNodePort",
+        ];
         gone.extend(fields.into_iter().filter(|field| same(spec, field)));
     }
     let external = |kind: &str| ["NodePort", "LoadBalancer"].contains(&kind);
@@ -88,8 +108,13 @@ fn drop_dependent(live: &Value, spec: &mut Map<String, Value>) {
             gone.push("externalTrafficPolicy");
         }
         let ports = |spec: &Map<String, Value>| -> Vec<Value> {
-            let list = spec.get("ports").and_then(Value::as_array).into_iter().flatten();
-            list.filter_map(|port| port.get("nodePort").cloned()).collect()
+            let list = spec
+                .get("ports")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten();
+            list.filter_map(|port| port.get("nodePort").cloned())
+                .collect()
         };
         if ports(spec) == ports(old)
             && let Some(Value::Array(list)) = spec.get_mut("ports")
@@ -106,11 +131,20 @@ fn drop_dependent(live: &Value, spec: &mut Map<String, Value>) {
 
 /// A claim's source is a claim or a snapshot, kept in both of its fields; anything else needs the newer field.
 fn data_sources(spec: &mut Map<String, Value>) {
-    let (source, reference) = (spec.get("dataSource").cloned(), spec.get("dataSourceRef").cloned());
+    let (source, reference) = (
+        spec.get("dataSource").cloned(),
+        spec.get("dataSourceRef").cloned(),
+    );
     match (source, reference) {
         (Some(source), None) => {
-            let known = [("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot")];
-            let id = (object::text(&source, &["apiGroup"]), object::text(&source, &["kind"]));
+            let known = [
+                ("", "PersistentVolumeClaim"),
+                ("snapshot.storage.k8s.io", "VolumeSnapshot"),
+            ];
+            let id = (
+                object::text(&source, &["apiGroup"]),
+                object::text(&source, &["kind"]),
+            );
             if known.contains(&id) {
                 spec.insert("dataSourceRef".to_owned(), source);
             } else {
@@ -126,7 +160,10 @@ fn data_sources(spec: &mut Map<String, Value>) {
 
 fn pod(map: &mut Map<String, Value>) {
     let class = quality(map);
-    let gated = map.get("spec").and_then(Value::as_object).is_some_and(|spec| !is_empty(spec, "schedulingGates"));
+    let gated = map
+        .get("spec")
+        .and_then(Value::as_object)
+        .is_some_and(|spec| !is_empty(spec, "schedulingGates"));
     let mut status = json!({"phase": "Pending", "qosClass": class});
     if gated {
         status["conditions"] = json!([{
@@ -173,15 +210,29 @@ fn tolerations(spec: &mut Map<String, Value>) {
 fn quality(map: &Map<String, Value>) -> &'static str {
     const COUNTED: [&str; 2] = ["cpu", "memory"];
     let spec = map.get("spec");
-    let list = |key: &str| spec.and_then(|spec| spec.get(key)).and_then(Value::as_array).cloned().unwrap_or_default();
-    let containers: Vec<Value> = list("containers").into_iter().chain(list("initContainers")).collect();
+    let list = |key: &str| {
+        spec.and_then(|spec| spec.get(key))
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let containers: Vec<Value> = list("containers")
+        .into_iter()
+        .chain(list("initContainers"))
+        .collect();
     let amount = |container: &Value, what: &str, name: &str| {
-        let text = container.pointer(&format!("/resources/{what}/{name}")).and_then(Value::as_str)?.to_owned();
-        tidegate_gocompat::Quantity::parse(&text).ok().filter(|quantity| !quantity.is_zero())
+        let text = container
+            .pointer(&format!("/resources/{what}/{name}"))
+            .and_then(Value::as_str)?
+            .to_owned();
+        tidegate_gocompat::Quantity::parse(&text)
+            .ok()
+            .filter(|quantity| !quantity.is_zero())
     };
     let any = containers.iter().any(|container| {
         COUNTED.iter().any(|name| {
-            amount(container, "limits", name).is_some() || amount(container, "requests", name).is_some()
+            amount(container, "limits", name).is_some()
+                || amount(container, "requests", name).is_some()
         })
     });
     let guaranteed = containers.iter().all(|container| {
@@ -219,7 +270,11 @@ fn job(map: &mut Map<String, Value>, uid: &str, name: &str) {
     put(wanted, "batch.kubernetes.io/controller-uid", uid);
     // A job without labels of its own has its template's, these included.
     let metadata = sub(map, "metadata");
-    let own = metadata.get("labels").and_then(Value::as_object).cloned().unwrap_or_default();
+    let own = metadata
+        .get("labels")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     let fits = name.len() <= MAX_LABEL;
     if fits && (own.is_empty() || own == before) {
         metadata.insert("labels".to_owned(), Value::Object(after));

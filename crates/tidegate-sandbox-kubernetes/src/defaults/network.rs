@@ -15,11 +15,13 @@ pub(super) fn rules(name: &str, map: &mut Map<String, Value>) {
             put(map, "name", "");
             put(map, "protocol", "TCP");
         }
-        "networking.v1.NetworkPolicySpec" => {
-            if is_empty(map, "policyTypes") {
-                let types = if is_empty(map, "egress") { json!(["Ingress"]) } else { json!(["Ingress", "Egress"]) };
-                map.insert("policyTypes".to_owned(), types);
-            }
+        "networking.v1.NetworkPolicySpec" if is_empty(map, "policyTypes") => {
+            let types = if is_empty(map, "egress") {
+                json!(["Ingress"])
+            } else {
+                json!(["Ingress", "Egress"])
+            };
+            map.insert("policyTypes".to_owned(), types);
         }
         "networking.v1.IngressClassParametersReference" => put(map, "scope", "Cluster"),
         _ => {}
@@ -40,7 +42,10 @@ fn service(map: &mut Map<String, Value>) {
     }
     put(map, "type", "ClusterIP");
     if let Some(Value::Array(ports)) = map.get_mut("ports") {
-        ports.iter_mut().filter_map(Value::as_object_mut).for_each(port);
+        ports
+            .iter_mut()
+            .filter_map(Value::as_object_mut)
+            .for_each(port);
     }
     let kind = text(map, "type").to_owned();
     if is_external(map) {
@@ -66,7 +71,10 @@ fn is_external(map: &Map<String, Value>) -> bool {
 fn port(port: &mut Map<String, Value>) {
     put(port, "protocol", "TCP");
     let unset = [json!(0), json!(""), Value::Null];
-    if port.get("targetPort").is_none_or(|target| unset.contains(target)) {
+    if port
+        .get("targetPort")
+        .is_none_or(|target| unset.contains(target))
+    {
         let number = port.get("port").cloned().unwrap_or_else(|| json!(0));
         port.insert("targetPort".to_owned(), number);
     }

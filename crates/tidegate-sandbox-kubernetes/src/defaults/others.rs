@@ -50,7 +50,10 @@ pub(super) fn rules(name: &str, map: &mut Map<String, Value>) {
 }
 
 fn namespace(map: &mut Map<String, Value>) {
-    let name = map.get("metadata").and_then(|metadata| metadata.get("name")).cloned();
+    let name = map
+        .get("metadata")
+        .and_then(|metadata| metadata.get("name"))
+        .cloned();
     if let Some(name) = name.filter(|name| name.as_str().is_some_and(|name| !name.is_empty())) {
         sub(sub(map, "metadata"), "labels").insert("kubernetes.io/metadata.name".to_owned(), name);
     }
@@ -62,7 +65,11 @@ fn limit_range(map: &mut Map<String, Value>) {
         return;
     }
     let mut copy = |from: &str, to: &str| {
-        let source = map.get(from).and_then(Value::as_object).cloned().unwrap_or_default();
+        let source = map
+            .get(from)
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         if source.is_empty() {
             return;
         }
@@ -114,12 +121,17 @@ fn scaler(map: &mut Map<String, Value>) {
     );
     let down = sub(behavior, "scaleDown");
     put(down, "selectPolicy", "Max");
-    put(down, "policies", json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]));
+    put(
+        down,
+        "policies",
+        json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]),
+    );
 }
 
 fn admission(name: &str, map: &mut Map<String, Value>) {
     match name {
-        "admissionregistration.v1.ValidatingWebhook" | "admissionregistration.v1.MutatingWebhook" => {
+        "admissionregistration.v1.ValidatingWebhook"
+        | "admissionregistration.v1.MutatingWebhook" => {
             put(map, "failurePolicy", "Fail");
             selectors(map);
             put(map, "timeoutSeconds", 10);
@@ -133,7 +145,9 @@ fn admission(name: &str, map: &mut Map<String, Value>) {
         | "apiregistration.v1.ServiceReference"
         | "apiextensions.v1.ServiceReference" => put(map, "port", 443),
         "admissionregistration.v1.ValidatingAdmissionPolicySpec"
-        | "admissionregistration.v1.MutatingAdmissionPolicySpec" => put(map, "failurePolicy", "Fail"),
+        | "admissionregistration.v1.MutatingAdmissionPolicySpec" => {
+            put(map, "failurePolicy", "Fail");
+        }
         "admissionregistration.v1.MatchResources" => selectors(map),
         "flowcontrol.v1.FlowSchemaSpec" => put(map, "matchingPrecedence", 1_000),
         "flowcontrol.v1.ExemptPriorityLevelConfiguration" => {
@@ -162,7 +176,9 @@ fn selectors(map: &mut Map<String, Value>) {
 /// `stringData` is for writing only; it wins over `data`.
 pub(super) fn fold_string_data(secret: &mut Value) {
     let map = object::ensure(secret);
-    let Some(Value::Object(plain)) = map.remove("stringData") else { return };
+    let Some(Value::Object(plain)) = map.remove("stringData") else {
+        return;
+    };
     if plain.is_empty() {
         return;
     }
@@ -175,10 +191,15 @@ pub(super) fn fold_string_data(secret: &mut Value) {
 
 /// Amounts of resources have three decimal places at most.
 pub(super) fn round_up_to_milli(value: &mut Value) {
-    let Some(parsed) = value.as_str().and_then(|text| Quantity::parse(text).ok()) else { return };
+    let Some(parsed) = value.as_str().and_then(|text| Quantity::parse(text).ok()) else {
+        return;
+    };
     let canonical = parsed.canonical();
     let exponent = canonical.split_once("e-").and_then(|(digits, power)| {
-        let power = power.parse::<u32>().ok().filter(|power| (4..=9).contains(power))?;
+        let power = power
+            .parse::<u32>()
+            .ok()
+            .filter(|power| (4..=9).contains(power))?;
         Some((digits.to_owned(), power))
     });
     if let Some((digits, power)) = exponent {

@@ -36,7 +36,10 @@ fn spec(map: &mut Map<String, Value>) {
     put(map, "terminationGracePeriodSeconds", 30);
     put(map, "schedulerName", "default-scheduler");
     // The old name of the account is kept alongside.
-    for (from, to) in [("serviceAccountName", "serviceAccount"), ("serviceAccount", "serviceAccountName")] {
+    for (from, to) in [
+        ("serviceAccountName", "serviceAccount"),
+        ("serviceAccount", "serviceAccountName"),
+    ] {
         if let Some(account) = map.get(from).cloned() {
             map.insert(to.to_owned(), account);
         }
@@ -69,23 +72,26 @@ fn pull_policy(image: &str) -> &'static str {
 /// Whether an image without tag and digest is a reference at all: lower-case parts between slashes.
 fn is_reference(image: &str) -> bool {
     let part = |part: &str| {
-        let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        let edge =
+            |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
         edge(part.chars().next())
             && edge(part.chars().next_back())
-            && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
+            && part
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c))
     };
     match image.split_once('/') {
-        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path.split('/').all(part),
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => {
+            path.split('/').all(part)
+        }
         _ => !image.is_empty() && image.split('/').all(part),
     }
 }
 
 fn volume_rules(name: &str, map: &mut Map<String, Value>) {
     match name {
-        "core.v1.Volume" => {
-            if map.keys().all(|key| key == "name") {
-                map.insert("emptyDir".to_owned(), json!({}));
-            }
+        "core.v1.Volume" if map.keys().all(|key| key == "name") => {
+            map.insert("emptyDir".to_owned(), json!({}));
         }
         "core.v1.ImageVolumeSource" => {
             let policy = pull_policy(text(map, "reference"));
@@ -126,7 +132,9 @@ pub(super) fn whole(map: &mut Map<String, Value>) {
     put(spec, "enableServiceLinks", true);
     let host_network = spec.get("hostNetwork") == Some(&Value::Bool(true));
     for list in ["containers", "initContainers"] {
-        let Some(Value::Array(containers)) = spec.get_mut(list) else { continue };
+        let Some(Value::Array(containers)) = spec.get_mut(list) else {
+            continue;
+        };
         for container in containers.iter_mut().filter_map(Value::as_object_mut) {
             request_limits(container);
             if host_network {
@@ -138,11 +146,17 @@ pub(super) fn whole(map: &mut Map<String, Value>) {
 }
 
 fn request_limits(owner: &mut Map<String, Value>) {
-    let Some(Value::Object(resources)) = owner.get_mut("resources") else { return };
+    let Some(Value::Object(resources)) = owner.get_mut("resources") else {
+        return;
+    };
     if is_empty(resources, "limits") {
         return;
     }
-    let limits = resources.get("limits").and_then(Value::as_object).cloned().unwrap_or_default();
+    let limits = resources
+        .get("limits")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     let requests = sub(resources, "requests");
     for (name, amount) in limits {
         requests.entry(name).or_insert(amount);
@@ -150,7 +164,9 @@ fn request_limits(owner: &mut Map<String, Value>) {
 }
 
 fn host_ports(container: &mut Map<String, Value>) {
-    let Some(Value::Array(ports)) = container.get_mut("ports") else { return };
+    let Some(Value::Array(ports)) = container.get_mut("ports") else {
+        return;
+    };
     for port in ports.iter_mut().filter_map(Value::as_object_mut) {
         if let Some(number) = port.get("containerPort").cloned() {
             put(port, "hostPort", number);

@@ -11,8 +11,10 @@ use crate::status::Status;
 const CLASSES: ResourceName = ResourceName::new("scheduling.k8s.io", "priorityclasses");
 const PODS: ResourceName = ResourceName::new("", "pods");
 /// Classes that every cluster has.
-const SYSTEM: [(&str, i64); 2] =
-    [("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
+const SYSTEM: [(&str, i64); 2] = [
+    ("system-cluster-critical", 2_000_000_000),
+    ("system-node-critical", 2_000_001_000),
+];
 const PREEMPTS: &str = "PreemptLowerPriority";
 
 /// Sets the priority of a new pod, or refuses it.
@@ -26,18 +28,30 @@ pub(super) fn admit(core: &Core, resource: &Resource, object: &mut Value) -> Res
         default_class(core).unwrap_or_else(|| (String::new(), 0, PREEMPTS.to_owned()))
     } else {
         class(core, &named).ok_or_else(|| {
-            Status::forbidden(&PODS, &pod, &format!("no PriorityClass with name {named} was found"))
+            Status::forbidden(
+                &PODS,
+                &pod,
+                &format!("no PriorityClass with name {named} was found"),
+            )
         })?
     };
     let spec = sub(object::ensure(object), "spec");
-    let asked = spec.get("preemptionPolicy").and_then(Value::as_str).unwrap_or("").to_owned();
+    let asked = spec
+        .get("preemptionPolicy")
+        .and_then(Value::as_str)
+        .unwrap_or("")
+        .to_owned();
     if !asked.is_empty() && asked != preemption {
         let why = format!(
             "the string value of PreemptionPolicy ({asked}) must not be provided in pod spec; priority admission controller computed {preemption} from the given PriorityClass name"
         );
         return Err(Status::forbidden(&PODS, &pod, &why));
     }
-    if let Some(number) = spec.get("priority").and_then(Value::as_i64).filter(|number| *number != value) {
+    if let Some(number) = spec
+        .get("priority")
+        .and_then(Value::as_i64)
+        .filter(|number| *number != value)
+    {
         let why = format!(
             "the integer value of priority ({number}) must not be provided in pod spec; priority admission controller computed {value} from the given PriorityClass name"
         );
@@ -59,7 +73,11 @@ fn read(object: &Value) -> Class {
         "" => PREEMPTS,
         other => other,
     };
-    (object::name(object).to_owned(), value, preemption.to_owned())
+    (
+        object::name(object).to_owned(),
+        value,
+        preemption.to_owned(),
+    )
 }
 
 fn class(core: &Core, name: &str) -> Option<Class> {
@@ -73,6 +91,10 @@ fn class(core: &Core, name: &str) -> Option<Class> {
 /// The lowest of the classes that claim to be the default.
 fn default_class(core: &Core) -> Option<Class> {
     let (_, table) = core.store.table(&CLASSES);
-    let defaults = table.values().filter(|stored| stored.object.get("globalDefault") == Some(&Value::Bool(true)));
-    defaults.map(|stored| read(&stored.object)).min_by_key(|(_, value, _)| *value)
+    let defaults = table
+        .values()
+        .filter(|stored| stored.object.get("globalDefault") == Some(&Value::Bool(true)));
+    defaults
+        .map(|stored| read(&stored.object))
+        .min_by_key(|(_, value, _)| *value)
 }

@@ -8,9 +8,15 @@ use crate::resource::ResourceName;
 use std::sync::Arc;
 
 fn resource(group: &'static str, name: &'static str) -> Arc<Resource> {
-    Registry::new(Vec::new()).get(&ResourceName::new(group, name)).unwrap()
+    Registry::new(Vec::new())
+        .get(&ResourceName::new(group, name))
+        .unwrap()
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "cases read better without references"
+)]
 fn check(group: &'static str, name: &'static str, mut object: Value, expected: Value) {
     let resource = resource(group, name);
     let api_version = resource.storage_api_version();
@@ -22,7 +28,12 @@ fn check(group: &'static str, name: &'static str, mut object: Value, expected: V
 
 #[test]
 fn what_the_author_left_out_is_filled_in() {
-    check("", "secrets", json!({"stringData": {"a": "b"}, "data": {"a": "eA=="}}), json!({"metadata": {}, "type": "Opaque", "data": {"a": "Yg=="}}));
+    check(
+        "",
+        "secrets",
+        json!({"stringData": {"a": "b"}, "data": {"a": "eA=="}}),
+        json!({"metadata": {}, "type": "Opaque", "data": {"a": "Yg=="}}),
+    );
     check(
         "rbac.authorization.k8s.io",
         "rolebindings",
@@ -63,30 +74,76 @@ fn manifests() -> Vec<(&'static str, &'static str, Value)> {
     set["volumeClaimTemplates"] = json!([claim]);
     vec![
         ("", "pods", json!({"spec": pod})),
-        ("", "services", json!({"spec": {"type": "LoadBalancer", "sessionAffinity": "ClientIP", "ports": [{"port": 80, "targetPort": ""}]}})),
-        ("", "secrets", json!({"stringData": {"a": "b"}, "data": {"c": "ZA=="}})),
-        ("", "persistentvolumes", json!({"spec": {"capacity": {"storage": "1.5Gi"}, "iscsi": {"lun": 0}}})),
-        ("", "limitranges", json!({"spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"cpu": "0.0001"}}]}})),
+        (
+            "",
+            "services",
+            json!({"spec": {"type": "LoadBalancer", "sessionAffinity": "ClientIP", "ports": [{"port": 80, "targetPort": ""}]}}),
+        ),
+        (
+            "",
+            "secrets",
+            json!({"stringData": {"a": "b"}, "data": {"c": "ZA=="}}),
+        ),
+        (
+            "",
+            "persistentvolumes",
+            json!({"spec": {"capacity": {"storage": "1.5Gi"}, "iscsi": {"lun": 0}}}),
+        ),
+        (
+            "",
+            "limitranges",
+            json!({"spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"cpu": "0.0001"}}]}}),
+        ),
         ("", "namespaces", json!({"metadata": {"name": "n"}})),
         ("apps", "deployments", json!({"spec": workload})),
         ("apps", "daemonsets", json!({"spec": workload})),
         ("apps", "statefulsets", json!({"spec": set})),
         ("batch", "jobs", json!({"spec": {"template": template}})),
-        ("batch", "cronjobs", json!({"spec": {"schedule": "x", "jobTemplate": {"spec": {"template": template}}}})),
-        ("autoscaling", "horizontalpodautoscalers", json!({"spec": {"behavior": {"scaleUp": {}}}})),
-        ("networking.k8s.io", "networkpolicies", json!({"spec": {"ingress": [{"ports": [{"port": 80}]}]}})),
-        ("admissionregistration.k8s.io", "validatingwebhookconfigurations", json!({"webhooks": [{"name": "a", "clientConfig": {"service": {"name": "x"}}, "rules": [{"operations": ["CREATE"]}]}]})),
-        ("storage.k8s.io", "storageclasses", json!({"provisioner": "x"})),
-        ("rbac.authorization.k8s.io", "rolebindings", json!({"roleRef": {"apiGroup": ""}, "subjects": [{"kind": "User"}]})),
+        (
+            "batch",
+            "cronjobs",
+            json!({"spec": {"schedule": "x", "jobTemplate": {"spec": {"template": template}}}}),
+        ),
+        (
+            "autoscaling",
+            "horizontalpodautoscalers",
+            json!({"spec": {"behavior": {"scaleUp": {}}}}),
+        ),
+        (
+            "networking.k8s.io",
+            "networkpolicies",
+            json!({"spec": {"ingress": [{"ports": [{"port": 80}]}]}}),
+        ),
+        (
+            "admissionregistration.k8s.io",
+            "validatingwebhookconfigurations",
+            json!({"webhooks": [{"name": "a", "clientConfig": {"service": {"name": "x"}}, "rules": [{"operations": ["CREATE"]}]}]}),
+        ),
+        (
+            "storage.k8s.io",
+            "storageclasses",
+            json!({"provisioner": "x"}),
+        ),
+        (
+            "rbac.authorization.k8s.io",
+            "rolebindings",
+            json!({"roleRef": {"apiGroup": ""}, "subjects": [{"kind": "User"}]}),
+        ),
     ]
 }
 
 /// Takes away or spoils the part of the value that the numbers choose.
 fn spoil(value: &mut Value, path: &[usize], how: usize) {
-    let (Some(first), rest) = (path.first(), path.get(1..).unwrap_or(&[])) else { return };
+    let (Some(first), rest) = (path.first(), path.get(1..).unwrap_or(&[])) else {
+        return;
+    };
     match value {
         Value::Object(map) if !map.is_empty() => {
-            let key = map.keys().nth(first % map.len()).cloned().unwrap_or_default();
+            let key = map
+                .keys()
+                .nth(first % map.len())
+                .cloned()
+                .unwrap_or_default();
             if !rest.is_empty() && map[&key].is_object() | map[&key].is_array() {
                 return spoil(&mut map[&key], rest, how);
             }

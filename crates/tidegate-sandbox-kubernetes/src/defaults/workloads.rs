@@ -14,14 +14,21 @@ pub(super) fn rules(name: &str, map: &mut Map<String, Value>) {
             put(map, "revisionHistoryLimit", 10);
             put(map, "progressDeadlineSeconds", 600);
             let changes = json!({"maxUnavailable": "25%", "maxSurge": "25%"});
-            rolling(sub(map, "strategy"), changes);
+            rolling(sub(map, "strategy"), &changes);
         }
         "apps.v1.DaemonSet" => {
-            put(sub(sub(map, "metadata"), "annotations"), TEMPLATE_GENERATION, "1");
+            put(
+                sub(sub(map, "metadata"), "annotations"),
+                TEMPLATE_GENERATION,
+                "1",
+            );
         }
         "apps.v1.DaemonSetSpec" => {
             put(map, "revisionHistoryLimit", 10);
-            rolling(sub(map, "updateStrategy"), json!({"maxUnavailable": 1, "maxSurge": 0}));
+            rolling(
+                sub(map, "updateStrategy"),
+                &json!({"maxUnavailable": 1, "maxSurge": 0}),
+            );
         }
         "apps.v1.StatefulSetSpec" => stateful_set(map),
         "apps.v1.ReplicaSetSpec" | "core.v1.ReplicationControllerSpec" => put(map, "replicas", 1),
@@ -38,7 +45,7 @@ pub(super) fn rules(name: &str, map: &mut Map<String, Value>) {
     }
 }
 
-fn rolling(strategy: &mut Map<String, Value>, parameters: Value) {
+fn rolling(strategy: &mut Map<String, Value>, parameters: &Value) {
     put(strategy, "type", "RollingUpdate");
     if text(strategy, "type") != "RollingUpdate" {
         return;
@@ -56,7 +63,9 @@ fn stateful_set(map: &mut Map<String, Value>) {
         put(strategy, "type", "RollingUpdate");
         sub(strategy, "rollingUpdate");
     }
-    if text(strategy, "type") == "RollingUpdate" && strategy.get("rollingUpdate").is_some_and(Value::is_object) {
+    if text(strategy, "type") == "RollingUpdate"
+        && strategy.get("rollingUpdate").is_some_and(Value::is_object)
+    {
         put(sub(strategy, "rollingUpdate"), "partition", 0);
     }
     let retention = sub(map, "persistentVolumeClaimRetentionPolicy");
@@ -64,7 +73,9 @@ fn stateful_set(map: &mut Map<String, Value>) {
     put(retention, "whenScaled", "Retain");
     put(map, "replicas", 1);
     put(map, "revisionHistoryLimit", 10);
-    let Some(Value::Array(claims)) = map.get_mut("volumeClaimTemplates") else { return };
+    let Some(Value::Array(claims)) = map.get_mut("volumeClaimTemplates") else {
+        return;
+    };
     for claim in claims.iter_mut().filter_map(Value::as_object_mut) {
         // Claims are kept as whole objects.
         put(claim, "apiVersion", "v1");
@@ -75,11 +86,16 @@ fn stateful_set(map: &mut Map<String, Value>) {
 
 /// The labels of the template, when there are any.
 fn template_labels(spec: Option<&Value>) -> Option<Value> {
-    spec?.pointer("/template/metadata/labels").filter(|labels| labels.is_object()).cloned()
+    spec?
+        .pointer("/template/metadata/labels")
+        .filter(|labels| labels.is_object())
+        .cloned()
 }
 
 fn replication_controller(map: &mut Map<String, Value>) {
-    let Some(labels) = template_labels(map.get("spec")) else { return };
+    let Some(labels) = template_labels(map.get("spec")) else {
+        return;
+    };
     let spec = sub(map, "spec");
     if is_empty(spec, "selector") {
         spec.insert("selector".to_owned(), labels.clone());
@@ -103,11 +119,19 @@ fn job(map: &mut Map<String, Value>) {
         put(spec, "completions", 1);
     }
     put(spec, "parallelism", 1);
-    let limit = if is_empty(spec, "backoffLimitPerIndex") { 6 } else { i32::MAX };
+    let limit = if is_empty(spec, "backoffLimitPerIndex") {
+        6
+    } else {
+        i32::MAX
+    };
     put(spec, "backoffLimit", limit);
     put(spec, "completionMode", "NonIndexed");
     put(spec, "suspend", false);
     put(spec, "manualSelector", false);
-    let replacement = if is_empty(spec, "podFailurePolicy") { "TerminatingOrFailed" } else { "Failed" };
+    let replacement = if is_empty(spec, "podFailurePolicy") {
+        "TerminatingOrFailed"
+    } else {
+        "Failed"
+    };
     put(spec, "podReplacementPolicy", replacement);
 }

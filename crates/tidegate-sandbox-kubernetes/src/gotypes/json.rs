@@ -14,7 +14,11 @@ const MAX_DEPTH: usize = 64;
 /// Checks the types of a value and brings it into the form that it has after decoding: nulls and empty optional members
 /// go, quantities and times are canonical. The error is in the words of Go's decoder.
 pub(crate) fn decode(id: StructId, value: &mut Value) -> Result<(), String> {
-    let mut walk = Walk { table: Table::get(), path: Vec::new(), depth: 0 };
+    let mut walk = Walk {
+        table: Table::get(),
+        path: Vec::new(),
+        depth: 0,
+    };
     match value {
         Value::Object(map) => walk.members(id, map),
         other => Err(format!(
@@ -59,7 +63,9 @@ impl Walk {
         let owner = self.table.at(id).short();
         let mut drop = Vec::new();
         for (key, value) in map.iter_mut() {
-            let Some(field) = self.table.field(id, key) else { continue };
+            let Some(field) = self.table.field(id, key) else {
+                continue;
+            };
             if value.is_null() {
                 drop.push(key.clone());
                 continue;
@@ -87,11 +93,16 @@ impl Walk {
         let fits = match ty {
             GoType::String(_) => value.is_string(),
             GoType::Bool => value.is_boolean(),
-            GoType::Int32 => return self.integer(owner, ty, value, i64::from(i32::MIN), i64::from(i32::MAX)),
+            GoType::Int32 => {
+                return self.integer(owner, ty, value, i64::from(i32::MIN), i64::from(i32::MAX));
+            }
             GoType::Int64 => return self.integer(owner, ty, value, i64::MIN, i64::MAX),
             GoType::Float => value.is_number(),
             GoType::Bytes => return self.bytes(owner, value),
-            GoType::Time | GoType::MicroTime => return time(ty, value),
+            GoType::Time | GoType::MicroTime if value.is_string() => return time(ty, value),
+            GoType::Time | GoType::MicroTime => {
+                return Err(self.refusal(owner, kind_of(value), &GoType::String(None)));
+            }
             GoType::Duration => value.is_string(),
             GoType::Quantity => return quantity(value),
             GoType::IntOrString if value.is_string() => true,
@@ -117,7 +128,11 @@ impl Walk {
                 _ => false,
             },
         };
-        if fits { Ok(()) } else { Err(self.refusal(owner, kind_of(value), ty)) }
+        if fits {
+            Ok(())
+        } else {
+            Err(self.refusal(owner, kind_of(value), ty))
+        }
     }
 
     fn items(&mut self, owner: &str, element: &GoType, items: &mut [Value]) -> Result<(), String> {
@@ -130,7 +145,12 @@ impl Walk {
         Ok(())
     }
 
-    fn entries(&mut self, owner: &str, element: &GoType, map: &mut Map<String, Value>) -> Result<(), String> {
+    fn entries(
+        &mut self,
+        owner: &str,
+        element: &GoType,
+        map: &mut Map<String, Value>,
+    ) -> Result<(), String> {
         for value in map.values_mut() {
             match value {
                 Value::Null => *value = zero(self.table, element, self.depth),
@@ -147,13 +167,23 @@ impl Walk {
             Value::Array(items) => {
                 let ty = GoType::Struct(id);
                 let owner = self.table.at(id).short();
-                items.iter_mut().filter(|item| item.is_object()).try_for_each(|item| self.value(owner, &ty, item))
+                items
+                    .iter_mut()
+                    .filter(|item| item.is_object())
+                    .try_for_each(|item| self.value(owner, &ty, item))
             }
             _ => Ok(()),
         }
     }
 
-    fn integer(&self, owner: &str, ty: &GoType, value: &Value, least: i64, most: i64) -> Result<(), String> {
+    fn integer(
+        &self,
+        owner: &str,
+        ty: &GoType,
+        value: &Value,
+        least: i64,
+        most: i64,
+    ) -> Result<(), String> {
         let Some(number) = value.as_number() else {
             return Err(self.refusal(owner, kind_of(value), ty));
         };
@@ -177,14 +207,19 @@ impl Walk {
             Err(base64::DecodeError::InvalidByte(at, _)) => {
                 Err(format!("illegal base64 data at input byte {at}"))
             }
-            Err(_) => Err(format!("illegal base64 data at input byte {}", clean.len() / 4 * 4)),
+            Err(_) => Err(format!(
+                "illegal base64 data at input byte {}",
+                clean.len() / 4 * 4
+            )),
         }
     }
 
     fn refusal(&self, owner: &str, have: &str, ty: &GoType) -> String {
         let field = self.path.join(".");
         let wanted = printed(self.table, ty);
-        format!("json: cannot unmarshal {have} into Go struct field {owner}.{field} of type {wanted}")
+        format!(
+            "json: cannot unmarshal {have} into Go struct field {owner}.{field} of type {wanted}"
+        )
     }
 }
 
@@ -235,10 +270,15 @@ fn is_nil(ty: &GoType, value: &Value) -> bool {
 }
 
 fn is_zero_struct(table: &Table, id: StructId, value: &Value) -> bool {
-    let Value::Object(map) = value else { return false };
+    let Value::Object(map) = value else {
+        return false;
+    };
     map.iter().all(|(key, value)| match table.field(id, key) {
         Some(field) if field.pointer => value.is_null(),
-        Some(Field { ty: GoType::Struct(inner), .. }) => is_zero_struct(table, *inner, value),
+        Some(Field {
+            ty: GoType::Struct(inner),
+            ..
+        }) => is_zero_struct(table, *inner, value),
         Some(field) => value.is_null() || *value == zero(table, &field.ty, 0),
         None => false,
     })
@@ -262,8 +302,7 @@ fn zero(table: &Table, ty: &GoType, depth: usize) -> Value {
 }
 
 fn quantity(value: &mut Value) -> Result<(), String> {
-    const PATTERN: &str =
-        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+    const PATTERN: &str = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
     let text = match &*value {
         Value::String(text) => text.clone(),
         // Go's decoder takes the number's literal.
@@ -280,22 +319,33 @@ fn quantity(value: &mut Value) -> Result<(), String> {
 }
 
 fn time(ty: &GoType, value: &mut Value) -> Result<(), String> {
-    let Some(text) = value.as_str() else {
-        return Err(format!("json: cannot unmarshal {} into Go value of type string", kind_of(value)));
+    let text = value.as_str().unwrap_or("");
+    let layout = if *ty == GoType::Time {
+        "2006-01-02T15:04:05Z07:00"
+    } else {
+        "2006-01-02T15:04:05.000000Z07:00"
     };
-    let layout = if *ty == GoType::Time { "2006-01-02T15:04:05Z07:00" } else { "2006-01-02T15:04:05.000000Z07:00" };
     if let Err((rest, element)) = follows_layout(text, *ty == GoType::MicroTime) {
-        return Err(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {element:?}"));
+        return Err(format!(
+            "parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {element:?}"
+        ));
     }
     let Ok(parsed) = text.parse::<jiff::Timestamp>() else {
-        return Err(format!("parsing time {text:?}: {} out of range", out_of_range(text)));
+        return Err(format!(
+            "parsing time {text:?}: {} out of range",
+            out_of_range(text)
+        ));
     };
     *value = Value::String(print_time(ty, parsed));
     Ok(())
 }
 
 pub(crate) fn print_time(ty: &GoType, time: jiff::Timestamp) -> String {
-    let form = if *ty == GoType::Time { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S.%6fZ" };
+    let form = if *ty == GoType::Time {
+        "%Y-%m-%dT%H:%M:%SZ"
+    } else {
+        "%Y-%m-%dT%H:%M:%S.%6fZ"
+    };
     time.strftime(form).to_string()
 }
 
@@ -323,7 +373,10 @@ fn follows_layout(text: &str, micro: bool) -> Result<(), (&str, &'static str)> {
         .ok_or((rest, element))?;
     }
     if micro {
-        rest = rest.strip_prefix('.').and_then(|tail| digits_off(tail, 6)).ok_or((rest, ".000000"))?;
+        rest = rest
+            .strip_prefix('.')
+            .and_then(|tail| digits_off(tail, 6))
+            .ok_or((rest, ".000000"))?;
     } else if let Some(tail) = rest.strip_prefix(['.', ',']) {
         let after = tail.trim_start_matches(|c: char| c.is_ascii_digit());
         if after.len() == tail.len() {
@@ -343,12 +396,18 @@ fn follows_layout(text: &str, micro: bool) -> Result<(), (&str, &'static str)> {
 
 fn digits_off(text: &str, count: usize) -> Option<&str> {
     let (head, rest) = text.split_at_checked(count)?;
-    head.bytes().all(|byte| byte.is_ascii_digit()).then_some(rest)
+    head.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(rest)
 }
 
 /// Which part of a well-formed time cannot be.
 fn out_of_range(text: &str) -> &'static str {
-    let part = |from: usize| text.get(from..from + 2).and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
+    let part = |from: usize| {
+        text.get(from..from + 2)
+            .and_then(|part| part.parse::<u32>().ok())
+            .unwrap_or(0)
+    };
     match () {
         () if !(1..=12).contains(&part(5)) => "month",
         () if part(11) > 23 => "hour",
@@ -385,7 +444,11 @@ fn fill_members(table: &Table, id: StructId, map: &mut Map<String, Value>, depth
 fn always_shown(table: &Table, field: &Field, depth: usize) -> Option<Value> {
     let by_value = matches!(
         field.ty,
-        GoType::Struct(_) | GoType::Time | GoType::MicroTime | GoType::Quantity | GoType::IntOrString
+        GoType::Struct(_)
+            | GoType::Time
+            | GoType::MicroTime
+            | GoType::Quantity
+            | GoType::IntOrString
     );
     match field.omit {
         Omit::Zero => None,
@@ -399,10 +462,13 @@ fn fill_value(table: &Table, ty: &GoType, value: &mut Value, depth: usize) {
     match (ty, value) {
         (GoType::Struct(id), Value::Object(map)) => fill_members(table, *id, map, depth + 1),
         (GoType::List(element), Value::Array(items)) => {
-            items.iter_mut().for_each(|item| fill_value(table, element, item, depth));
+            items
+                .iter_mut()
+                .for_each(|item| fill_value(table, element, item, depth));
         }
         (GoType::Map(element), Value::Object(map)) => {
-            map.values_mut().for_each(|value| fill_value(table, element, value, depth));
+            map.values_mut()
+                .for_each(|value| fill_value(table, element, value, depth));
         }
         _ => {}
     }
@@ -428,7 +494,11 @@ mod tests {
             json!({"metadata": {"labels": {}, "annotations": null}, "spec": {"type": "", "ports": [{"port": 0, "name": ""}]}}),
             json!({"metadata": {}, "spec": {"ports": [{"port": 0}]}}),
         );
-        check(id("", "v1", "ConfigMap"), json!({"data": {"a": null}}), json!({"data": {"a": ""}}));
+        check(
+            id("", "v1", "ConfigMap"),
+            json!({"data": {"a": null}}),
+            json!({"data": {"a": ""}}),
+        );
         let pod = id("", "v1", "Pod");
         check(
             pod,
@@ -479,7 +549,10 @@ mod tests {
     fn encoding_shows_structs_and_required_members() {
         let mut value = json!({"metadata": {"name": "a"}, "spec": {}});
         fill(id("", "v1", "Service"), &mut value);
-        assert_eq!(value, json!({"metadata": {"name": "a"}, "spec": {}, "status": {"loadBalancer": {}}}));
+        assert_eq!(
+            value,
+            json!({"metadata": {"name": "a"}, "spec": {}, "status": {"loadBalancer": {}}})
+        );
         let mut value = json!({"metadata": {"name": "a"}});
         fill(id("rbac.authorization.k8s.io", "v1", "Role"), &mut value);
         assert_eq!(value, json!({"metadata": {"name": "a"}, "rules": null}));

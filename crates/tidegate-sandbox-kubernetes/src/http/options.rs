@@ -18,7 +18,7 @@ const MAX_MANAGER: usize = 128;
 pub(crate) fn decode(call: &Call<'_>, body: &Bytes) -> Result<(Value, Vec<String>), Status> {
     let media = content_type(call);
     match media.as_str() {
-        "" | "application/json" => json::parse(body)
+        "" | "application/json" => json::parse(body, floats(call))
             .map(reported)
             .map_err(|error| unreadable(call, body, &error)),
         "application/yaml" => decode_yaml(body),
@@ -27,6 +27,15 @@ pub(crate) fn decode(call: &Call<'_>, body: &Bytes) -> Result<(Value, Vec<String
             let known = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
             Err(Status::unsupported_media(&known))
         }
+    }
+}
+
+/// Built-in kinds are decoded into Go types.
+fn floats(call: &Call<'_>) -> json::Floats {
+    if call.resource.is_custom() {
+        json::Floats::Whole
+    } else {
+        json::Floats::Kept
     }
 }
 
@@ -47,7 +56,7 @@ pub(crate) fn content_type(call: &Call<'_>) -> String {
 
 /// A JSON patch document of any kind.
 pub(crate) fn decode_patch(body: &Bytes) -> Result<(Value, Vec<String>), Status> {
-    json::parse(body)
+    json::parse(body, json::Floats::Whole)
         .map(reported)
         .map_err(|error| Status::bad_request(format!("error decoding patch: {}", go_error(&error))))
 }
@@ -89,7 +98,7 @@ fn unreadable(call: &Call<'_>, body: &Bytes, error: &serde_json::Error) -> Statu
 
 /// YAML; JSON is YAML too, and far more common here.
 pub(crate) fn decode_yaml(body: &Bytes) -> Result<(Value, Vec<String>), Status> {
-    if let Ok((value, duplicates)) = json::parse(body) {
+    if let Ok((value, duplicates)) = json::parse(body, json::Floats::Whole) {
         let key = |path: &String| path.rsplit('.').next().unwrap_or(path).to_owned();
         let told = duplicates
             .iter()

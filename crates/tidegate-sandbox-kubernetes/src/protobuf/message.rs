@@ -17,8 +17,16 @@ const MAX_DEPTH: usize = 64;
 const MAX_VALUES: usize = 1_000_000;
 
 /// Decodes one message.
-pub(super) fn decode(table: &Table, id: StructId, bytes: &[u8]) -> Result<Map<String, Value>, Wrong> {
-    let mut decoder = Decoder { table, depth: 0, values: 0 };
+pub(super) fn decode(
+    table: &Table,
+    id: StructId,
+    bytes: &[u8],
+) -> Result<Map<String, Value>, Wrong> {
+    let mut decoder = Decoder {
+        table,
+        depth: 0,
+        values: 0,
+    };
     decoder.message(id, bytes)
 }
 
@@ -36,10 +44,17 @@ impl Decoder<'_> {
         self.depth += 1;
         let mut map = Map::new();
         let mut reader = Reader::new(bytes);
-        let fields: HashMap<u32, &Field> =
-            self.table.at(id).fields.iter().map(|field| (field.number, field)).collect();
+        let fields: HashMap<u32, &Field> = self
+            .table
+            .at(id)
+            .fields
+            .iter()
+            .map(|field| (field.number, field))
+            .collect();
         while let Some((number, wire)) = reader.next()? {
-            let Some(field) = fields.get(&number) else { continue };
+            let Some(field) = fields.get(&number) else {
+                continue;
+            };
             self.count()?;
             self.member(field, wire, &mut map)?;
         }
@@ -49,10 +64,19 @@ impl Decoder<'_> {
 
     fn count(&mut self) -> Result<(), Wrong> {
         self.values += 1;
-        if self.values > MAX_VALUES { Err(Wrong::Size) } else { Ok(()) }
+        if self.values > MAX_VALUES {
+            Err(Wrong::Size)
+        } else {
+            Ok(())
+        }
     }
 
-    fn member(&mut self, field: &Field, wire: Wire<'_>, map: &mut Map<String, Value>) -> Result<(), Wrong> {
+    fn member(
+        &mut self,
+        field: &Field,
+        wire: Wire<'_>,
+        map: &mut Map<String, Value>,
+    ) -> Result<(), Wrong> {
         match &field.ty {
             GoType::Struct(inner) if field.inline => {
                 let members = self.message(*inner, wire.bytes()?)?;
@@ -60,7 +84,9 @@ impl Decoder<'_> {
             }
             GoType::List(element) => {
                 let slot = map.entry(field.name).or_insert_with(|| json!([]));
-                let Value::Array(items) = slot else { return Ok(()) };
+                let Value::Array(items) = slot else {
+                    return Ok(());
+                };
                 match (&**element, wire) {
                     (GoType::Int32 | GoType::Int64 | GoType::Bool, Wire::Bytes(bytes)) => {
                         let mut packed = Reader::new(bytes);
@@ -82,7 +108,9 @@ impl Decoder<'_> {
                 let value = self.value(ty, wire)?;
                 if field.omit != Omit::Never && !field.pointer && is_empty(ty, &value) {
                     map.remove(field.name);
-                } else if let (Some(Value::Object(old)), Value::Object(new)) = (map.get_mut(field.name), &value) {
+                } else if let (Some(Value::Object(old)), Value::Object(new)) =
+                    (map.get_mut(field.name), &value)
+                {
                     // A message that comes twice is merged.
                     old.extend(new.clone());
                 } else {
@@ -144,7 +172,11 @@ impl Decoder<'_> {
         let mut schema = None;
         let mut many = Vec::new();
         let mut allows = false;
-        let schema_number = if matches!(ty, GoType::OneOrBool(_)) { 2 } else { 1 };
+        let schema_number = if matches!(ty, GoType::OneOrBool(_)) {
+            2
+        } else {
+            1
+        };
         let mut reader = Reader::new(bytes);
         while let Some((number, wire)) = reader.next()? {
             self.count()?;
@@ -153,7 +185,9 @@ impl Decoder<'_> {
                     schema = Some(Value::Object(self.message(id, wire.bytes()?)?));
                 }
                 (GoType::OneOrBool(_), 1) => allows = wire.varint()? != 0,
-                (GoType::OneOrMany(_), 2) => many.push(Value::Object(self.message(id, wire.bytes()?)?)),
+                (GoType::OneOrMany(_), 2) => {
+                    many.push(Value::Object(self.message(id, wire.bytes()?)?));
+                }
                 (GoType::OneOrStrings(_), 2) => many.push(json!(wire.text()?)),
                 _ => {}
             }
@@ -185,7 +219,9 @@ fn is_empty(ty: &GoType, value: &Value) -> bool {
         (GoType::Quantity, _) => false,
         (_, Value::Null) => true,
         (_, Value::Bool(flag)) => !flag,
-        (GoType::Int32 | GoType::Int64 | GoType::Float, Value::Number(number)) => number.as_f64() == Some(0.0),
+        (GoType::Int32 | GoType::Int64 | GoType::Float, Value::Number(number)) => {
+            number.as_f64() == Some(0.0)
+        }
         (GoType::String(_) | GoType::Bytes, Value::String(text)) => text.is_empty(),
         (GoType::Struct(_), Value::Object(map)) => map.is_empty(),
         (_, Value::Array(items)) => items.is_empty(),

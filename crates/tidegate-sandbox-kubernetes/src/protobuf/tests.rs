@@ -21,12 +21,24 @@ fn number(field: u64, value: i64) -> Vec<u8> {
 
 fn bytes(field: u64, value: impl AsRef<[u8]>) -> Vec<u8> {
     let value = value.as_ref();
-    [varint(field << 3 | 2), varint(value.len() as u64), value.to_vec()].concat()
+    [
+        varint(field << 3 | 2),
+        varint(value.len() as u64),
+        value.to_vec(),
+    ]
+    .concat()
 }
 
 fn body(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
     let types = [bytes(1, api_version), bytes(2, kind)].concat();
-    [MAGIC.to_vec(), bytes(1, types), bytes(2, raw), bytes(3, ""), bytes(4, "")].concat()
+    [
+        MAGIC.to_vec(),
+        bytes(1, types),
+        bytes(2, raw),
+        bytes(3, ""),
+        bytes(4, ""),
+    ]
+    .concat()
 }
 
 /// The members that a Go client always writes, empty.
@@ -41,6 +53,10 @@ fn metadata(name: &str) -> Vec<u8> {
     out
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "cases read better without references"
+)]
 fn check(body: &[u8], expected: Value) {
     assert_eq!(decode(body).unwrap(), expected);
 }
@@ -79,7 +95,10 @@ fn members_of_inlined_messages_and_alternatives() {
     ]
     .concat();
     let template = bytes(2, bytes(2, container));
-    let rolling = bytes(2, bytes(1, [number(1, 0), number(2, -1), bytes(3, "")].concat()));
+    let rolling = bytes(
+        2,
+        bytes(1, [number(1, 0), number(2, -1), bytes(3, "")].concat()),
+    );
     let spec = [number(1, 0), bytes(3, template), bytes(4, rolling)].concat();
     check(
         &body("apps/v1", "Deployment", &bytes(2, spec)),
@@ -101,14 +120,22 @@ fn members_of_inlined_messages_and_alternatives() {
 fn times_and_lists_and_options() {
     let micro = [number(1, 1_767_225_600), number(2, 5_000)].concat();
     check(
-        &body("coordination.k8s.io/v1", "Lease", &bytes(2, [number(2, 15), bytes(3, micro)].concat())),
+        &body(
+            "coordination.k8s.io/v1",
+            "Lease",
+            &bytes(2, [number(2, 15), bytes(3, micro)].concat()),
+        ),
         json!({
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
             "spec": {"leaseDurationSeconds": 15, "acquireTime": "2026-01-01T00:00:00.000005Z"},
         }),
     );
     check(
-        &body("v1", "DeleteOptions", &[number(1, 0), bytes(4, "Foreground"), bytes(5, "All")].concat()),
+        &body(
+            "v1",
+            "DeleteOptions",
+            &[number(1, 0), bytes(4, "Foreground"), bytes(5, "All")].concat(),
+        ),
         json!({
             "apiVersion": "v1", "kind": "DeleteOptions",
             "gracePeriodSeconds": 0, "propagationPolicy": "Foreground", "dryRun": ["All"],

@@ -58,7 +58,10 @@ impl<'a> Wire<'a> {
 
     /// The low half, as Go truncates it.
     pub(super) fn signed32(self) -> Result<i32, Wrong> {
-        #[expect(clippy::cast_possible_truncation, reason = "the low half is what is meant")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the low half is what is meant"
+        )]
         self.signed().map(|number| number as i32)
     }
 
@@ -107,7 +110,11 @@ impl<'a> Reader<'a> {
 
     /// A plain number of a packed list.
     pub(super) fn packed(&mut self) -> Result<Option<Wire<'a>>, Wrong> {
-        if self.rest.is_empty() { Ok(None) } else { Ok(Some(Wire::Varint(self.varint()?))) }
+        if self.rest.is_empty() {
+            Ok(None)
+        } else {
+            Ok(Some(Wire::Varint(self.varint()?)))
+        }
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], Wrong> {

@@ -21,11 +21,18 @@ pub(super) fn role(checks: &mut Checks, object: &At<'_>, scope: Scope) {
         if verbs.is_empty() {
             checks.required(&verbs, "verbs must contain at least one value");
         }
-        let (urls, resources, groups) = (rule.get("nonResourceURLs"), rule.get("resources"), rule.get("apiGroups"));
+        let (urls, resources, groups) = (
+            rule.get("nonResourceURLs"),
+            rule.get("resources"),
+            rule.get("apiGroups"),
+        );
         if !urls.is_empty() {
             if scope == Scope::Namespace {
                 checks.invalid(&urls, "namespaced rules cannot apply to non-resource URLs");
-            } else if !(groups.is_empty() && resources.is_empty() && rule.get("resourceNames").is_empty()) {
+            } else if !(groups.is_empty()
+                && resources.is_empty()
+                && rule.get("resourceNames").is_empty())
+            {
                 let why = "rules cannot apply to both regular resources and non-resource URLs";
                 checks.invalid(&urls, why);
             }
@@ -35,10 +42,17 @@ pub(super) fn role(checks: &mut Checks, object: &At<'_>, scope: Scope) {
             checks.required(&groups, "resource rules must supply at least one api group");
         }
         if resources.is_empty() {
-            checks.required(&resources, "resource rules must supply at least one resource");
+            checks.required(
+                &resources,
+                "resource rules must supply at least one resource",
+            );
         }
     }
-    for selector in object.get("aggregationRule").get("clusterRoleSelectors").items() {
+    for selector in object
+        .get("aggregationRule")
+        .get("clusterRoleSelectors")
+        .items()
+    {
         checks.selector(&selector);
     }
 }

@@ -16,26 +16,42 @@ pub(super) struct At<'a> {
 
 impl<'a> At<'a> {
     pub(super) fn new(path: &str, value: &'a Value) -> Self {
-        Self { path: path.to_owned(), value }
+        Self {
+            path: path.to_owned(),
+            value,
+        }
     }
 
     /// The path of a member, whether it is there or not.
     pub(super) fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
     }
 
     pub(super) fn get(&self, name: &str) -> At<'a> {
-        At { path: self.path_of(name), value: self.value.get(name).unwrap_or(&NULL) }
+        At {
+            path: self.path_of(name),
+            value: self.value.get(name).unwrap_or(&NULL),
+        }
     }
 
     pub(super) fn key(&self, key: &str) -> At<'a> {
-        At { path: format!("{}[{key}]", self.path), value: self.value.get(key).unwrap_or(&NULL) }
+        At {
+            path: format!("{}[{key}]", self.path),
+            value: self.value.get(key).unwrap_or(&NULL),
+        }
     }
 
     /// The items of a list; nothing for anything else.
     pub(super) fn items(&self) -> Vec<At<'a>> {
         let list = self.value.as_array().map_or(&[][..], Vec::as_slice);
-        let at = |(index, value)| At { path: format!("{}[{index}]", self.path), value };
+        let at = |(index, value)| At {
+            path: format!("{}[{index}]", self.path),
+            value,
+        };
         list.iter().enumerate().map(at).collect()
     }
 
@@ -43,7 +59,13 @@ impl<'a> At<'a> {
     pub(super) fn entries(&self) -> Vec<(&'a str, At<'a>)> {
         let map = self.value.as_object();
         let at = |(key, value): (&'a String, &'a Value)| {
-            (key.as_str(), At { path: format!("{}[{key}]", self.path), value })
+            (
+                key.as_str(),
+                At {
+                    path: format!("{}[{key}]", self.path),
+                    value,
+                },
+            )
         };
         map.into_iter().flatten().map(at).collect()
     }
@@ -125,7 +147,11 @@ impl Checks {
     /// The value of a string field must be one of these; an absent one counts as the empty string.
     pub(super) fn one_of(&mut self, at: &At<'_>, supported: &[&str]) {
         if !supported.contains(&at.text()) {
-            let value = if at.is_set() { at.value.clone() } else { json!("") };
+            let value = if at.is_set() {
+                at.value.clone()
+            } else {
+                json!("")
+            };
             self.add(Cause::not_supported(at.path.as_str(), &value, supported));
         }
     }
@@ -152,15 +178,25 @@ impl Checks {
     }
 
     pub(super) fn in_range(&mut self, at: &At<'_>, least: i64, most: i64) {
-        if at.number().is_none_or(|number| !(least..=most).contains(&number)) {
-            self.invalid(at, &format!("must be between {least} and {most}, inclusive"));
+        if at
+            .number()
+            .is_none_or(|number| !(least..=most).contains(&number))
+        {
+            self.invalid(
+                at,
+                &format!("must be between {least} and {most}, inclusive"),
+            );
         }
     }
 
     /// A text against a rule; every reason is a refusal of its own.
     pub(super) fn format(&mut self, at: &At<'_>, rule: fn(&str) -> Vec<String>) {
         for why in rule(at.text()) {
-            let value = if at.is_set() { at.value.clone() } else { json!("") };
+            let value = if at.is_set() {
+                at.value.clone()
+            } else {
+                json!("")
+            };
             self.invalid_as(at.path.as_str(), &value, &why);
         }
     }
@@ -204,18 +240,26 @@ impl Checks {
             match operator.text() {
                 "In" | "NotIn" => {
                     if values.is_empty() {
-                        self.required(&values, "must be specified when `operator` is 'In' or 'NotIn'");
+                        self.required(
+                            &values,
+                            "must be specified when `operator` is 'In' or 'NotIn'",
+                        );
                     }
                 }
                 "Exists" | "DoesNotExist" => {
                     if !values.is_empty() {
-                        let why = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+                        let why =
+                            "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
                         self.forbidden(&values, why);
                     }
                 }
                 _ => {
                     let value = json!(operator.text());
-                    self.invalid_as(operator.path.as_str(), &value, "not a valid selector operator");
+                    self.invalid_as(
+                        operator.path.as_str(),
+                        &value,
+                        "not a valid selector operator",
+                    );
                 }
             }
             self.format(&expression.get("key"), formats::qualified);

@@ -5,8 +5,8 @@ mod schedule;
 use serde_json::{Value, json};
 
 use super::at::{At, Checks};
-use super::pod;
 use super::matches_selector;
+use super::pod;
 use crate::status::Cause;
 
 const REPLACEMENTS: [&str; 2] = ["Failed", "TerminatingOrFailed"];
@@ -49,12 +49,21 @@ pub(super) fn job(checks: &mut Checks, object: &At<'_>, name: &str, uid: &str) {
 
 /// What a job and the template of a cron job have in common.
 fn job_spec(checks: &mut Checks, spec: &At<'_>) {
-    for field in ["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"] {
+    for field in [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+    ] {
         checks.not_negative(&spec.get(field));
     }
     let managed = spec.get("managedBy");
     if managed.is_set() && !managed.text().contains('/') {
-        checks.invalid(&managed, "must be a domain-prefixed path (such as \"acme.io/foo\")");
+        checks.invalid(
+            &managed,
+            "must be a domain-prefixed path (such as \"acme.io/foo\")",
+        );
     }
     let mode = spec.get("completionMode");
     let indexed = mode.text() == "Indexed";
@@ -80,7 +89,10 @@ fn job_spec(checks: &mut Checks, spec: &At<'_>) {
     match restart.text() {
         "OnFailure" => {
             if spec.get("podFailurePolicy").is_set() {
-                checks.invalid(&restart, "only \"Never\" is supported when podFailurePolicy is specified");
+                checks.invalid(
+                    &restart,
+                    "only \"Never\" is supported when podFailurePolicy is specified",
+                );
             }
         }
         "Never" => {}
@@ -93,7 +105,10 @@ fn failure_policy(checks: &mut Checks, spec: &At<'_>) {
     for rule in spec.get("podFailurePolicy").get("rules").items() {
         let action = rule.get("action");
         if action.is_empty() {
-            checks.required(&action, "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"");
+            checks.required(
+                &action,
+                "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"",
+            );
         } else {
             checks.one_of(&action, &["Count", "FailIndex", "FailJob", "Ignore"]);
         }
@@ -106,7 +121,7 @@ fn failure_policy(checks: &mut Checks, spec: &At<'_>) {
                 checks.invalid(&values, "at least one value is required");
             }
         }
-        if codes.is_set() == !conditions.is_empty() {
+        if codes.is_set() != conditions.is_empty() {
             let why = if codes.is_set() {
                 "specifying both OnExitCodes and OnPodConditions is not supported"
             } else {
@@ -142,7 +157,9 @@ pub(super) fn job_change(checks: &mut Checks, new: &At<'_>, old: &At<'_>) {
                 for field in ["nodeSelector", "tolerations", "schedulingGates", "affinity"] {
                     spec.remove(field);
                 }
-                let Some(Value::Array(containers)) = spec.get_mut("containers") else { return copy };
+                let Some(Value::Array(containers)) = spec.get_mut("containers") else {
+                    return copy;
+                };
                 for container in containers.iter_mut().filter_map(Value::as_object_mut) {
                     container.remove("resources");
                 }
@@ -153,7 +170,13 @@ pub(super) fn job_change(checks: &mut Checks, new: &At<'_>, old: &At<'_>) {
     if template(new) != template(old) {
         checks.invalid(&new.get("template"), "field is immutable");
     }
-    for field in ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"] {
+    for field in [
+        "completionMode",
+        "podFailurePolicy",
+        "backoffLimitPerIndex",
+        "managedBy",
+        "successPolicy",
+    ] {
         checks.immutable(&new.get(field), &old.get(field));
     }
 }
@@ -180,7 +203,11 @@ pub(super) fn cron_job(checks: &mut Checks, object: &At<'_>, name: &str) {
     job_spec(checks, &inner);
     let manual = inner.get("manualSelector");
     if manual.is_true() {
-        checks.add(Cause::not_supported(manual.path.as_str(), manual.value, &["nil", "false"]));
+        checks.add(Cause::not_supported(
+            manual.path.as_str(),
+            manual.value,
+            &["nil", "false"],
+        ));
     }
     if name.len() > LONGEST {
         let why = "must be no more than 52 characters";
@@ -195,7 +222,10 @@ fn time_zone(checks: &mut Checks, zone: &At<'_>) {
     if zone.is_empty() {
         checks.invalid(zone, "timeZone must be nil or non-empty string");
     } else if zone.text().eq_ignore_ascii_case("local") {
-        checks.invalid(zone, "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones");
+        checks.invalid(
+            zone,
+            "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+        );
     } else if jiff::tz::TimeZone::get(zone.text()).is_err() {
         checks.invalid(zone, &format!("unknown time zone {}", zone.text()));
     }

@@ -17,7 +17,11 @@ pub(super) fn config_map(checks: &mut Checks, object: &At<'_>) {
     for (key, value) in data.entries() {
         keys(checks, key, &value);
         if binary.value.get(key).is_some() {
-            checks.invalid_as(value.path.as_str(), &json!(key), "duplicate of key present in binaryData");
+            checks.invalid_as(
+                value.path.as_str(),
+                &json!(key),
+                "duplicate of key present in binaryData",
+            );
         }
         total += value.text().len();
     }
@@ -65,16 +69,12 @@ pub(super) fn secret(checks: &mut Checks, object: &At<'_>) {
         }
         "kubernetes.io/dockercfg" => registry(checks, &data, ".dockercfg"),
         "kubernetes.io/dockerconfigjson" => registry(checks, &data, ".dockerconfigjson"),
-        "kubernetes.io/basic-auth" => {
-            if !has("username") && !has("password") {
-                checks.required(&data.key("username"), "");
-                checks.required(&data.key("password"), "");
-            }
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            checks.required(&data.key("username"), "");
+            checks.required(&data.key("password"), "");
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.key("ssh-privatekey").is_empty() {
-                checks.required(&data.key("ssh-privatekey"), "");
-            }
+        "kubernetes.io/ssh-auth" if data.key("ssh-privatekey").is_empty() => {
+            checks.required(&data.key("ssh-privatekey"), "");
         }
         "kubernetes.io/tls" => {
             for key in ["tls.crt", "tls.key"] {

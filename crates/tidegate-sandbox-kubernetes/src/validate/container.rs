@@ -1,4 +1,4 @@
-//! Containers: names, images, ports, variables, mounts, probes, resources.
+//! Containers: names, images, ports, variables, mounts, resources, security.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate_gocompat::Quantity;
 
 use super::at::{At, Checks};
-use super::formats;
+use super::{formats, probe};
 use crate::status::Cause;
 
 /// What containers of one pod share.
@@ -31,9 +31,9 @@ pub(super) fn all(checks: &mut Checks, spec: &At<'_>, pod: &Pod<'_>) {
             checks.duplicate(&name);
         }
         if container.get("lifecycle").is_set() {
-            lifecycle(checks, &container.get("lifecycle"));
+            probe::lifecycle(checks, &container.get("lifecycle"));
         }
-        probes(checks, &container);
+        probe::all(checks, &container);
     }
     host_port_conflicts(checks, &containers.items());
     for container in spec.get("initContainers").items() {
@@ -46,9 +46,18 @@ pub(super) fn all(checks: &mut Checks, spec: &At<'_>, pod: &Pod<'_>) {
         if !names.insert(name.text()) && !name.is_empty() {
             checks.duplicate(&name);
         }
-        for field in ["ports", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+        for field in [
+            "ports",
+            "lifecycle",
+            "livenessProbe",
+            "readinessProbe",
+            "startupProbe",
+        ] {
             if container.get(field).is_set() {
-                checks.forbidden(&container.get(field), "cannot be set for an Ephemeral Container");
+                checks.forbidden(
+                    &container.get(field),
+                    "cannot be set for an Ephemeral Container",
+                );
             }
         }
     }
@@ -64,11 +73,16 @@ fn init<'a>(checks: &mut Checks, container: &At<'a>, names: &mut HashSet<&'a str
     host_port_conflicts(checks, std::slice::from_ref(container));
     if policy.text() == "Always" {
         if container.get("lifecycle").is_set() {
-            lifecycle(checks, &container.get("lifecycle"));
+            probe::lifecycle(checks, &container.get("lifecycle"));
         }
-        probes(checks, container);
+        probe::all(checks, container);
     } else {
-        for field in ["lifecycle", "livenessProbe", "readinessProbe", "startupProbe"] {
+        for field in [
+            "lifecycle",
+            "livenessProbe",
+            "readinessProbe",
+            "startupProbe",
+        ] {
             if container.get(field).is_set() {
                 let why = "may not be set for init containers without restartPolicy=Always";
                 checks.forbidden(&container.get(field), why);
@@ -81,12 +95,18 @@ fn init<'a>(checks: &mut Checks, container: &At<'a>, names: &mut HashSet<&'a str
 fn common(checks: &mut Checks, container: &At<'_>, pod: &Pod<'_>) {
     checks.named(&container.get("name"), formats::label);
     checks.present(&container.get("image"));
-    checks.one_of(&container.get("terminationMessagePolicy"), &["File", "FallbackToLogsOnError"]);
+    checks.one_of(
+        &container.get("terminationMessagePolicy"),
+        &["File", "FallbackToLogsOnError"],
+    );
     ports(checks, &container.get("ports"), pod);
     env(checks, &container.get("env"));
     env_from(checks, &container.get("envFrom"));
     mounts(checks, container, pod);
-    checks.one_of(&container.get("imagePullPolicy"), &["Always", "IfNotPresent", "Never"]);
+    checks.one_of(
+        &container.get("imagePullPolicy"),
+        &["Always", "IfNotPresent", "Never"],
+    );
     resources(checks, &container.get("resources"));
     security(checks, &container.get("securityContext"));
 }
@@ -145,10 +165,19 @@ pub(super) fn protocol(checks: &mut Checks, at: &At<'_>) {
 
 fn host_port_conflicts(checks: &mut Checks, containers: &[At<'_>]) {
     let mut taken = HashSet::new();
-    for port in containers.iter().flat_map(|container| container.get("ports").items()) {
+    for port in containers
+        .iter()
+        .flat_map(|container| container.get("ports").items())
+    {
         let host = port.get("hostPort");
-        let Some(number) = host.number().filter(|number| *number != 0) else { continue };
-        let text = format!("{}/{}/{number}", port.get("protocol").text(), port.get("hostIP").text());
+        let Some(number) = host.number().filter(|number| *number != 0) else {
+            continue;
+        };
+        let text = format!(
+            "{}/{}/{number}",
+            port.get("protocol").text(),
+            port.get("hostIP").text()
+        );
         if !taken.insert(text.clone()) {
             checks.add(Cause::duplicate(host.path.as_str(), &json!(text)));
         }
@@ -199,13 +228,21 @@ fn env_source(checks: &mut Checks, variable: &At<'_>, source: &At<'_>) {
     each("fileKeyRef");
     if variable.get("value").text() != "" {
         if sources > 0 {
-            checks.invalid_as(source.path.as_str(), &json!(""), "may not be specified when `value` is not empty");
+            checks.invalid_as(
+                source.path.as_str(),
+                &json!(""),
+                "may not be specified when `value` is not empty",
+            );
         }
     } else if sources == 0 {
         let why = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
         checks.invalid_as(source.path.as_str(), &json!(""), why);
     } else if sources > 1 {
-        checks.invalid_as(source.path.as_str(), &json!(""), "may not have more than one field specified at a time");
+        checks.invalid_as(
+            source.path.as_str(),
+            &json!(""),
+            "may not have more than one field specified at a time",
+        );
     }
 }
 
@@ -216,7 +253,9 @@ pub(super) fn field_ref(checks: &mut Checks, reference: &At<'_>, known: &[&str])
         return;
     }
     let text = path.text();
-    let subscript = text.strip_suffix(']').and_then(|rest| rest.split_once("['").or_else(|| rest.split_once('[')));
+    let subscript = text
+        .strip_suffix(']')
+        .and_then(|rest| rest.split_once("['").or_else(|| rest.split_once('[')));
     match subscript {
         Some((base, key)) => {
             let key = key.trim_end_matches('\'');
@@ -231,7 +270,10 @@ pub(super) fn field_ref(checks: &mut Checks, reference: &At<'_>, known: &[&str])
                         checks.invalid(&path, &why);
                     }
                 }
-                _ => checks.invalid(&path, &format!("field label does not support subscript: {base}")),
+                _ => checks.invalid(
+                    &path,
+                    &format!("field label does not support subscript: {base}"),
+                ),
             }
         }
         None => {
@@ -264,7 +306,9 @@ pub(super) fn resource_ref(checks: &mut Checks, reference: &At<'_>) {
     let resource = reference.get("resource");
     if resource.is_empty() {
         checks.required(&resource, "");
-    } else if !resource.text().starts_with("limits.hugepages-") && !resource.text().starts_with("requests.hugepages-") {
+    } else if !resource.text().starts_with("limits.hugepages-")
+        && !resource.text().starts_with("requests.hugepages-")
+    {
         checks.one_of(&resource, &RESOURCE_PATHS);
     }
 }
@@ -301,7 +345,11 @@ fn mounts(checks: &mut Checks, container: &At<'_>, pod: &Pod<'_>) {
         checks.present(&name);
         if !known(name.text()) {
             let shown = json!(name.text());
-            checks.add(Cause::new("FieldValueNotFound", name.path.as_str(), format!("Not found: {shown}")));
+            checks.add(Cause::new(
+                "FieldValueNotFound",
+                name.path.as_str(),
+                format!("Not found: {shown}"),
+            ));
         }
         let path = mount.get("mountPath");
         checks.present(&path);
@@ -317,20 +365,36 @@ fn mounts(checks: &mut Checks, container: &At<'_>, pod: &Pod<'_>) {
         }
         if !mount.get("subPath").is_empty() && !mount.get("subPathExpr").is_empty() {
             let value = mount.get("subPathExpr").value;
-            checks.invalid_as(list.path_of("subPathExpr"), value, "subPathExpr and subPath are mutually exclusive");
+            checks.invalid_as(
+                list.path_of("subPathExpr"),
+                value,
+                "subPathExpr and subPath are mutually exclusive",
+            );
         }
-        checks.one_of_if_set(&mount.get("mountPropagation"), &["Bidirectional", "HostToContainer", "None"]);
+        checks.one_of_if_set(
+            &mount.get("mountPropagation"),
+            &["Bidirectional", "HostToContainer", "None"],
+        );
     }
     for device in container.get("volumeDevices").items() {
         let name = device.get("name");
         checks.present(&name);
         checks.present(&device.get("devicePath"));
-        if !pod.volumes.iter().any(|(volume, claim)| *volume == name.text() && *claim) && !name.is_empty() {
+        if !pod
+            .volumes
+            .iter()
+            .any(|(volume, claim)| *volume == name.text() && *claim)
+            && !name.is_empty()
+        {
             if known(name.text()) {
                 let why = "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode";
                 checks.invalid(&name, why);
             } else {
-                checks.add(Cause::new("FieldValueNotFound", name.path.as_str(), format!("Not found: {}", name.value)));
+                checks.add(Cause::new(
+                    "FieldValueNotFound",
+                    name.path.as_str(),
+                    format!("Not found: {}", name.value),
+                ));
             }
         }
     }
@@ -353,13 +417,22 @@ fn resources(checks: &mut Checks, at: &At<'_>) {
         };
         let strict = !is_native(name) || name.starts_with("hugepages-");
         if let Some(limit) = limit.filter(|limit| strict && *limit != amount.value) {
-            let why = format!("must be equal to {name} limit of {}", limit.as_str().unwrap_or(""));
+            let why = format!(
+                "must be equal to {name} limit of {}",
+                limit.as_str().unwrap_or("")
+            );
             checks.invalid_as(requests.path.as_str(), amount.value, &why);
         } else if let Some(limit) = limit.filter(|_| less) {
-            let why = format!("must be less than or equal to {name} limit of {}", limit.as_str().unwrap_or(""));
+            let why = format!(
+                "must be less than or equal to {name} limit of {}",
+                limit.as_str().unwrap_or("")
+            );
             checks.invalid_as(requests.path.as_str(), amount.value, &why);
         } else if limit.is_none() && strict {
-            checks.required(&limits, "Limit must be set for non overcommitable resources");
+            checks.required(
+                &limits,
+                "Limit must be set for non overcommitable resources",
+            );
         }
     }
 }
@@ -392,11 +465,14 @@ fn resource(checks: &mut Checks, name: &str, amount: &At<'_>) {
 
 /// An amount is not negative; of what cannot be divided it is whole.
 pub(super) fn quantity(checks: &mut Checks, name: &str, amount: &At<'_>) {
-    let Some(parsed) = amount_of(amount.value) else { return };
+    let Some(parsed) = amount_of(amount.value) else {
+        return;
+    };
     if parsed.as_f64() < 0.0 {
         checks.invalid(amount, "must be greater than or equal to 0");
     }
-    let whole = super::others::is_counted(name) || (!is_native(name) && !name.starts_with("requests."));
+    let whole =
+        super::others::is_counted(name) || (!is_native(name) && !name.starts_with("requests."));
     if whole && parsed.as_f64().fract() != 0.0 {
         checks.invalid(amount, "must be an integer");
     }
@@ -476,80 +552,6 @@ pub(super) fn seccomp(checks: &mut Checks, at: &At<'_>) {
             } else {
                 checks.one_of(&kind, &["Localhost", "RuntimeDefault", "Unconfined"]);
             }
-        }
-    }
-}
-
-const HANDLERS: [&str; 5] = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
-
-fn handler(checks: &mut Checks, at: &At<'_>) {
-    let mut count = 0;
-    for kind in HANDLERS {
-        let action = at.get(kind);
-        if !action.is_set() {
-            continue;
-        }
-        count += 1;
-        if count > 1 {
-            checks.forbidden(&action, "may not specify more than 1 handler type");
-            continue;
-        }
-        match kind {
-            "exec" => {
-                checks.present(&action.get("command"));
-            }
-            "httpGet" => http_get(checks, &action),
-            "tcpSocket" => checks.port(&action.get("port")),
-            "grpc" => checks.port(&action.get("port")),
-            _ => {}
-        }
-    }
-    if count == 0 {
-        checks.required(at, "must specify a handler type");
-    }
-}
-
-fn http_get(checks: &mut Checks, action: &At<'_>) {
-    checks.present(&action.get("path"));
-    checks.port(&action.get("port"));
-    checks.one_of(&action.get("scheme"), &["HTTP", "HTTPS"]);
-    for header in action.get("httpHeaders").items() {
-        let name = header.get("name");
-        for why in formats::http_header(name.text()) {
-            checks.invalid_as(action.path_of("httpHeaders"), name.value, &why);
-        }
-    }
-}
-
-fn lifecycle(checks: &mut Checks, at: &At<'_>) {
-    for hook in ["postStart", "preStop"] {
-        if at.get(hook).is_set() {
-            handler(checks, &at.get(hook));
-        }
-    }
-}
-
-fn probes(checks: &mut Checks, container: &At<'_>) {
-    for (name, once) in [("livenessProbe", true), ("readinessProbe", false), ("startupProbe", true)] {
-        let probe = container.get(name);
-        if !probe.is_set() {
-            continue;
-        }
-        handler(checks, &probe);
-        for field in
-            ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
-        {
-            checks.not_negative(&probe.get(field));
-        }
-        let grace = probe.get("terminationGracePeriodSeconds");
-        if grace.is_set() && name == "readinessProbe" {
-            checks.invalid(&grace, "must not be set for readinessProbes");
-        } else if grace.number().is_some_and(|seconds| seconds <= 0) {
-            checks.invalid(&grace, "must be greater than 0");
-        }
-        let threshold = probe.get("successThreshold");
-        if once && threshold.number() != Some(1) {
-            checks.invalid(&threshold, "must be 1");
         }
     }
 }

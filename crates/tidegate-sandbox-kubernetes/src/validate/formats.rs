@@ -14,11 +14,16 @@ const CIDR: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/
 
 /// The reasons that `metadata` gives in one text.
 fn each(why: Option<String>) -> Vec<String> {
-    why.map(|why| why.split("; ").map(str::to_owned).collect()).unwrap_or_default()
+    why.map(|why| why.split("; ").map(str::to_owned).collect())
+        .unwrap_or_default()
 }
 
 fn one(bad: bool, why: &str) -> Vec<String> {
-    if bad { vec![why.to_owned()] } else { Vec::new() }
+    if bad {
+        vec![why.to_owned()]
+    } else {
+        Vec::new()
+    }
 }
 
 pub(super) fn subdomain(text: &str) -> Vec<String> {
@@ -39,7 +44,10 @@ pub(super) fn label_value(text: &str) -> Vec<String> {
 
 pub(super) fn wildcard(text: &str) -> Vec<String> {
     let rest = text.strip_prefix("*.");
-    one(rest.is_none_or(|rest| metadata::subdomain(rest).is_some()), WILDCARD)
+    one(
+        rest.is_none_or(|rest| metadata::subdomain(rest).is_some()),
+        WILDCARD,
+    )
 }
 
 pub(super) fn config_key(text: &str) -> Vec<String> {
@@ -79,7 +87,9 @@ pub(super) fn port_name(text: &str) -> Vec<String> {
     }
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if text.is_empty() || !text.chars().all(good) {
-        whys.push("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned());
+        whys.push(
+            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)".to_owned(),
+        );
     }
     if !text.chars().any(|c| c.is_ascii_lowercase()) {
         whys.push("must contain at least one letter (a-z)".to_owned());
@@ -106,7 +116,10 @@ pub(super) fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
     let (address, length) = text.split_once('/')?;
     let address: IpAddr = address.parse().ok()?;
     let most = if address.is_ipv4() { 32 } else { 128 };
-    let length = length.bytes().all(|byte| byte.is_ascii_digit()).then(|| length.parse().ok())??;
+    let length = length
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| length.parse().ok())??;
     (length <= most).then_some((address, length))
 }
 
@@ -142,19 +155,46 @@ mod tests {
         let check = |rule: fn(&str) -> Vec<String>, text: &str, good: bool| {
             assert_eq!(rule(text).is_empty(), good, "{text:?}");
         };
-        for (text, good) in [("a.b", true), ("..a", false), (".", false), (".a", true), ("", false), ("a/b", false)] {
+        for (text, good) in [
+            ("a.b", true),
+            ("..a", false),
+            (".", false),
+            (".a", true),
+            ("", false),
+            ("a/b", false),
+        ] {
             check(config_key, text, good);
         }
-        for (text, good) in [("http", true), ("80", false), ("a--b", false), ("-a", false), ("A", false), ("a-1", true)] {
+        for (text, good) in [
+            ("http", true),
+            ("80", false),
+            ("a--b", false),
+            ("-a", false),
+            ("A", false),
+            ("a-1", true),
+        ] {
             check(port_name, text, good);
         }
-        for (text, good) in [("10.0.0.0/8", true), ("10.0.0.0", false), ("::/0", true), ("10.0.0.0/33", false), ("x/8", false), ("1.1.1.1/+8", false)] {
+        for (text, good) in [
+            ("10.0.0.0/8", true),
+            ("10.0.0.0", false),
+            ("::/0", true),
+            ("10.0.0.0/33", false),
+            ("x/8", false),
+            ("1.1.1.1/+8", false),
+        ] {
             check(cidr, text, good);
         }
         for (text, good) in [("*.a.b", true), ("*.*.b", false), ("a.b", false)] {
             check(wildcard, text, good);
         }
-        for (text, good) in [("A", true), ("a b", true), ("a=b", false), ("", false), ("é", false)] {
+        for (text, good) in [
+            ("A", true),
+            ("a b", true),
+            ("a=b", false),
+            ("", false),
+            ("é", false),
+        ] {
             check(env_name, text, good);
         }
     }

@@ -14,7 +14,11 @@ pub(super) fn ingress(checks: &mut Checks, object: &At<'_>) {
     let named = spec.get("ingressClassName");
     if class.is_set() && named.is_set() && class.value != named.value {
         let path = format!("annotations.{CLASS}");
-        checks.invalid_as(path, class.value, "must match `ingressClassName` when both are specified");
+        checks.invalid_as(
+            path,
+            class.value,
+            "must match `ingressClassName` when both are specified",
+        );
     }
     let (backend_of_all, rules) = (spec.get("defaultBackend"), spec.get("rules"));
     if rules.is_empty() && !backend_of_all.is_set() {
@@ -45,7 +49,11 @@ pub(super) fn ingress(checks: &mut Checks, object: &At<'_>) {
 }
 
 fn host_rule(text: &str) -> fn(&str) -> Vec<String> {
-    if text.contains('*') { formats::wildcard } else { formats::subdomain }
+    if text.contains('*') {
+        formats::wildcard
+    } else {
+        formats::subdomain
+    }
 }
 
 fn host(checks: &mut Checks, host: &At<'_>) {
@@ -82,13 +90,23 @@ fn paths(checks: &mut Checks, list: &At<'_>) {
 fn absolute(checks: &mut Checks, path: &At<'_>) {
     const SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
     if !path.text().starts_with('/') {
-        checks.invalid_as(path.path.as_str(), &json!(path.text()), "must be an absolute path");
+        checks.invalid_as(
+            path.path.as_str(),
+            &json!(path.text()),
+            "must be an absolute path",
+        );
         return;
     }
-    for sequence in SEQUENCES.iter().filter(|sequence| path.text().contains(**sequence)) {
+    for sequence in SEQUENCES
+        .iter()
+        .filter(|sequence| path.text().contains(**sequence))
+    {
         checks.invalid(path, &format!("must not contain '{sequence}'"));
     }
-    for suffix in ["/..", "/."].iter().filter(|suffix| path.text().ends_with(**suffix)) {
+    for suffix in ["/..", "/."]
+        .iter()
+        .filter(|suffix| path.text().ends_with(**suffix))
+    {
         checks.invalid(path, &format!("cannot end with '{suffix}'"));
     }
 }
@@ -97,14 +115,21 @@ fn backend(checks: &mut Checks, backend: &At<'_>) {
     let (service, resource) = (backend.get("service"), backend.get("resource"));
     let nothing = json!("");
     if service.is_set() && resource.is_set() {
-        checks.invalid_as(backend.path.as_str(), &nothing, "cannot set both resource and service backends");
+        checks.invalid_as(
+            backend.path.as_str(),
+            &nothing,
+            "cannot set both resource and service backends",
+        );
     } else if resource.is_set() {
         for field in ["kind", "name"] {
             checks.present(&resource.get(field));
         }
     } else if service.is_set() {
         checks.named(&service.get("name"), formats::label);
-        let (name, number) = (service.get("port").get("name"), service.get("port").get("number"));
+        let (name, number) = (
+            service.get("port").get("name"),
+            service.get("port").get("number"),
+        );
         let numbered = number.number().is_some_and(|number| number != 0);
         match (!name.is_empty(), numbered) {
             (true, true) => {
@@ -116,7 +141,11 @@ fn backend(checks: &mut Checks, backend: &At<'_>) {
             (false, false) => checks.required(backend, "port name or number is required"),
         }
     } else {
-        checks.invalid_as(backend.path.as_str(), &nothing, "resource or service backend is required");
+        checks.invalid_as(
+            backend.path.as_str(),
+            &nothing,
+            "resource or service backend is required",
+        );
     }
 }
 
@@ -135,7 +164,10 @@ pub(super) fn policy(checks: &mut Checks, spec: &At<'_>) {
     }
     let types = spec.get("policyTypes");
     if types.items().len() > TYPES.len() {
-        let why = format!("Invalid value: {}: may not specify more than two policyTypes", types.value);
+        let why = format!(
+            "Invalid value: {}: may not specify more than two policyTypes",
+            types.value
+        );
         checks.add(Cause::new("FieldValueInvalid", types.path.as_str(), why));
         return;
     }
@@ -155,7 +187,11 @@ fn policy_port(checks: &mut Checks, port: &At<'_>) {
             Some(first) => {
                 if end.number().is_some_and(|end| end < first) {
                     // The real server shows the port, not the end.
-                    checks.invalid_as(end.path.as_str(), number.value, "must be greater than or equal to `port`");
+                    checks.invalid_as(
+                        end.path.as_str(),
+                        number.value,
+                        "must be greater than or equal to `port`",
+                    );
                 }
                 checks.in_range(&end, 1, 65_535);
             }

@@ -48,7 +48,9 @@ const COUNTED: [&str; 9] = [
 ];
 
 pub(super) fn is_standard_resource(name: &str) -> bool {
-    STANDARD.contains(&name) || name.starts_with("hugepages-") || name.starts_with("requests.hugepages-")
+    STANDARD.contains(&name)
+        || name.starts_with("hugepages-")
+        || name.starts_with("requests.hugepages-")
 }
 
 pub(super) fn is_counted(name: &str) -> bool {
@@ -76,7 +78,11 @@ pub(super) fn quota(checks: &mut Checks, spec: &At<'_>) {
                 checks.invalid_as(amount.path.as_str(), &json!(name), why);
             }
             if !is_standard_resource(name) || name == "storage" {
-                checks.invalid_as(amount.path.as_str(), &json!(name), "must be a standard resource for quota");
+                checks.invalid_as(
+                    amount.path.as_str(),
+                    &json!(name),
+                    "must be a standard resource for quota",
+                );
             }
         }
         container::quantity(checks, name, &amount);
@@ -107,8 +113,14 @@ fn counts_in(scope: &str, resource: &str) -> bool {
     ];
     match scope {
         "BestEffort" => resource == "pods",
-        "VolumeAttributesClass" => resource == "persistentvolumeclaims" || resource == "requests.storage",
-        _ => COMPUTE.contains(&resource) || resource.starts_with("requests.hugepages-") || resource.contains('/'),
+        "VolumeAttributesClass" => {
+            resource == "persistentvolumeclaims" || resource == "requests.storage"
+        }
+        _ => {
+            COMPUTE.contains(&resource)
+                || resource.starts_with("requests.hugepages-")
+                || resource.contains('/')
+        }
     }
 }
 
@@ -130,12 +142,20 @@ pub(super) fn limits(checks: &mut Checks, spec: &At<'_>) {
         if kind.text() == "Pod" {
             for field in ["default", "defaultRequest"] {
                 if !item.get(field).is_empty() {
-                    checks.forbidden(&item.get(field), "may not be specified when `type` is 'Pod'");
+                    checks.forbidden(
+                        &item.get(field),
+                        "may not be specified when `type` is 'Pod'",
+                    );
                 }
             }
         }
-        if kind.text() == "PersistentVolumeClaim" && ["min", "max"].iter().all(|field| item.get(field).get("storage").value.is_null()) {
-            let why = "either minimum or maximum storage value is required, but neither was provided";
+        if kind.text() == "PersistentVolumeClaim"
+            && ["min", "max"]
+                .iter()
+                .all(|field| item.get(field).get("storage").value.is_null())
+        {
+            let why =
+                "either minimum or maximum storage value is required, but neither was provided";
             checks.required(&item, why);
         }
         bounds(checks, &item);
@@ -144,39 +164,85 @@ pub(super) fn limits(checks: &mut Checks, spec: &At<'_>) {
 
 /// min <= defaultRequest <= default <= max, per resource.
 fn bounds(checks: &mut Checks, item: &At<'_>) {
-    let fields = ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"];
-    let names: std::collections::BTreeSet<&str> =
-        fields.iter().flat_map(|field| item.get(field).entries()).map(|(name, _)| name).collect();
+    let fields = [
+        "max",
+        "min",
+        "default",
+        "defaultRequest",
+        "maxLimitRequestRatio",
+    ];
+    let names: std::collections::BTreeSet<&str> = fields
+        .iter()
+        .flat_map(|field| item.get(field).entries())
+        .map(|(name, _)| name)
+        .collect();
     for name in names {
         let read = |field: &str| container::amount_of(item.get(field).get(name).value);
         let [max, min, limit, request] = ["max", "min", "default", "defaultRequest"].map(read);
-        let show = |quantity: &Option<Quantity>| quantity.as_ref().map(ToString::to_string).unwrap_or_default();
+        let show = |quantity: &Option<Quantity>| {
+            quantity
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default()
+        };
         let above = |a: &Option<Quantity>, b: &Option<Quantity>| matches!((a, b), (Some(a), Some(b)) if a > b);
         let mut refuse = |field: &str, value: &Option<Quantity>, why: String| {
-            checks.invalid_as(format!("{}[{name}]", item.path_of(field)), &json!(show(value)), &why);
+            checks.invalid_as(
+                format!("{}[{name}]", item.path_of(field)),
+                &json!(show(value)),
+                &why,
+            );
         };
         if above(&min, &max) {
-            refuse("min", &min, format!("min value {} is greater than max value {}", show(&min), show(&max)));
+            refuse(
+                "min",
+                &min,
+                format!(
+                    "min value {} is greater than max value {}",
+                    show(&min),
+                    show(&max)
+                ),
+            );
         }
         if above(&min, &request) {
-            let why = format!("min value {} is greater than default request value {}", show(&min), show(&request));
+            let why = format!(
+                "min value {} is greater than default request value {}",
+                show(&min),
+                show(&request)
+            );
             refuse("defaultRequest", &request, why);
         }
         if above(&request, &max) {
-            let why = format!("default request value {} is greater than max value {}", show(&request), show(&max));
+            let why = format!(
+                "default request value {} is greater than max value {}",
+                show(&request),
+                show(&max)
+            );
             refuse("defaultRequest", &request, why);
         }
         if above(&request, &limit) {
-            let why = format!("default request value {} is greater than default limit value {}", show(&request), show(&limit));
+            let why = format!(
+                "default request value {} is greater than default limit value {}",
+                show(&request),
+                show(&limit)
+            );
             refuse("defaultRequest", &request, why);
         }
         // These two show the bound instead of the value, as the real server does.
         if above(&min, &limit) {
-            let why = format!("min value {} is greater than default value {}", show(&min), show(&limit));
+            let why = format!(
+                "min value {} is greater than default value {}",
+                show(&min),
+                show(&limit)
+            );
             refuse("default", &min, why);
         }
         if above(&limit, &max) {
-            let why = format!("default value {} is greater than max value {}", show(&limit), show(&max));
+            let why = format!(
+                "default value {} is greater than max value {}",
+                show(&limit),
+                show(&max)
+            );
             refuse("default", &max, why);
         }
     }

@@ -12,11 +12,17 @@ use crate::status::Cause;
 /// A pod's own spec, or a template's.
 pub(super) fn spec(checks: &mut Checks, spec: &At<'_>) {
     let volumes = volume::all(checks, spec);
-    let pod = Pod { volumes, host_network: spec.get("hostNetwork").is_true() };
+    let pod = Pod {
+        volumes,
+        host_network: spec.get("hostNetwork").is_true(),
+    };
     container::all(checks, spec, &pod);
     let restart = spec.get("restartPolicy");
     checks.one_of(&restart, &["Always", "OnFailure", "Never"]);
-    checks.one_of(&spec.get("dnsPolicy"), &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]);
+    checks.one_of(
+        &spec.get("dnsPolicy"),
+        &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"],
+    );
     checks.labels(&spec.get("nodeSelector"));
     security(checks, &spec.get("securityContext"));
     affinity(checks, &spec.get("affinity"));
@@ -48,7 +54,8 @@ pub(super) fn spec(checks: &mut Checks, spec: &At<'_>) {
         }
     }
     for field in ["priorityClassName", "runtimeClassName"] {
-        if spec.get(field).is_set() && !(field == "priorityClassName" && spec.get(field).is_empty()) {
+        if spec.get(field).is_set() && !(field == "priorityClassName" && spec.get(field).is_empty())
+        {
             checks.format(&spec.get(field), formats::subdomain);
         }
     }
@@ -60,7 +67,11 @@ pub(super) fn spec(checks: &mut Checks, spec: &At<'_>) {
         if name.is_empty() {
             checks.required(&name, "cannot be empty");
         } else if !["linux", "windows"].contains(&name.text()) {
-            checks.add(Cause::not_supported(os.path.as_str(), name.value, &["linux", "windows"]));
+            checks.add(Cause::not_supported(
+                os.path.as_str(),
+                name.value,
+                &["linux", "windows"],
+            ));
         }
     }
 }
@@ -69,7 +80,10 @@ pub(super) fn spec(checks: &mut Checks, spec: &At<'_>) {
 pub(super) fn template(checks: &mut Checks, template: &At<'_>) {
     // The real server leaves `metadata` out of these two paths.
     let labels = template.get("metadata").get("labels");
-    checks.labels(&At { path: template.path_of("labels"), value: labels.value });
+    checks.labels(&At {
+        path: template.path_of("labels"),
+        value: labels.value,
+    });
     let annotations = template.get("metadata").get("annotations");
     for (key, _) in annotations.entries() {
         for why in formats::qualified(&key.to_lowercase()) {
@@ -99,7 +113,10 @@ fn security(checks: &mut Checks, at: &At<'_>) {
             checks.duplicate(&name);
         }
     }
-    checks.one_of_if_set(&at.get("fsGroupChangePolicy"), &["Always", "OnRootMismatch"]);
+    checks.one_of_if_set(
+        &at.get("fsGroupChangePolicy"),
+        &["Always", "OnRootMismatch"],
+    );
     container::seccomp(checks, &at.get("seccompProfile"));
 }
 
@@ -124,18 +141,30 @@ fn affinity(checks: &mut Checks, at: &At<'_>) {
         if terms.is_empty() {
             checks.required(&terms, "must have at least one node selector term");
         }
-        terms.items().iter().for_each(|term| node_term(checks, term));
+        terms
+            .items()
+            .iter()
+            .for_each(|term| node_term(checks, term));
     }
-    for term in node.get("preferredDuringSchedulingIgnoredDuringExecution").items() {
+    for term in node
+        .get("preferredDuringSchedulingIgnoredDuringExecution")
+        .items()
+    {
         weight(checks, &term);
         node_term(checks, &term.get("preference"));
     }
     for kind in ["podAffinity", "podAntiAffinity"] {
         let affinity = at.get(kind);
-        for term in affinity.get("requiredDuringSchedulingIgnoredDuringExecution").items() {
+        for term in affinity
+            .get("requiredDuringSchedulingIgnoredDuringExecution")
+            .items()
+        {
             pod_term(checks, &term);
         }
-        for term in affinity.get("preferredDuringSchedulingIgnoredDuringExecution").items() {
+        for term in affinity
+            .get("preferredDuringSchedulingIgnoredDuringExecution")
+            .items()
+        {
             weight(checks, &term);
             pod_term(checks, &term.get("podAffinityTerm"));
         }
@@ -144,7 +173,10 @@ fn affinity(checks: &mut Checks, at: &At<'_>) {
 
 fn weight(checks: &mut Checks, term: &At<'_>) {
     let weight = term.get("weight");
-    if !weight.number().is_some_and(|weight| (1..=100).contains(&weight)) {
+    if !weight
+        .number()
+        .is_some_and(|weight| (1..=100).contains(&weight))
+    {
         checks.invalid(&weight, "must be in the range 1-100");
     }
 }
@@ -155,7 +187,10 @@ pub(super) fn node_term(checks: &mut Checks, term: &At<'_>) {
         match operator.text() {
             "In" | "NotIn" => {
                 if values.is_empty() {
-                    checks.required(&values, "must be specified when `operator` is 'In' or 'NotIn'");
+                    checks.required(
+                        &values,
+                        "must be specified when `operator` is 'In' or 'NotIn'",
+                    );
                 }
             }
             "Exists" | "DoesNotExist" => {
@@ -166,12 +201,19 @@ pub(super) fn node_term(checks: &mut Checks, term: &At<'_>) {
             }
             "Gt" | "Lt" => {
                 if values.items().len() != 1 {
-                    checks.required(&values, "must be specified single value when `operator` is 'Lt' or 'Gt'");
+                    checks.required(
+                        &values,
+                        "must be specified single value when `operator` is 'Lt' or 'Gt'",
+                    );
                 }
             }
             _ => {
                 let value = json!(operator.text());
-                checks.invalid_as(operator.path.as_str(), &value, "not a valid selector operator");
+                checks.invalid_as(
+                    operator.path.as_str(),
+                    &value,
+                    "not a valid selector operator",
+                );
             }
         }
         checks.format(&expression.get("key"), formats::qualified);
@@ -239,7 +281,10 @@ fn spread(checks: &mut Checks, list: &At<'_>) {
         if skew.number().is_none_or(|number| number <= 0) {
             checks.invalid(&skew, "must be greater than zero");
         }
-        let (key, action) = (constraint.get("topologyKey"), constraint.get("whenUnsatisfiable"));
+        let (key, action) = (
+            constraint.get("topologyKey"),
+            constraint.get("whenUnsatisfiable"),
+        );
         if key.is_empty() {
             checks.required(&key, "can not be empty");
         } else {
@@ -302,20 +347,33 @@ pub(super) fn warnings(spec: &At<'_>, told: &mut Vec<String>) {
     for constraint in spec.get("topologySpreadConstraints").items() {
         if !constraint.get("labelSelector").is_set() {
             let path = constraint.path_of("labelSelector");
-            told.push(format!("{path}: a null labelSelector results in matching no pod"));
+            told.push(format!(
+                "{path}: a null labelSelector results in matching no pod"
+            ));
         }
     }
     for secret in spec.get("imagePullSecrets").items() {
         if secret.get("name").is_empty() {
-            told.push(format!("{}: invalid empty name \"\"", secret.path_of("name")));
+            told.push(format!(
+                "{}: invalid empty name \"\"",
+                secret.path_of("name")
+            ));
         }
     }
-    for container in spec.get("initContainers").items().iter().chain(&spec.get("containers").items()) {
+    for container in spec
+        .get("initContainers")
+        .items()
+        .iter()
+        .chain(&spec.get("containers").items())
+    {
         let mut names = HashSet::new();
         for variable in container.get("env").items() {
             let name = variable.get("name");
             if !names.insert(name.text()) {
-                let why = format!("hides previous definition of {:?}, which may be dropped when using apply", name.text());
+                let why = format!(
+                    "hides previous definition of {:?}, which may be dropped when using apply",
+                    name.text()
+                );
                 told.push(format!("{}: {why}", variable.path));
             }
         }
@@ -328,7 +386,10 @@ const UPDATE: &str = "pod updates may not change fields other than `spec.contain
 pub(super) fn change(checks: &mut Checks, new: &At<'_>, old: &At<'_>) {
     for list in ["containers", "initContainers"] {
         if new.get(list).items().len() != old.get(list).items().len() {
-            checks.forbidden(&new.get(list), "pod updates may not add or remove containers");
+            checks.forbidden(
+                &new.get(list),
+                "pod updates may not add or remove containers",
+            );
             return;
         }
     }
@@ -349,7 +410,10 @@ pub(super) fn change(checks: &mut Checks, new: &At<'_>, old: &At<'_>) {
     let tolerations = new.get("tolerations");
     let now: Vec<&Value> = tolerations.items().iter().map(|one| one.value).collect();
     if kept.iter().any(|one| !now.contains(&one.value)) {
-        checks.forbidden(&tolerations, "existing toleration can not be modified except its tolerationSeconds");
+        checks.forbidden(
+            &tolerations,
+            "existing toleration can not be modified except its tolerationSeconds",
+        );
     }
     if fixed(new.value) != fixed(old.value) {
         checks.forbidden(new, UPDATE);
@@ -360,14 +424,22 @@ pub(super) fn change(checks: &mut Checks, new: &At<'_>, old: &At<'_>) {
 fn fixed(spec: &Value) -> Value {
     let mut copy = spec.clone();
     for list in ["containers", "initContainers"] {
-        let Some(Value::Array(items)) = copy.get_mut(list) else { continue };
+        let Some(Value::Array(items)) = copy.get_mut(list) else {
+            continue;
+        };
         for item in items.iter_mut().filter_map(Value::as_object_mut) {
             item.remove("image");
         }
     }
     if let Some(map) = copy.as_object_mut() {
         // Nodes and binders write some of these through other doors.
-        for field in ["activeDeadlineSeconds", "tolerations", "nodeName", "ephemeralContainers", "schedulingGates"] {
+        for field in [
+            "activeDeadlineSeconds",
+            "tolerations",
+            "nodeName",
+            "ephemeralContainers",
+            "schedulingGates",
+        ] {
             map.remove(field);
         }
         if map.get("terminationGracePeriodSeconds") == Some(&json!(1)) {

@@ -13,9 +13,16 @@ pub(super) fn scaler(checks: &mut Checks, spec: &At<'_>, version: &str) {
     if most.number().unwrap_or(0) < 1 {
         checks.required(&most, "must be set and greater than 0");
     }
-    if least.number().is_some_and(|least| most.number().unwrap_or(0) < least) {
+    if least
+        .number()
+        .is_some_and(|least| most.number().unwrap_or(0) < least)
+    {
         let shown = json!(most.number().unwrap_or(0));
-        checks.invalid_as(most.path.as_str(), &shown, "must be greater than or equal to `minReplicas`");
+        checks.invalid_as(
+            most.path.as_str(),
+            &shown,
+            "must be greater than or equal to `minReplicas`",
+        );
     }
     let target = spec.get("scaleTargetRef");
     for field in ["kind", "name"] {
@@ -26,7 +33,11 @@ pub(super) fn scaler(checks: &mut Checks, spec: &At<'_>, version: &str) {
     }
     if target.get("apiVersion").is_empty() {
         let at = target.get("apiVersion");
-        checks.invalid_as(at.path.as_str(), &json!(""), "apiVersion must specify API group");
+        checks.invalid_as(
+            at.path.as_str(),
+            &json!(""),
+            "apiVersion must specify API group",
+        );
     }
     if version == "v1" {
         return;
@@ -73,7 +84,10 @@ fn one_metric(checks: &mut Checks, metric: &At<'_>) {
     };
     let source = metric.get(field);
     if !source.is_set() {
-        checks.required(&source, "must populate information for the given metric source");
+        checks.required(
+            &source,
+            "must populate information for the given metric source",
+        );
         return;
     }
     match *field {
@@ -91,7 +105,10 @@ fn one_metric(checks: &mut Checks, metric: &At<'_>) {
                 let why = "must set either a target raw value or a target utilization";
                 checks.required(&utilization, why);
             } else if utilization.is_set() && value.is_set() {
-                checks.forbidden(&value, "may not set both a target raw value and a target utilization");
+                checks.forbidden(
+                    &value,
+                    "may not set both a target raw value and a target utilization",
+                );
             }
         }
         _ => {
@@ -104,7 +121,10 @@ fn one_metric(checks: &mut Checks, metric: &At<'_>) {
             let goal = source.get("target");
             if *field == "pods" {
                 if !goal.get("averageValue").is_set() {
-                    checks.required(&goal.get("averageValue"), "must specify a positive target averageValue");
+                    checks.required(
+                        &goal.get("averageValue"),
+                        "must specify a positive target averageValue",
+                    );
                 }
             } else if !goal.get("value").is_set() && !goal.get("averageValue").is_set() {
                 let why = "must set either a target value or averageValue";
@@ -121,7 +141,11 @@ fn target(checks: &mut Checks, goal: &At<'_>) {
     }
     if !["Utilization", "Value", "AverageValue"].contains(&kind.text()) {
         let shown = json!(kind.text());
-        checks.invalid_as(kind.path.as_str(), &shown, "must be either Utilization, Value, or AverageValue");
+        checks.invalid_as(
+            kind.path.as_str(),
+            &shown,
+            "must be either Utilization, Value, or AverageValue",
+        );
     }
     let utilization = goal.get("averageUtilization");
     if utilization.number().is_some_and(|number| number < 1) {
@@ -139,8 +163,12 @@ fn scaling_rules(checks: &mut Checks, rules: &At<'_>) {
     const LONGEST: i64 = 3_600;
     let window = rules.get("stabilizationWindowSeconds");
     match window.number() {
-        Some(seconds) if seconds < 0 => checks.invalid(&window, "must be greater than or equal to zero"),
-        Some(seconds) if seconds > LONGEST => checks.invalid(&window, "must be less than or equal to 3600"),
+        Some(seconds) if seconds < 0 => {
+            checks.invalid(&window, "must be greater than or equal to zero");
+        }
+        Some(seconds) if seconds > LONGEST => {
+            checks.invalid(&window, "must be less than or equal to 3600");
+        }
         _ => {}
     }
     checks.one_of_if_set(&rules.get("selectPolicy"), &["Disabled", "Max", "Min"]);
@@ -153,7 +181,11 @@ fn scaling_rules(checks: &mut Checks, rules: &At<'_>) {
         for field in ["value", "periodSeconds"] {
             let at = policy.get(field);
             if at.number().unwrap_or(0) <= 0 {
-                checks.invalid_as(at.path.as_str(), &json!(at.number().unwrap_or(0)), "must be greater than zero");
+                checks.invalid_as(
+                    at.path.as_str(),
+                    &json!(at.number().unwrap_or(0)),
+                    "must be greater than zero",
+                );
             }
         }
         let period = policy.get("periodSeconds");
@@ -184,7 +216,10 @@ pub(super) fn budget(checks: &mut Checks, spec: &At<'_>) {
         }
     }
     checks.selector(&spec.get("selector"));
-    checks.one_of_if_set(&spec.get("unhealthyPodEvictionPolicy"), &["AlwaysAllow", "IfHealthyBudget"]);
+    checks.one_of_if_set(
+        &spec.get("unhealthyPodEvictionPolicy"),
+        &["AlwaysAllow", "IfHealthyBudget"],
+    );
 }
 
 pub(super) fn lease(checks: &mut Checks, spec: &At<'_>) {
@@ -207,11 +242,18 @@ pub(super) fn priority_class(checks: &mut Checks, object: &At<'_>, name: &str) {
             );
             checks.add(Cause::forbidden("metadata.name", &why));
         }
-    } else if object.get("value").number().is_some_and(|value| value > HIGHEST) {
+    } else if object
+        .get("value")
+        .number()
+        .is_some_and(|value| value > HIGHEST)
+    {
         let why = format!("maximum allowed value of a user defined priority is {HIGHEST}");
         checks.forbidden(&object.get("value"), &why);
     }
-    checks.one_of_if_set(&object.get("preemptionPolicy"), &["PreemptLowerPriority", "Never"]);
+    checks.one_of_if_set(
+        &object.get("preemptionPolicy"),
+        &["PreemptLowerPriority", "Never"],
+    );
 }
 
 pub(super) fn priority_class_change(checks: &mut Checks, new: &At<'_>, old: &At<'_>) {

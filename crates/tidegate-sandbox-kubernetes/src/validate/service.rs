@@ -56,13 +56,22 @@ const FAMILY_POLICIES: [&str; 3] = ["PreferDualStack", "RequireDualStack", "Sing
 fn by_type(checks: &mut Checks, spec: &At<'_>, headless: bool) {
     match spec.get("type").text() {
         kind @ ("NodePort" | "LoadBalancer") if headless => {
-            let first = At { path: format!("{}[0]", spec.path_of("clusterIPs")), value: spec.get("clusterIP").value };
-            checks.invalid(&first, &format!("may not be set to 'None' for {kind} services"));
+            let first = At {
+                path: format!("{}[0]", spec.path_of("clusterIPs")),
+                value: spec.get("clusterIP").value,
+            };
+            checks.invalid(
+                &first,
+                &format!("may not be set to 'None' for {kind} services"),
+            );
         }
         "ExternalName" => {
             let addresses = spec.get("clusterIPs");
             if !addresses.is_empty() {
-                checks.forbidden(&addresses.clone(), "may not be set when `type` is 'ExternalName'");
+                checks.forbidden(
+                    &addresses.clone(),
+                    "may not be set when `type` is 'ExternalName'",
+                );
             }
             let name = spec.get("externalName");
             if name.is_empty() {
@@ -78,7 +87,13 @@ fn by_type(checks: &mut Checks, spec: &At<'_>, headless: bool) {
     }
 }
 
-fn one_port<'a>(checks: &mut Checks, port: &At<'a>, many: bool, headless: bool, names: &mut HashSet<&'a str>) {
+fn one_port<'a>(
+    checks: &mut Checks,
+    port: &At<'a>,
+    many: bool,
+    headless: bool,
+    names: &mut HashSet<&'a str>,
+) {
     let name = port.get("name");
     if many && name.is_empty() {
         checks.required(&name, "");
@@ -89,9 +104,16 @@ fn one_port<'a>(checks: &mut Checks, port: &At<'a>, many: bool, headless: bool, 
         }
     }
     let number = port.get("port");
-    if !number.number().is_some_and(|number| (1..=65_535).contains(&number)) {
+    if !number
+        .number()
+        .is_some_and(|number| (1..=65_535).contains(&number))
+    {
         let shown = json!(number.number().unwrap_or(0));
-        checks.invalid_as(number.path.as_str(), &shown, "must be between 1 and 65535, inclusive");
+        checks.invalid_as(
+            number.path.as_str(),
+            &shown,
+            "must be between 1 and 65535, inclusive",
+        );
     }
     super::container::protocol(checks, &port.get("protocol"));
     let target = port.get("targetPort");
@@ -101,8 +123,16 @@ fn one_port<'a>(checks: &mut Checks, port: &At<'a>, many: bool, headless: bool, 
         checks.format(&protocol, formats::qualified);
     }
     let differs = !(target.value.is_string() && target.is_empty()) && target.value != number.value;
-    if headless && differs && target.is_set() && target.value.is_number() && target.number() == Some(0) {
-        checks.invalid(&target, "must be equal to the value of 'port' when clusterIP = None");
+    if headless
+        && differs
+        && target.is_set()
+        && target.value.is_number()
+        && target.number() == Some(0)
+    {
+        checks.invalid(
+            &target,
+            "must be equal to the value of 'port' when clusterIP = None",
+        );
     }
 }
 
@@ -113,8 +143,15 @@ fn affinity(checks: &mut Checks, spec: &At<'_>) {
     } else {
         checks.one_of(&affinity, &["ClientIP", "None"]);
     }
-    let seconds = spec.get("sessionAffinityConfig").get("clientIP").get("timeoutSeconds");
-    if affinity.text() == "ClientIP" && seconds.number().is_some_and(|number| !(1..=86_400).contains(&number)) {
+    let seconds = spec
+        .get("sessionAffinityConfig")
+        .get("clientIP")
+        .get("timeoutSeconds");
+    if affinity.text() == "ClientIP"
+        && seconds
+            .number()
+            .is_some_and(|number| !(1..=86_400).contains(&number))
+    {
         checks.invalid(&seconds, "must be greater than 0 and less than 86400");
     }
 }
@@ -124,10 +161,15 @@ fn duplicates(checks: &mut Checks, ports: &At<'_>) {
     let mut nodes = HashSet::new();
     for port in ports.items() {
         let node = port.get("nodePort");
-        let Some(number) = node.number().filter(|number| *number != 0) else { continue };
+        let Some(number) = node.number().filter(|number| *number != 0) else {
+            continue;
+        };
         if !nodes.insert((number, port.get("protocol").text())) {
             let path = node.path.as_str();
-            checks.add(Cause::duplicate(path, &json!({"Protocol": port.get("protocol").text(), "NodePort": number})));
+            checks.add(Cause::duplicate(
+                path,
+                &json!({"Protocol": port.get("protocol").text(), "NodePort": number}),
+            ));
         }
     }
     let mut seen = HashSet::new();
@@ -143,7 +185,11 @@ fn duplicates(checks: &mut Checks, ports: &At<'_>) {
                 "{{\"Name\":\"\",\"Protocol\":{},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\"NodePort\":0}}",
                 shown["Protocol"], shown["Port"]
             );
-            checks.add(Cause::new("FieldValueDuplicate", port.path.as_str(), format!("Duplicate value: {text}")));
+            checks.add(Cause::new(
+                "FieldValueDuplicate",
+                port.path.as_str(),
+                format!("Duplicate value: {text}"),
+            ));
         }
     }
 }
@@ -184,7 +230,9 @@ fn addresses(checks: &mut Checks, spec: &At<'_>) {
 /// A given address of a new service must be one that can be handed out.
 pub(super) fn new_address(checks: &mut Checks, spec: &At<'_>) {
     let address = spec.get("clusterIP");
-    let Ok(given) = address.text().parse::<std::net::Ipv4Addr>() else { return };
+    let Ok(given) = address.text().parse::<std::net::Ipv4Addr>() else {
+        return;
+    };
     if given.octets()[..2] != RANGE.1 {
         let why = format!(
             "failed to allocate IP {given}: the provided IP ({given}) is not in the valid range. The range of valid IPs is {}",
@@ -198,7 +246,10 @@ fn balanced_only(checks: &mut Checks, spec: &At<'_>) {
     let balanced = spec.get("type").text() == "LoadBalancer";
     let ranges = spec.get("loadBalancerSourceRanges");
     if !ranges.is_empty() {
-        let named = At { path: spec.path_of("LoadBalancerSourceRanges"), value: ranges.value };
+        let named = At {
+            path: spec.path_of("LoadBalancerSourceRanges"),
+            value: ranges.value,
+        };
         if !balanced {
             checks.forbidden(&named, ONLY_BALANCED);
         }
@@ -234,7 +285,10 @@ fn traffic(checks: &mut Checks, spec: &At<'_>) {
             checks.one_of(&policy, &["Cluster", "Local"]);
         }
     } else if !policy.is_empty() {
-        checks.invalid(&policy, "may only be set for externally-accessible services");
+        checks.invalid(
+            &policy,
+            "may only be set for externally-accessible services",
+        );
     }
     let inner = spec.get("internalTrafficPolicy");
     if ["ClusterIP", "NodePort", "LoadBalancer"].contains(&kind) {
@@ -255,7 +309,15 @@ pub(super) fn change(checks: &mut Checks, new: &At<'_>, old: &At<'_>) {
     let (now, before) = (new.get("clusterIPs"), old.get("clusterIPs"));
     let first = |at: &At<'_>| at.value.get(0).cloned().unwrap_or(Value::Null);
     if !before.is_empty() && first(&now) != first(&before) {
-        let shown = if now.is_set() { now.value.clone() } else { json!([]) };
-        checks.invalid_as(format!("{}[0]", now.path), &shown, "may not change once set");
+        let shown = if now.is_set() {
+            now.value.clone()
+        } else {
+            json!([])
+        };
+        checks.invalid_as(
+            format!("{}[0]", now.path),
+            &shown,
+            "may not change once set",
+        );
     }
 }

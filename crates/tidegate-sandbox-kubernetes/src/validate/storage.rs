@@ -6,7 +6,12 @@ use super::at::{At, Checks};
 use super::{container, formats, pod, volume};
 use crate::status::Cause;
 
-const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+const MODES: [&str; 4] = [
+    "ReadOnlyMany",
+    "ReadWriteMany",
+    "ReadWriteOnce",
+    "ReadWriteOncePod",
+];
 
 /// A claim's spec, also inside templates.
 pub(super) fn claim_spec(checks: &mut Checks, spec: &At<'_>) {
@@ -23,7 +28,9 @@ pub(super) fn claim_spec(checks: &mut Checks, spec: &At<'_>) {
     };
     match container::amount_of(storage.value) {
         None => checks.required(&storage, ""),
-        Some(amount) if amount.as_f64() <= 0.0 => checks.invalid(&storage, "must be greater than zero"),
+        Some(amount) if amount.as_f64() <= 0.0 => {
+            checks.invalid(&storage, "must be greater than zero");
+        }
         Some(_) => {}
     }
     let class = spec.get("storageClassName");
@@ -44,12 +51,19 @@ fn access_modes(checks: &mut Checks, modes: &At<'_>) {
     let mut alone = false;
     for mode in modes.items() {
         if !MODES.contains(&mode.text()) {
-            checks.add(Cause::not_supported(modes.path.as_str(), mode.value, &MODES));
+            checks.add(Cause::not_supported(
+                modes.path.as_str(),
+                mode.value,
+                &MODES,
+            ));
         }
         alone |= mode.text() == "ReadWriteOncePod";
     }
     if alone && modes.items().len() > 1 {
-        checks.forbidden(modes, "may not use ReadWriteOncePod with other access modes");
+        checks.forbidden(
+            modes,
+            "may not use ReadWriteOncePod with other access modes",
+        );
     }
 }
 
@@ -81,7 +95,10 @@ pub(super) fn claim_change(checks: &mut Checks, new: &At<'_>, old: &At<'_>) {
     let had = before.get("resources").get("requests").get("storage");
     let capacity = container::amount_of(old.get("status").get("capacity").get("storage").value);
     let shrinks = container::amount_of(wanted.value) < container::amount_of(had.value);
-    if bound && shrinks && capacity.is_none_or(|capacity| container::amount_of(wanted.value) < Some(capacity)) {
+    if bound
+        && shrinks
+        && capacity.is_none_or(|capacity| container::amount_of(wanted.value) < Some(capacity))
+    {
         checks.forbidden(&wanted, "field can not be less than status.capacity");
     }
 }
@@ -99,7 +116,11 @@ pub(super) fn volume(checks: &mut Checks, object: &At<'_>) {
     }
     let entries = capacity.entries();
     if entries.len() != 1 || entries[0].0 != "storage" {
-        checks.add(Cause::not_supported(capacity.path.as_str(), capacity.value, &["storage"]));
+        checks.add(Cause::not_supported(
+            capacity.path.as_str(),
+            capacity.value,
+            &["storage"],
+        ));
     }
     for (name, amount) in entries {
         container::quantity(checks, name, &amount);
@@ -115,7 +136,10 @@ pub(super) fn volume(checks: &mut Checks, object: &At<'_>) {
         } else if *kind == "local" {
             checks.present(&at.get("path"));
             if !spec.get("nodeAffinity").is_set() {
-                checks.required(&object.get("metadata").get("annotations"), "Local volume requires node affinity");
+                checks.required(
+                    &object.get("metadata").get("annotations"),
+                    "Local volume requires node affinity",
+                );
             }
         } else if *kind == "csi" {
             checks.present(&at.get("driver"));
@@ -143,15 +167,28 @@ pub(super) fn volume(checks: &mut Checks, object: &At<'_>) {
 /// The source of a volume never changes.
 pub(super) fn volume_change(checks: &mut Checks, new: &At<'_>, old: &At<'_>) {
     let sources = |at: &At<'_>| -> Vec<(&str, Value)> {
-        volume::sources_of(at.value).into_iter().map(|kind| (kind, at.value[kind].clone())).collect()
+        volume::sources_of(at.value)
+            .into_iter()
+            .map(|kind| (kind, at.value[kind].clone()))
+            .collect()
     };
     if sources(new) != sources(old) {
-        let at = At { path: new.path_of("persistentvolumesource"), value: new.value };
-        checks.forbidden(&at, "spec.persistentvolumesource is immutable after creation\n");
+        let at = At {
+            path: new.path_of("persistentvolumesource"),
+            value: new.value,
+        };
+        checks.forbidden(
+            &at,
+            "spec.persistentvolumesource is immutable after creation\n",
+        );
     }
     // The real server names this path without the spec.
     if new.get("volumeMode").value != old.get("volumeMode").value {
-        checks.invalid_as("volumeMode", new.get("volumeMode").value, "field is immutable");
+        checks.invalid_as(
+            "volumeMode",
+            new.get("volumeMode").value,
+            "field is immutable",
+        );
     }
 }
 
@@ -172,5 +209,8 @@ pub(super) fn class(checks: &mut Checks, object: &At<'_>) {
         }
     }
     checks.one_of(&object.get("reclaimPolicy"), &["Delete", "Retain"]);
-    checks.one_of(&object.get("volumeBindingMode"), &["Immediate", "WaitForFirstConsumer"]);
+    checks.one_of(
+        &object.get("volumeBindingMode"),
+        &["Immediate", "WaitForFirstConsumer"],
+    );
 }

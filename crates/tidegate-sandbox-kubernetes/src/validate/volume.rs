@@ -21,14 +21,19 @@ pub(super) fn all<'a>(checks: &mut Checks, spec: &At<'a>) -> Vec<(&'a str, bool)
                 checks.duplicate(&name);
             }
         }
-        let claim = volume.get("persistentVolumeClaim").is_set() || volume.get("ephemeral").is_set();
+        let claim =
+            volume.get("persistentVolumeClaim").is_set() || volume.get("ephemeral").is_set();
         known.push((name.text(), claim));
     }
     known
 }
 
 fn source(checks: &mut Checks, volume: &At<'_>) {
-    let kinds: Vec<&str> = SOURCES.iter().copied().filter(|kind| volume.get(kind).is_set()).collect();
+    let kinds: Vec<&str> = SOURCES
+        .iter()
+        .copied()
+        .filter(|kind| volume.get(kind).is_set())
+        .collect();
     for (index, kind) in kinds.iter().enumerate() {
         let at = volume.get(kind);
         if index > 0 {
@@ -121,7 +126,11 @@ pub(super) fn one(checks: &mut Checks, kind: &str, at: &At<'_>) {
             let path = at.get("path");
             checks.present(&path);
             if !path.text().starts_with('/') {
-                checks.invalid_as(path.path.as_str(), &json!(path.text()), "must be an absolute path");
+                checks.invalid_as(
+                    path.path.as_str(),
+                    &json!(path.text()),
+                    "must be an absolute path",
+                );
             }
         }
         "secret" | "configMap" => {
@@ -166,7 +175,10 @@ fn host_path(checks: &mut Checks, at: &At<'_>) {
 
 fn mode(checks: &mut Checks, at: &At<'_>) {
     if at.number().is_some_and(|mode| !(0..=0o777).contains(&mode)) {
-        checks.invalid(at, "must be a number between 0 and 0777 (octal), both inclusive");
+        checks.invalid(
+            at,
+            "must be a number between 0 and 0777 (octal), both inclusive",
+        );
     }
 }
 
@@ -202,7 +214,10 @@ const FILE_PATHS: [&str; 5] = [
 fn downward<'a>(checks: &mut Checks, owner: &At<'a>, items: &At<'a>) {
     for item in items.items() {
         // The real server leaves the position out of these paths.
-        let at = |name: &str| At { path: owner.path_of(name), value: item.get(name).value };
+        let at = |name: &str| At {
+            path: owner.path_of(name),
+            value: item.get(name).value,
+        };
         let path = at("path");
         if checks.present(&path) {
             checks.format(&path, inner_path);
@@ -226,7 +241,14 @@ fn downward<'a>(checks: &mut Checks, owner: &At<'a>, items: &At<'a>) {
 fn projected(checks: &mut Checks, at: &At<'_>) {
     mode(checks, &at.get("defaultMode"));
     for source in at.get("sources").items() {
-        let kinds = ["secret", "configMap", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate"];
+        let kinds = [
+            "secret",
+            "configMap",
+            "downwardAPI",
+            "serviceAccountToken",
+            "clusterTrustBundle",
+            "podCertificate",
+        ];
         let mut count = 0;
         for kind in kinds {
             let projection = source.get(kind);
@@ -235,7 +257,10 @@ fn projected(checks: &mut Checks, at: &At<'_>) {
             }
             count += 1;
             if count > 1 {
-                checks.forbidden(&source, "may not specify more than 1 volume type per source");
+                checks.forbidden(
+                    &source,
+                    "may not specify more than 1 volume type per source",
+                );
                 continue;
             }
             match kind {
@@ -261,5 +286,10 @@ fn projected(checks: &mut Checks, at: &At<'_>) {
 pub(super) fn sources_of(spec: &Value) -> Vec<&'static str> {
     const MORE: [&str; 1] = ["local"];
     let is_set = |kind: &str| spec.get(kind).is_some_and(|value| !value.is_null());
-    SOURCES.iter().chain(&MORE).copied().filter(|kind| is_set(kind)).collect()
+    SOURCES
+        .iter()
+        .chain(&MORE)
+        .copied()
+        .filter(|kind| is_set(kind))
+        .collect()
 }

@@ -3,26 +3,37 @@
 use serde_json::{Value, json};
 
 use super::at::{At, Checks, Percent};
-use super::{formats, pod, storage};
 use super::matches_selector;
+use super::{formats, pod, storage};
 
 const MISMATCH: &str = "`selector` does not match template `labels`";
 
 pub(super) fn deployment(checks: &mut Checks, spec: &At<'_>) {
     checks.not_negative(&spec.get("replicas"));
-    selector(checks, spec, Some("empty selector is invalid for deployment"));
+    selector(
+        checks,
+        spec,
+        Some("empty selector is invalid for deployment"),
+    );
     always(checks, spec);
     let strategy = spec.get("strategy");
     let rolling = strategy.get("rollingUpdate");
     match strategy.get("type").text() {
         "Recreate" => {
             if rolling.is_set() {
-                checks.forbidden(&rolling, "may not be specified when strategy `type` is 'Recreate'");
+                checks.forbidden(
+                    &rolling,
+                    "may not be specified when strategy `type` is 'Recreate'",
+                );
             }
         }
         "RollingUpdate" => rolling_update(checks, &rolling),
         _ => {
-            checks.not_supported_shown(&strategy, &shown_strategy(&strategy), &["Recreate", "RollingUpdate"]);
+            checks.not_supported_shown(
+                &strategy,
+                &shown_strategy(&strategy),
+                &["Recreate", "RollingUpdate"],
+            );
         }
     }
     let ready = spec.get("minReadySeconds");
@@ -40,7 +51,10 @@ pub(super) fn deployment(checks: &mut Checks, spec: &At<'_>) {
 /// A strategy as the real server's errors show it.
 fn shown_strategy(strategy: &At<'_>) -> String {
     let kind = json!(strategy.get("type").text());
-    format!("{{\"Type\":{kind},\"RollingUpdate\":{}}}", strategy.get("rollingUpdate").value)
+    format!(
+        "{{\"Type\":{kind},\"RollingUpdate\":{}}}",
+        strategy.get("rollingUpdate").value
+    )
 }
 
 fn rolling_update(checks: &mut Checks, rolling: &At<'_>) {
@@ -55,7 +69,11 @@ fn rolling_update(checks: &mut Checks, rolling: &At<'_>) {
 /// Whether a number or a percentage is zero.
 fn is_zero(at: &At<'_>) -> bool {
     match at.value {
-        Value::String(text) => text.strip_suffix('%').and_then(|digits| digits.parse::<u64>().ok()) == Some(0),
+        Value::String(text) => {
+            text.strip_suffix('%')
+                .and_then(|digits| digits.parse::<u64>().ok())
+                == Some(0)
+        }
         value => value.as_i64() == Some(0),
     }
 }
@@ -97,14 +115,21 @@ fn always(checks: &mut Checks, spec: &At<'_>) {
     }
     let deadline = inner.get("activeDeadlineSeconds");
     if deadline.is_set() {
-        checks.forbidden(&deadline, "activeDeadlineSeconds in ReplicaSet is not Supported");
+        checks.forbidden(
+            &deadline,
+            "activeDeadlineSeconds in ReplicaSet is not Supported",
+        );
     }
 }
 
 pub(super) fn replica_set(checks: &mut Checks, spec: &At<'_>) {
     checks.not_negative(&spec.get("replicas"));
     checks.not_negative(&spec.get("minReadySeconds"));
-    selector(checks, spec, Some("empty selector is invalid for deployment"));
+    selector(
+        checks,
+        spec,
+        Some("empty selector is invalid for deployment"),
+    );
     always(checks, spec);
 }
 
@@ -125,7 +150,10 @@ pub(super) fn daemon_set(checks: &mut Checks, spec: &At<'_>) {
     }
     let deadline = template.get("spec").get("activeDeadlineSeconds");
     if deadline.is_set() {
-        checks.forbidden(&deadline, "activeDeadlineSeconds in DaemonSet is not Supported");
+        checks.forbidden(
+            &deadline,
+            "activeDeadlineSeconds in DaemonSet is not Supported",
+        );
     }
     checks.not_negative(&spec.get("minReadySeconds"));
     daemon_strategy(checks, &spec.get("updateStrategy"));
@@ -147,7 +175,11 @@ fn daemon_strategy(checks: &mut Checks, strategy: &At<'_>) {
             }
         }
         _ => {
-            checks.not_supported_shown(strategy, &shown_strategy(strategy), &["RollingUpdate", "OnDelete"]);
+            checks.not_supported_shown(
+                strategy,
+                &shown_strategy(strategy),
+                &["RollingUpdate", "OnDelete"],
+            );
         }
     }
 }
@@ -165,7 +197,11 @@ pub(super) fn stateful_set(checks: &mut Checks, spec: &At<'_>) {
     checks.not_negative(&spec.get("replicas"));
     checks.not_negative(&spec.get("minReadySeconds"));
     checks.not_negative(&spec.get("ordinals").get("start"));
-    selector(checks, spec, Some("empty selector is invalid for statefulset"));
+    selector(
+        checks,
+        spec,
+        Some("empty selector is invalid for statefulset"),
+    );
     let template = spec.get("template");
     pod::template(checks, &template);
     let service = spec.get("serviceName");
@@ -181,7 +217,10 @@ pub(super) fn stateful_set(checks: &mut Checks, spec: &At<'_>) {
     }
     let deadline = template.get("spec").get("activeDeadlineSeconds");
     if deadline.is_set() {
-        checks.forbidden(&deadline, "activeDeadlineSeconds in StatefulSet is not Supported");
+        checks.forbidden(
+            &deadline,
+            "activeDeadlineSeconds in StatefulSet is not Supported",
+        );
     }
 }
 
@@ -189,7 +228,10 @@ fn stateful_strategy(checks: &mut Checks, strategy: &At<'_>) {
     let rolling = strategy.get("rollingUpdate");
     let inner = || {
         let (partition, unavailable) = (rolling.get("partition"), rolling.get("maxUnavailable"));
-        format!("{{\"Partition\":{},\"MaxUnavailable\":{}}}", partition.value, unavailable.value)
+        format!(
+            "{{\"Partition\":{},\"MaxUnavailable\":{}}}",
+            partition.value, unavailable.value
+        )
     };
     match strategy.get("type").text() {
         "OnDelete" => {
@@ -209,7 +251,11 @@ fn stateful_strategy(checks: &mut Checks, strategy: &At<'_>) {
             }
         }
         kind => {
-            let update = if rolling.is_set() { inner() } else { "null".to_owned() };
+            let update = if rolling.is_set() {
+                inner()
+            } else {
+                "null".to_owned()
+            };
             let shown = format!("{{\"Type\":{},\"RollingUpdate\":{update}}}", json!(kind));
             checks.invalid_shown(strategy, &shown, "must be 'RollingUpdate' or 'OnDelete'");
         }

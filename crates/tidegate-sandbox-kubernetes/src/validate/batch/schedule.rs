@@ -7,20 +7,48 @@ struct Bounds {
     names: &'static [&'static str],
 }
 
-const MONTHS: &[&str] =
-    &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: &[&str] = &[
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
 const DAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 const FIELDS: [Bounds; 5] = [
-    Bounds { least: 0, most: 59, names: &[] },
-    Bounds { least: 0, most: 23, names: &[] },
-    Bounds { least: 1, most: 31, names: &[] },
-    Bounds { least: 1, most: 12, names: MONTHS },
-    Bounds { least: 0, most: 6, names: DAYS },
+    Bounds {
+        least: 0,
+        most: 59,
+        names: &[],
+    },
+    Bounds {
+        least: 0,
+        most: 23,
+        names: &[],
+    },
+    Bounds {
+        least: 1,
+        most: 31,
+        names: &[],
+    },
+    Bounds {
+        least: 1,
+        most: 12,
+        names: MONTHS,
+    },
+    Bounds {
+        least: 0,
+        most: 6,
+        names: DAYS,
+    },
 ];
 
-const DESCRIPTORS: [&str; 7] =
-    ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+const DESCRIPTORS: [&str; 7] = [
+    "@yearly",
+    "@annually",
+    "@monthly",
+    "@weekly",
+    "@daily",
+    "@midnight",
+    "@hourly",
+];
 
 pub(super) fn check(text: &str) -> Result<(), String> {
     if text.contains("TZ") {
@@ -32,9 +60,15 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     if words.len() != FIELDS.len() {
         let shown = words.join(" ");
-        return Err(format!("expected exactly 5 fields, found {}: [{shown}]", words.len()));
+        return Err(format!(
+            "expected exactly 5 fields, found {}: [{shown}]",
+            words.len()
+        ));
     }
-    words.iter().zip(&FIELDS).try_for_each(|(word, bounds)| field(word, bounds))
+    words
+        .iter()
+        .zip(&FIELDS)
+        .try_for_each(|(word, bounds)| field(word, bounds))
 }
 
 fn descriptor(text: &str) -> Result<(), String> {
@@ -50,7 +84,9 @@ fn descriptor(text: &str) -> Result<(), String> {
 }
 
 fn field(text: &str, bounds: &Bounds) -> Result<(), String> {
-    text.split(',').filter(|part| !part.is_empty()).try_for_each(|part| range(part, bounds))
+    text.split(',')
+        .filter(|part| !part.is_empty())
+        .try_for_each(|part| range(part, bounds))
 }
 
 fn range(text: &str, bounds: &Bounds) -> Result<(), String> {
@@ -82,13 +118,21 @@ fn range(text: &str, bounds: &Bounds) -> Result<(), String> {
         }
     };
     if start < bounds.least {
-        return Err(format!("beginning of range ({start}) below minimum ({}): {text}", bounds.least));
+        return Err(format!(
+            "beginning of range ({start}) below minimum ({}): {text}",
+            bounds.least
+        ));
     }
     if end > bounds.most {
-        return Err(format!("end of range ({end}) above maximum ({}): {text}", bounds.most));
+        return Err(format!(
+            "end of range ({end}) above maximum ({}): {text}",
+            bounds.most
+        ));
     }
     if start > end {
-        return Err(format!("beginning of range ({start}) beyond end of range ({end}): {text}"));
+        return Err(format!(
+            "beginning of range ({start}) beyond end of range ({end}): {text}"
+        ));
     }
     if step == 0 {
         return Err(format!("step of range should be a positive number: {text}"));
@@ -119,18 +163,33 @@ mod tests {
     #[test]
     fn schedules_are_read_as_the_server_does() {
         for good in [
-            "* * * * *", "*/5 0-3,7 1 JAN mon", "@daily", "@every 5m", "5/2 * * * *", "0 0 ? * *", "1-5/2 * * * *",
+            "* * * * *",
+            "*/5 0-3,7 1 JAN mon",
+            "@daily",
+            "@every 5m",
+            "5/2 * * * *",
+            "0 0 ? * *",
+            "1-5/2 * * * *",
         ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
         for (bad, why) in [
             ("x", "expected exactly 5 fields, found 1: [x]"),
             ("61 * * * *", "end of range (61) above maximum (59): 61"),
-            ("*/0 * * * *", "step of range should be a positive number: */0"),
-            ("5-1 * * * *", "beginning of range (5) beyond end of range (1): 5-1"),
+            (
+                "*/0 * * * *",
+                "step of range should be a positive number: */0",
+            ),
+            (
+                "5-1 * * * *",
+                "beginning of range (5) beyond end of range (1): 5-1",
+            ),
             ("* * 0 * *", "beginning of range (0) below minimum (1): 0"),
             ("@nope", "unrecognized descriptor: @nope"),
-            ("TZ=UTC * * * * *", "cannot use TZ or CRON_TZ in schedule, use timeZone field instead"),
+            (
+                "TZ=UTC * * * * *",
+                "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+            ),
             ("1-2-3 * * * *", "too many hyphens: 1-2-3"),
             ("1/2/3 * * * *", "too many slashes: 1/2/3"),
         ] {
