@@ -7,14 +7,25 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// GitOps for serverless data pipelines: one engine makes the world match Git.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, propagate_version = true, max_term_width = 120)]
+#[command(
+    name = "tidegate",
+    version,
+    propagate_version = true,
+    max_term_width = 120
+)]
 pub(crate) struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
 
     /// Log to standard error: error, warn, info, debug, trace, or directives as of RUST_LOG.
-    #[arg(long, global = true, env = "TIDEGATE_LOG", value_name = "LEVEL", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        env = "TIDEGATE_LOG",
+        value_name = "LEVEL",
+        hide_env_values = true
+    )]
     pub(crate) log: Option<String>,
 }
 
@@ -140,7 +151,12 @@ pub(crate) struct PortArguments {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct RepositoryArguments {
     /// Directory or repository with the Applications.
-    #[arg(long, value_name = "DIR|URL", default_value = ".", env = "TIDEGATE_REPO")]
+    #[arg(
+        long,
+        value_name = "DIR|URL",
+        default_value = ".",
+        env = "TIDEGATE_REPO"
+    )]
     pub(crate) repo: String,
     /// Read the repository URL from the directory DIR; may be given again.
     #[arg(long, value_name = "URL=DIR")]
@@ -436,7 +452,8 @@ pub(crate) struct SandboxArguments {
 
 /// A Go duration; a bare number is seconds.
 fn duration(text: &str) -> Result<Duration, String> {
-    tidegate::parse_duration(text).ok_or_else(|| format!("{text:?} is no duration; write for example 90s or 5m"))
+    tidegate::parse_duration(text)
+        .ok_or_else(|| format!("{text:?} is no duration; write for example 90s or 5m"))
 }
 
 #[cfg(test)]

@@ -18,17 +18,26 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to standard output and are no mistake.
             drop(error.print());
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
             return exit.into();
         }
     };
     log(arguments.log.as_deref());
     // One TLS stack for every client in the process; a second call finds the first.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
-            output::note(&format!("error[TG0901]: the async runtime cannot be started: {error}"));
+            output::note(&format!(
+                "error[TG0901]: the async runtime cannot be started: {error}"
+            ));
             return Exit::Failed.into();
         }
     };
@@ -69,6 +78,9 @@ fn log(level: Option<&str>) {
         Some(level) => EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("warn")),
         None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error")),
     };
-    let made = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let made = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
     debug_assert!(made.is_ok(), "only main installs a subscriber");
 }

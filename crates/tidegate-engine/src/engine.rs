@@ -507,7 +507,7 @@ impl Engine {
         let refuse = |why: String| Err(EngineError::Refused(why));
         if desired.application.sync_policy.automated.is_some() {
             return refuse(
-                "rollback cannot be performed when auto-sync is enabled: set spec.syncPolicy.automated.enabled to false first".to_owned(),
+                "rollback cannot be performed when auto-sync is enabled\nhelp: set spec.syncPolicy.automated.enabled to false first".to_owned(),
             );
         }
         let history = self.history(&desired.application).await?;

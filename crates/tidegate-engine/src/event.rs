@@ -213,17 +213,26 @@ impl Event {
         let mut event = Self::new(Reason::Failed, application)
             .origin(&found.origin)
             .message(found.message.clone());
+        event.take_details(found);
+        event
+    }
+
+    /// Adds what a finding says beside its message and place.
+    pub(crate) fn take_details(&mut self, found: &Diagnostic) {
         let details = [
             ("code", Some(&found.code)),
+            ("subject", found.object.as_ref()),
             ("field", found.field.as_ref()),
             ("help", found.help.as_ref()),
         ];
         for (name, value) in details {
             if let Some(value) = value {
-                event.details.insert(name.to_owned(), value.as_str().into());
+                self.details.insert(name.to_owned(), value.as_str().into());
             }
         }
-        event
+        if found.origin.line > 0 && found.origin.column > 0 {
+            self.details.insert("column".to_owned(), found.origin.column.into());
+        }
     }
 
     /// The last line of a run.

@@ -14,7 +14,7 @@ pub enum Error {
     #[error("{}", first(.0))]
     Documents(Vec<Diagnostic>),
     /// There is no Application of that name.
-    #[error("there is no Application {name:?} in {repository}{}", did_you_mean(.known))]
+    #[error("there is no Application {name:?} in {repository}{}", did_you_mean(.name, .known))]
     UnknownApplication {
         /// What was asked for.
         name: String,
@@ -80,12 +80,40 @@ fn first(diagnostics: &[Diagnostic]) -> String {
     })
 }
 
-fn did_you_mean(known: &[String]) -> String {
+/// The near one, and what there is.
+fn did_you_mean(name: &str, known: &[String]) -> String {
+    let near = known.iter().filter(|other| is_near(name, other)).min_by_key(|other| distance(name, other));
+    let asked = near.map(|other| format!("; did you mean {other:?}?")).unwrap_or_default();
     match known {
-        [] => "; it has none".to_owned(),
-        [only] => format!("; it has {only}"),
-        [nearest, ..] => format!("; did you mean {nearest}? it has {}", known.join(", ")),
+        [] => "\nhelp: it has none".to_owned(),
+        known => format!("{asked}\nhelp: it has {}", known.join(", ")),
     }
+}
+
+/// Whether one name was probably typed for another: a part of it, or few letters away.
+fn is_near(name: &str, other: &str) -> bool {
+    let (name, other) = (name.to_lowercase(), other.to_lowercase());
+    let is_part = name.len() >= PART_MIN && (other.contains(&name) || name.contains(&other));
+    is_part || distance(&name, &other) <= name.chars().count().max(other.chars().count()) / 3
+}
+
+/// Fewest letters that count as a part of a name.
+const PART_MIN: usize = 3;
+
+/// Letters to add, leave out or change (Levenshtein).
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (above, letter) in from.chars().enumerate() {
+        let mut corner = above;
+        row[0] = above + 1;
+        for (place, other) in to.iter().enumerate() {
+            let changed = corner + usize::from(letter != *other);
+            corner = row[place + 1];
+            row[place + 1] = changed.min(corner + 1).min(row[place] + 1);
+        }
+    }
+    row[to.len()]
 }
 
 impl Error {
@@ -116,5 +144,24 @@ impl Error {
             | Error::Refused(_)
             | Error::Interrupted => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, known: &[&str], expected: &str) {
+        let known: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(did_you_mean(name, &known), expected, "{name}");
+    }
+
+    #[test]
+    fn a_near_name_comes_to_mind() {
+        check("clikstream", &["clickstream", "sessions"], "; did you mean \"clickstream\"?\nhelp: it has clickstream, sessions");
+        check("Click", &["clickstream"], "; did you mean \"clickstream\"?\nhelp: it has clickstream");
+        check("zebra", &["clickstream"], "\nhelp: it has clickstream");
+        check("zebra", &[], "\nhelp: it has none");
+        check("", &["a"], "\nhelp: it has a");
     }
 }

@@ -38,7 +38,7 @@ pub use places::{Place, Places, SANDBOX};
 pub use repository::{Repository, RepositoryOptions, Snapshot};
 pub use session::{Builder, Tidegate};
 pub use source::{GitSource, ReadFrom};
-pub use state::StateDir;
+pub use state::{SandboxClaim, StateDir};
 pub use up::{UpEnd, UpOptions, UpOutcome, up};
 
 /// The time, for events that are told beside the engine's own.

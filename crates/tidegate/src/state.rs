@@ -1,5 +1,6 @@
 //! Where Tidegate keeps its state: mirrors, journal, the sandbox's kubeconfig.
 
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,21 +64,38 @@ impl StateDir {
     /// Makes ready for a new sandbox: it begins empty, so what was known of an earlier one is forgotten.
     ///
     /// # Errors
-    /// The sandbox of this directory runs already, or its journal cannot be removed.
-    pub fn claim_sandbox(&self) -> Result<(), Error> {
+    /// A sandbox of this directory runs already, or the journal of an earlier one cannot be removed.
+    pub fn claim_sandbox(&self) -> Result<SandboxClaim, Error> {
+        let lock = self.path.join("sandbox.lock");
+        let file = std::fs::File::options().create(true).write(true).truncate(false).open(&lock);
+        let file = file.map_err(Error::io("opening", &lock))?;
         let path = self.path.join(format!("{SANDBOX}.redb"));
+        let locked = |path: &Path| Error::Store {
+            dir: self.path.clone(),
+            source: StoreError::Locked { path: path.to_owned(), holder: "the sandbox that runs there".to_owned() },
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(locked(&path)),
+            Err(TryLockError::Error(error)) => return Err(Error::io("locking", &lock)(error)),
+        }
         if !path.exists() {
-            return Ok(());
+            return Ok(SandboxClaim { _file: file });
         }
         match RedbStore::open(&path) {
-            Err(source @ StoreError::Locked { .. }) => {
-                return Err(Error::Store { dir: self.path.clone(), source });
-            }
+            Err(StoreError::Locked { .. }) => return Err(locked(&path)),
             // A damaged journal of a sandbox that is gone is of no use to anybody.
             Ok(_) | Err(_) => {}
         }
-        std::fs::remove_file(&path).map_err(Error::io("removing", &path))
+        std::fs::remove_file(&path).map_err(Error::io("removing", &path))?;
+        Ok(SandboxClaim { _file: file })
     }
+}
+
+/// The right to run the sandbox of a state directory: one process at a time has it, until it is dropped.
+#[derive(Debug)]
+pub struct SandboxClaim {
+    _file: std::fs::File,
 }
 
 /// One journal per place: two clusters may have Applications of the same name.

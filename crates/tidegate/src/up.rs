@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidegate_engine::{
     ApplicationSummary, ApplicationTask, ApplicationView, Event, Reason, ReconcileOptions,
-    SyncRequest, Wanted,
+    ResourceStatus, SyncRequest, Wait, Wanted,
 };
 use tidegate_manifest::{Application, Diagnostic, HealthStatus, OperationPhase, SyncStatus};
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ const POLL_REMOTE: Duration = Duration::from_secs(30);
 const DEGRADED_FOR: Duration = Duration::from_secs(10);
 /// Longest time between two looks at what the Applications' tasks tell.
 const TICK: Duration = Duration::from_millis(250);
+/// Most objects of an Application that are told to be waited for at a time.
+const WAITS_TOLD_MAX: usize = 10;
 /// How many Applications are rendered at a time.
 const RENDERS_AT_ONCE: usize = 8;
 
@@ -94,6 +96,8 @@ struct Running {
     /// Why it could not be started.
     refused: Option<String>,
     told_waiting: bool,
+    /// What it was told to wait for last.
+    told_waits: Vec<String>,
     degraded_since: Option<Instant>,
 }
 
@@ -137,7 +141,11 @@ pub async fn up(
     let end = loop {
         let tidegate = reloaded.as_ref().unwrap_or(tidegate);
         start_those_that_can(tidegate, options, &mut running, &tasks).await;
-        let standing: Vec<Standing> = running.iter_mut().map(Running::standing).collect();
+        let mut standing: Vec<Standing> = running.iter_mut().map(Running::standing).collect();
+        give_up_behind_failed(&running, &mut standing);
+        for one in &mut running {
+            one.tell_waits(tidegate);
+        }
         if first_end.is_none()
             && let Some(end) = settled(&standing, &diagnostics, deadline)
         {
@@ -210,6 +218,7 @@ async fn begin(tidegate: &Tidegate, options: &UpOptions) -> Result<(Vec<Running>
                 view: None,
                 refused: None,
                 told_waiting: false,
+                told_waits: Vec::new(),
                 degraded_since: None,
             }
         })
@@ -290,6 +299,26 @@ fn poll_interval(tidegate: &Tidegate, options: &UpOptions) -> Duration {
     })
 }
 
+/// An Application that was not begun because another one failed has failed with it, and so on behind it.
+fn give_up_behind_failed(running: &[Running], standing: &mut [Standing]) {
+    let place: BTreeMap<&str, usize> = running.iter().enumerate().map(|(place, one)| (one.name.as_str(), place)).collect();
+    loop {
+        let is_lost = |(at, one): &(usize, &Running)| {
+            let mut before = one.before.iter().filter_map(|p| place.get(p.application.as_str()));
+            one.task.is_none()
+                && standing[*at] == Standing::Busy
+                && before.any(|before| matches!(standing[*before], Standing::Failed | Standing::Unhealthy))
+        };
+        let lost: Vec<usize> = running.iter().enumerate().filter(is_lost).map(|(at, _)| at).collect();
+        if lost.is_empty() {
+            return;
+        }
+        for at in lost {
+            standing[at] = Standing::Failed;
+        }
+    }
+}
+
 /// Whether all is decided, and how.
 fn settled(standing: &[Standing], diagnostics: &[Diagnostic], deadline: Instant) -> Option<UpEnd> {
     if standing.contains(&Standing::Busy) {
@@ -333,6 +362,33 @@ impl Running {
         if let Some(task) = self.task.and_then(Arc::into_inner) {
             task.shutdown().await;
         }
+    }
+
+    /// Tells, once each, which objects keep an Application from being Healthy when no operation runs that tells it.
+    fn tell_waits(&mut self, tidegate: &Tidegate) {
+        let view = self.view().filter(|view| self.counts && !is_operating(view));
+        let comparison = view.and_then(|view| view.comparison).filter(|found| found.sync == SyncStatus::Synced);
+        let Some(comparison) = comparison else {
+            self.told_waits.clear();
+            return;
+        };
+        let is_awaited = |row: &&ResourceStatus| {
+            let status = row.health.as_ref().map(|health| health.status);
+            row.status.is_some() && status.is_some_and(|status| status != HealthStatus::Healthy)
+        };
+        let mut told = Vec::new();
+        for row in comparison.resources.iter().filter(is_awaited).take(WAITS_TOLD_MAX) {
+            let text = Wait::healthy(&row.key, row.health.as_ref()).to_string();
+            if !self.told_waits.contains(&text) {
+                let event = Event::new(Reason::Waiting, self.name.clone()).object(&row.key).message(text.clone());
+                tidegate.tell(match &row.origin {
+                    Some(origin) => event.origin(origin),
+                    None => event,
+                });
+            }
+            told.push(text);
+        }
+        self.told_waits = told;
     }
 
     fn is_good(&self) -> bool {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
 use tidegate::engine::{
-    ApplicationSummary, Control, Controller, Desired, Event, EventSink, NoEvents, OperationState, Wanted,
+    ApplicationSummary, Control, Controller, Desired, Event, EventSink, NoEvents, OperationState,
+    Wanted,
 };
 use tidegate::git::Credentials;
 use tidegate::manifest::{Application, HealthStatus, OperationPhase, Settings, SyncStatus};
@@ -51,7 +52,9 @@ impl Session {
         if keeps == Keeps::Journal {
             match state.store(&place) {
                 Ok(store) => builder = builder.store(store),
-                Err(error) if error.is_locked() && state.socket().exists() => owner = Some(state.socket()),
+                Err(error) if error.is_locked() && state.socket().exists() => {
+                    owner = Some(state.socket())
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -66,16 +69,26 @@ impl Session {
                 return Err(error.into());
             }
         };
-        Ok(Self { tidegate, name, owner })
+        Ok(Self {
+            tidegate,
+            name,
+            owner,
+        })
     }
 
     /// Asks the process that owns the state; None when this one does.
     pub(crate) async fn ask(&self, ask: Ask) -> Result<Option<Answer>> {
-        let Some(socket) = &self.owner else { return Ok(None) };
+        let Some(socket) = &self.owner else {
+            return Ok(None);
+        };
         match tidegate::ask(socket, &self.name, ask).await? {
             Some(Answer::Refused(why)) => Err(Error::Refused(why).into()),
             Some(answer) => Ok(Some(answer)),
-            None => Err(Error::Refused(format!("the process that owns {} does not answer", socket.display())).into()),
+            None => Err(Error::Refused(format!(
+                "the process that owns {} does not answer",
+                socket.display()
+            ))
+            .into()),
         }
     }
 
@@ -114,14 +127,25 @@ impl Session {
     async fn standing(&self, desired: &Desired) -> ApplicationSummary {
         let compared = async {
             let destination = self.tidegate.destination(&self.name).await?;
-            Ok::<_, Error>(self.tidegate.engine().compare(&destination, desired).await?)
+            Ok::<_, Error>(
+                self.tidegate
+                    .engine()
+                    .compare(&destination, desired)
+                    .await?,
+            )
         };
         let compared = compared.await.ok();
         ApplicationSummary {
             name: self.name.clone(),
-            sync: compared.as_ref().map_or(SyncStatus::Unknown, |found| found.sync),
-            health: compared.as_ref().map_or(HealthStatus::Unknown, |found| found.health.status),
-            revision: compared.map_or_else(|| desired.revisions(), |found| found.revisions).join(","),
+            sync: compared
+                .as_ref()
+                .map_or(SyncStatus::Unknown, |found| found.sync),
+            health: compared
+                .as_ref()
+                .map_or(HealthStatus::Unknown, |found| found.health.status),
+            revision: compared
+                .map_or_else(|| desired.revisions(), |found| found.revisions)
+                .join(","),
         }
     }
 
@@ -153,11 +177,15 @@ fn refuse_declared(tidegate: &Tidegate, is_streaming: bool) {
 
 /// Begins a session with a repository.
 pub(crate) fn builder(repo: &str, revision: Option<String>, maps: &[String]) -> Result<Builder> {
-    let mut builder = Tidegate::open(repo).revision(revision).credentials(credentials());
+    let mut builder = Tidegate::open(repo)
+        .revision(revision)
+        .credentials(credentials());
     for map in maps {
-        let (url, dir) = map
-            .rsplit_once('=')
-            .ok_or_else(|| Usage(format!("--map {map:?} is not URL=DIR\nhelp: for example https://host/team/x.git=../x")))?;
+        let (url, dir) = map.rsplit_once('=').ok_or_else(|| {
+            Usage(format!(
+                "--map {map:?} is not URL=DIR\nhelp: for example https://host/team/x.git=../x"
+            ))
+        })?;
         builder = builder.map(url, PathBuf::from(dir));
     }
     Ok(builder)
@@ -166,7 +194,11 @@ pub(crate) fn builder(repo: &str, revision: Option<String>, maps: &[String]) -> 
 /// Credentials for the repository's own host.
 fn credentials() -> Credentials {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    match (variable("TIDEGATE_GIT_USERNAME"), variable("TIDEGATE_GIT_PASSWORD"), variable("TIDEGATE_GIT_TOKEN")) {
+    match (
+        variable("TIDEGATE_GIT_USERNAME"),
+        variable("TIDEGATE_GIT_PASSWORD"),
+        variable("TIDEGATE_GIT_TOKEN"),
+    ) {
         (Some(username), Some(password), _) => Credentials::Basic { username, password },
         (_, _, Some(token)) => Credentials::Bearer { token },
         (_, _, None) => Credentials::None,
@@ -195,7 +227,9 @@ pub(crate) fn named(arguments: &WhereArguments) -> Result<Option<Place>> {
         return Err(Error::Refused("--aws: this build has no AWS target yet".to_owned()).into());
     }
     if arguments.kafka.is_some() {
-        return Err(Error::Refused("--kafka: this build has no Kafka target yet".to_owned()).into());
+        return Err(
+            Error::Refused("--kafka: this build has no Kafka target yet".to_owned()).into(),
+        );
     }
     if let Some(file) = &arguments.settings {
         return Ok(Some(Place::Settings(read_settings(file)?)));
@@ -217,7 +251,10 @@ pub(crate) fn named(arguments: &WhereArguments) -> Result<Option<Place>> {
 
 fn read_settings(file: &std::path::Path) -> Result<Settings> {
     let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-    let origin = tidegate::manifest::Origin { path: file.display().to_string(), ..<_>::default() };
+    let origin = tidegate::manifest::Origin {
+        path: file.display().to_string(),
+        ..<_>::default()
+    };
     let stream = tidegate::yaml::parse_stream(&bytes, &<_>::default());
     if let Some(error) = stream.errors.first() {
         return Err(anyhow!("{}: {error}", file.display()));

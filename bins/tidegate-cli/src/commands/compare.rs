@@ -1,9 +1,9 @@
 //! `tidegate diff` and `tidegate wait`: how live state stands to Git.
 
 use anyhow::Result;
+use tidegate::Error;
 use tidegate::engine::{ResourceDiff, WaitFor};
 use tidegate::manifest::Diagnostic;
-use tidegate::Error;
 
 use super::changes;
 use super::common::{self, Keeps, Session};
@@ -22,22 +22,38 @@ pub(crate) async fn diff(arguments: DiffArguments) -> Result<Exit> {
     match arguments.output {
         Output::Json => output::json(&serde_json::to_value(&found)?)?,
         Output::Yaml => output::yaml(&serde_json::to_value(&found)?)?,
-        Output::Name => found.iter().try_for_each(|one| output::line(&one.key.to_string()))?,
+        Output::Name => found
+            .iter()
+            .try_for_each(|one| output::line(&one.key.to_string()))?,
         Output::Table => found.iter().try_for_each(show)?,
     }
-    Ok(if found.is_empty() { Exit::Ok } else { Exit::Differences })
+    Ok(if found.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Differences
+    })
 }
 
 fn show(one: &ResourceDiff) -> Result<()> {
-    let place = one.origin.as_ref().map(|origin| origin.place()).unwrap_or_default();
+    let place = one
+        .origin
+        .as_ref()
+        .map(|origin| origin.place())
+        .unwrap_or_default();
     let what = match (&one.live, &one.desired) {
         (None, _) => tone(Tone::Good, "missing"),
         (Some(_), None) => tone(Tone::Bad, "not in Git"),
         (Some(_), Some(_)) => tone(Tone::Warn, "differs"),
     };
-    output::line(&format!("{} {what}  {}", tone(Tone::Strong, &one.key.short()), tone(Tone::Dim, &place)))?;
+    output::line(&format!(
+        "{} {what}  {}",
+        tone(Tone::Strong, &one.key.short()),
+        tone(Tone::Dim, &place)
+    ))?;
     if one.live.is_some() && one.desired.is_some() {
-        changes::lines(&one.changes, "  ").iter().try_for_each(|line| output::line(line))?;
+        changes::lines(&one.changes, "  ")
+            .iter()
+            .try_for_each(|line| output::line(line))?;
     }
     Ok(())
 }
@@ -50,7 +66,15 @@ pub(crate) async fn wait(arguments: WaitArguments) -> Result<Exit> {
     let destination = session.tidegate.destination(&session.name).await?;
     let (control, _interrupts) = common::interruptible();
     let engine = session.tidegate.engine();
-    let waited = engine.wait(&destination, &desired, WaitFor::default(), arguments.timeout, &control).await;
+    let waited = engine
+        .wait(
+            &destination,
+            &desired,
+            WaitFor::default(),
+            arguments.timeout,
+            &control,
+        )
+        .await;
     let comparison = match waited.map_err(Error::from) {
         Ok(comparison) => comparison,
         Err(error) if is_json => return Err(session.failed(&desired, error).await),
@@ -59,7 +83,10 @@ pub(crate) async fn wait(arguments: WaitArguments) -> Result<Exit> {
     if is_json {
         session.sum_up(&desired).await;
     } else {
-        output::line(&format!("{} is {} and {}", session.name, comparison.sync, comparison.health.status))?;
+        output::line(&format!(
+            "{} is {} and {}",
+            session.name, comparison.sync, comparison.health.status
+        ))?;
     }
     Ok(Exit::Ok)
 }

@@ -1,6 +1,7 @@
 //! `tidegate delete` and `tidegate terminate`.
 
 use anyhow::Result;
+use tidegate::engine::Event;
 use tidegate::{Ask, Error};
 
 use super::common::{self, Keeps, Session};
@@ -10,18 +11,34 @@ use crate::output;
 
 pub(crate) async fn run(arguments: DeleteArguments) -> Result<Exit> {
     let is_json = arguments.output == StreamOutput::Json;
-    let session = Session::open(&arguments.application, Keeps::Journal, Some(output::events(is_json))).await?;
+    let session = Session::open(
+        &arguments.application,
+        Keeps::Journal,
+        Some(output::events(is_json)),
+    )
+    .await?;
     session.must_own("a deletion")?;
     let desired = session.desired(None).await?;
     let destination = session.tidegate.destination(&session.name).await?;
     let (control, _interrupts) = common::interruptible();
     let engine = session.tidegate.engine();
-    engine.delete_application(&destination, &desired, &control).await.map_err(Error::from)?;
-    if !is_json {
-        let cascades = desired.application.finalizers.iter().any(|name| {
-            name.starts_with(tidegate::manifest::annotation::RESOURCES_FINALIZER)
-        });
-        let what = if cascades { "and its objects are deleted" } else { "is deleted; its objects stay: it has no resources finalizer" };
+    engine
+        .delete_application(&destination, &desired, &control)
+        .await
+        .map_err(Error::from)?;
+    if is_json {
+        session.tidegate.tell(Event::summary(&[]));
+    } else {
+        let cascades = desired
+            .application
+            .finalizers
+            .iter()
+            .any(|name| name.starts_with(tidegate::manifest::annotation::RESOURCES_FINALIZER));
+        let what = if cascades {
+            "and its objects are deleted"
+        } else {
+            "is deleted; its objects stay: it has no resources finalizer"
+        };
         output::line(&format!("{} {what}", session.name))?;
     }
     Ok(Exit::Ok)
@@ -35,9 +52,19 @@ pub(crate) async fn terminate(arguments: ApplicationArguments) -> Result<Exit> {
     }
     let desired = session.desired(None).await?;
     let destination = session.tidegate.destination(&session.name).await?;
-    let ended = session.tidegate.engine().terminate(&destination, &desired).await.map_err(Error::from)?;
+    let ended = session
+        .tidegate
+        .engine()
+        .terminate(&destination, &desired)
+        .await
+        .map_err(Error::from)?;
     match ended {
-        Some(operation) => output::line(&format!("{} {}: {}", session.name, operation.phase.as_str(), operation.message))?,
+        Some(operation) => output::line(&format!(
+            "{} {}: {}",
+            session.name,
+            operation.phase.as_str(),
+            operation.message
+        ))?,
         None => output::line(&format!("{} has no running operation", session.name))?,
     }
     Ok(Exit::Ok)

@@ -13,7 +13,11 @@ pub(crate) struct Standing(pub(crate) ApplicationSummary);
 
 impl std::fmt::Display for Standing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} is {} and {}", self.0.name, self.0.sync, self.0.health)
+        write!(
+            f,
+            "{} is {} and {}",
+            self.0.name, self.0.sync, self.0.health
+        )
     }
 }
 
@@ -23,20 +27,33 @@ pub(crate) fn failures(error: &anyhow::Error) -> (Exit, Vec<Event>) {
         return (Exit::Usage, vec![failure("TG0610", &usage.0, None)]);
     }
     let Some(error) = error.downcast_ref::<Error>() else {
-        return (Exit::Failed, vec![failure("TG0900", &format!("{error:#}"), None)]);
+        return (
+            Exit::Failed,
+            vec![failure("TG0900", &format!("{error:#}"), None)],
+        );
     };
     let findings = error.diagnostics();
     if findings.iter().any(Diagnostic::is_error) {
         output::warn_all(&findings);
         let errors = findings.iter().filter(|finding| finding.is_error());
-        return (Exit::Failed, errors.map(|finding| Event::of_diagnostic("", finding)).collect());
+        return (
+            Exit::Failed,
+            errors
+                .map(|finding| Event::of_diagnostic("", finding))
+                .collect(),
+        );
     }
-    (exit(error), vec![failure(code(error), &with_sources(error), help(error))])
+    (
+        exit(error),
+        vec![failure(code(error), &with_sources(error), help(error))],
+    )
 }
 
 /// The last line of a run that failed: how things are, as far as anybody knows.
 pub(crate) fn last_words(error: &anyhow::Error) -> Event {
-    let standing = error.downcast_ref::<Standing>().map(|standing| standing.0.clone());
+    let standing = error
+        .downcast_ref::<Standing>()
+        .map(|standing| standing.0.clone());
     let mut event = Event::summary(&Vec::from_iter(standing));
     event.time = Some(tidegate::now());
     event
@@ -107,15 +124,25 @@ fn code(error: &Error) -> &'static str {
 
 /// What to do about an error that does not say so itself.
 fn help(error: &Error) -> Option<&'static str> {
+    if error.is_locked() {
+        return Some("end the other tidegate that uses this directory, or pass another --dir");
+    }
     Some(match error {
-        Error::Engine(EngineError::StalePlan { .. }) => "plan again, look at it, and sync that plan",
-        Error::Engine(EngineError::InProgress { .. }) => "wait for it, or end it with `tidegate terminate`",
+        Error::Engine(EngineError::StalePlan { .. }) => {
+            "plan again, look at it, and sync that plan"
+        }
+        Error::Engine(EngineError::InProgress { .. }) => {
+            "wait for it, or end it with `tidegate terminate`"
+        }
         Error::Engine(EngineError::TimedOut { .. }) => {
             "`tidegate get` shows what is missing; calling it again goes on where this ended"
         }
-        Error::Engine(EngineError::Cancelled { .. }) | Error::Interrupted => "the same command goes on where it was",
-        Error::Store { source, .. } if source.is_locked() => "end the other tidegate that uses this directory, or pass another --dir",
-        Error::Target { .. } => "look at the server's address and the credentials in the kubeconfig",
+        Error::Engine(EngineError::Cancelled { .. }) | Error::Interrupted => {
+            "the same command goes on where it was"
+        }
+        Error::Target { .. } => {
+            "look at the server's address and the credentials in the kubeconfig"
+        }
         Error::Documents(_)
         | Error::UnknownApplication { .. }
         | Error::Git(_)

@@ -16,15 +16,24 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<Exit> {
     let desired = session.desired(None).await?;
     let destination = session.tidegate.destination(&session.name).await?;
     let engine = session.tidegate.engine();
-    let comparison = engine.compare(&destination, &desired).await.map_err(tidegate::Error::from)?;
+    let comparison = engine
+        .compare(&destination, &desired)
+        .await
+        .map_err(tidegate::Error::from)?;
     let document = match session.ask(Ask::Status).await? {
         Some(Answer::Status(document)) => document,
-        Some(_) | None => engine.status_document(&desired.application).await.map_err(tidegate::Error::from)?,
+        Some(_) | None => engine
+            .status_document(&desired.application)
+            .await
+            .map_err(tidegate::Error::from)?,
     };
     match arguments.output {
         Output::Json => output::json(&document)?,
         Output::Yaml => output::yaml(&document)?,
-        Output::Name => comparison.resources.iter().try_for_each(|one| output::line(&one.key.to_string()))?,
+        Output::Name => comparison
+            .resources
+            .iter()
+            .try_for_each(|one| output::line(&one.key.to_string()))?,
         Output::Table => show(&comparison, &document)?,
     }
     output::refuse_all(&comparison.diagnostics);
@@ -32,12 +41,19 @@ pub(crate) async fn run(arguments: GetArguments) -> Result<Exit> {
 }
 
 fn show(comparison: &Comparison, document: &Value) -> Result<()> {
-    let revision: Vec<String> = comparison.revisions.iter().map(|r| super::up::short(r)).collect();
+    let revision: Vec<String> = comparison
+        .revisions
+        .iter()
+        .map(|r| super::up::short(r))
+        .collect();
     output::line(&format!(
         "{}  {}  {}  {}",
         tone(Tone::Strong, &comparison.application),
         tone(comparison.sync.into(), comparison.sync.as_str()),
-        tone(comparison.health.status.into(), comparison.health.status.as_str()),
+        tone(
+            comparison.health.status.into(),
+            comparison.health.status.as_str()
+        ),
         revision.join(",")
     ))?;
     if !comparison.health.message.is_empty() {
@@ -45,12 +61,28 @@ fn show(comparison: &Comparison, document: &Value) -> Result<()> {
     }
     if let Some(operation) = document.pointer("/status/operationState") {
         let text = |key: &str| operation[key].as_str().unwrap_or_default();
-        output::line(&format!("  last operation: {} {}", text("phase"), text("message")))?;
+        output::line(&format!(
+            "  last operation: {} {}",
+            text("phase"),
+            text("message")
+        ))?;
     }
     for condition in &comparison.conditions {
-        output::line(&format!("  {}: {}", tone(Tone::Warn, condition.kind.as_str()), condition.message))?;
+        output::line(&format!(
+            "  {}: {}",
+            tone(Tone::Warn, condition.kind.as_str()),
+            condition.message
+        ))?;
     }
-    let mut table = Table::new(&["WAVE", "KIND", "NAMESPACE", "NAME", "SYNC", "HEALTH", "MESSAGE"]);
+    let mut table = Table::new(&[
+        "WAVE",
+        "KIND",
+        "NAMESPACE",
+        "NAME",
+        "SYNC",
+        "HEALTH",
+        "MESSAGE",
+    ]);
     for one in &comparison.resources {
         let sync = match one.status {
             Some(status) if one.requires_pruning => format!("{status} (to prune)"),
@@ -65,9 +97,19 @@ fn show(comparison: &Comparison, document: &Value) -> Result<()> {
             (one.key.namespace.clone(), None),
             (one.key.name.clone(), None),
             (sync, one.status.map(|status: SyncStatus| status.into())),
-            (health.map(|h| h.status.to_string()).unwrap_or_default(), health.map(|h| h.status.into())),
-            (health.map(|h| h.message.clone()).unwrap_or_default(), Some(Tone::Dim)),
+            (
+                health.map(|h| h.status.to_string()).unwrap_or_default(),
+                health.map(|h| h.status.into()),
+            ),
+            (
+                health.map(|h| h.message.clone()).unwrap_or_default(),
+                Some(Tone::Dim),
+            ),
         ]);
     }
-    if table.is_empty() { Ok(()) } else { output::raw(&table.render()) }
+    if table.is_empty() {
+        Ok(())
+    } else {
+        output::raw(&table.render())
+    }
 }

@@ -13,8 +13,14 @@ use crate::output;
 
 pub(crate) async fn run(arguments: GraphArguments) -> Result<Exit> {
     let is_path = std::path::Path::new(&arguments.subject).exists();
-    let repo = if is_path { &arguments.subject } else { &arguments.repository.repo };
-    let tidegate = common::builder(repo, None, &arguments.repository.map)?.build().await?;
+    let repo = if is_path {
+        &arguments.subject
+    } else {
+        &arguments.repository.repo
+    };
+    let tidegate = common::builder(repo, None, &arguments.repository.map)?
+        .build()
+        .await?;
     let names: Vec<String> = if is_path {
         tidegate.names().into_iter().map(str::to_owned).collect()
     } else {
@@ -26,25 +32,41 @@ pub(crate) async fn run(arguments: GraphArguments) -> Result<Exit> {
         objects.extend(rendered(&tidegate, name, &mut findings).await?);
     }
     let target = Target::kubernetes(SANDBOX);
-    let inputs = objects.iter().flat_map(|object| NodeInput::of_object(object, &target));
+    let inputs = objects
+        .iter()
+        .flat_map(|object| NodeInput::of_object(object, &target));
     let graph = Graph::build(inputs, &GraphOptions::default());
     findings.extend(graph.diagnostics().to_vec());
     match arguments.output {
         GraphOutput::Dot => output::raw(&graph.to_dot())?,
         GraphOutput::Mermaid => output::raw(&graph.to_mermaid())?,
         GraphOutput::Json => output::json(&graph.to_json())?,
-        GraphOutput::Svg => output::raw(&graph.to_svg(&graph.critical_path(|_| std::time::Duration::from_secs(1))))?,
+        GraphOutput::Svg => {
+            output::raw(&graph.to_svg(&graph.critical_path(|_| std::time::Duration::from_secs(1))))?
+        }
     }
     output::refuse_all(&findings);
-    Ok(if findings.iter().any(Diagnostic::is_error) { Exit::Failed } else { Exit::Ok })
+    Ok(if findings.iter().any(Diagnostic::is_error) {
+        Exit::Failed
+    } else {
+        Exit::Ok
+    })
 }
 
 /// The objects of an Application, in the namespace that it sends them to.
-async fn rendered(tidegate: &Tidegate, name: &str, findings: &mut Vec<Diagnostic>) -> Result<Vec<Object>> {
+async fn rendered(
+    tidegate: &Tidegate,
+    name: &str,
+    findings: &mut Vec<Diagnostic>,
+) -> Result<Vec<Object>> {
     let desired = tidegate.render(name, Wanted::Newest).await?;
     findings.extend(desired.diagnostics);
     let namespace = desired.application.destination.namespace.clone();
-    let mut objects: Vec<Object> = desired.sources.into_iter().flat_map(|source| source.objects).collect();
+    let mut objects: Vec<Object> = desired
+        .sources
+        .into_iter()
+        .flat_map(|source| source.objects)
+        .collect();
     for object in &mut objects {
         if object.namespace.is_empty() && !tidegate::is_cluster_scoped(object) {
             object.set_namespace(&namespace);

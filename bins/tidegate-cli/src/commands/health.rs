@@ -20,12 +20,22 @@ pub(crate) fn run(arguments: &HealthArguments) -> Result<Exit> {
     if let Some(error) = stream.errors.first() {
         return Err(anyhow!("{}: {error}", arguments.file.display()));
     }
-    let options = if arguments.compatible { HealthOptions::compatible() } else { HealthOptions::default() };
+    let options = if arguments.compatible {
+        HealthOptions::compatible()
+    } else {
+        HealthOptions::default()
+    };
     let mut table = Table::new(&["KIND", "NAMESPACE", "NAME", "HEALTH", "MESSAGE"]);
     let mut is_unhealthy = false;
-    for object in stream.documents.iter().flat_map(|document| flat(document.root.to_json())) {
+    for object in stream
+        .documents
+        .iter()
+        .flat_map(|document| flat(document.root.to_json()))
+    {
         let row = Row::of(&object, &options);
-        is_unhealthy |= row.status.is_some_and(|status| status == HealthStatus::Degraded);
+        is_unhealthy |= row
+            .status
+            .is_some_and(|status| status == HealthStatus::Degraded);
         match arguments.output {
             StreamOutput::Json => output::line(&row.json().to_string())?,
             StreamOutput::Table => table.row(row.cells()),
@@ -34,23 +44,35 @@ pub(crate) fn run(arguments: &HealthArguments) -> Result<Exit> {
     if !table.is_empty() {
         output::raw(&table.render())?;
     }
-    Ok(if is_unhealthy { Exit::Unhealthy } else { Exit::Ok })
+    Ok(if is_unhealthy {
+        Exit::Unhealthy
+    } else {
+        Exit::Ok
+    })
 }
 
 fn read(file: &std::path::Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if file.as_os_str() == "-" {
-        std::io::stdin().take(BYTES_MAX).read_to_end(&mut bytes).context("reading standard input")?;
+        std::io::stdin()
+            .take(BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .context("reading standard input")?;
     } else {
-        let open = std::fs::File::open(file).with_context(|| format!("reading {}", file.display()))?;
-        open.take(BYTES_MAX).read_to_end(&mut bytes).with_context(|| format!("reading {}", file.display()))?;
+        let open =
+            std::fs::File::open(file).with_context(|| format!("reading {}", file.display()))?;
+        open.take(BYTES_MAX)
+            .read_to_end(&mut bytes)
+            .with_context(|| format!("reading {}", file.display()))?;
     }
     Ok(bytes)
 }
 
 /// A list as its items.
 fn flat(value: Value) -> Vec<Value> {
-    let is_list = value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+    let is_list = value["kind"]
+        .as_str()
+        .is_some_and(|kind| kind.ends_with("List"));
     match value.get("items").and_then(Value::as_array) {
         Some(items) if is_list => items.clone(),
         Some(_) | None => vec![value],
@@ -67,7 +89,13 @@ struct Row {
 
 impl Row {
     fn of(object: &Value, options: &HealthOptions) -> Self {
-        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |pointer: &str| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let health = assess(object, options);
         Self {
             gvk: GroupVersionKind::new(&text("/apiVersion"), text("/kind")),
@@ -86,7 +114,10 @@ impl Row {
     }
 
     fn cells(self) -> Vec<(String, Option<Tone>)> {
-        let word = self.status.map_or("no check", HealthStatus::as_str).to_owned();
+        let word = self
+            .status
+            .map_or("no check", HealthStatus::as_str)
+            .to_owned();
         vec![
             (self.gvk.group_kind().to_string(), None),
             (self.namespace, None),

@@ -15,12 +15,22 @@ pub(crate) async fn list(arguments: HistoryArguments) -> Result<Exit> {
     match arguments.output {
         Output::Json => output::json(&serde_json::to_value(&history)?)?,
         Output::Yaml => output::yaml(&serde_json::to_value(&history)?)?,
-        Output::Name => history.iter().try_for_each(|entry| output::line(&entry.id.to_string()))?,
+        Output::Name => history
+            .iter()
+            .try_for_each(|entry| output::line(&entry.id.to_string()))?,
         Output::Table => {
             let mut table = Table::new(&["ID", "DEPLOYED", "REVISION", "BY"]);
             for entry in &history {
-                let revisions: Vec<String> = entry.revisions.iter().map(|r| super::up::short(r)).collect();
-                let by = if entry.initiated_by.automated { "automation" } else { &entry.initiated_by.username };
+                let revisions: Vec<String> = entry
+                    .revisions
+                    .iter()
+                    .map(|r| super::up::short(r))
+                    .collect();
+                let by = if entry.initiated_by.automated {
+                    "automation"
+                } else {
+                    &entry.initiated_by.username
+                };
                 table.row(vec![
                     (entry.id.to_string(), None),
                     (entry.deployed_at.to_string(), None),
@@ -38,22 +48,38 @@ async fn entries(session: &Session) -> Result<Vec<HistoryEntry>> {
     if let Some(Answer::History(history)) = session.ask(Ask::History).await? {
         return Ok(history);
     }
-    let history = session.tidegate.engine().history(session.application()?).await;
+    let history = session
+        .tidegate
+        .engine()
+        .history(session.application()?)
+        .await;
     Ok(history.map_err(Error::from)?)
 }
 
 pub(crate) async fn rollback(arguments: RollbackArguments) -> Result<Exit> {
     let is_json = arguments.output == StreamOutput::Json;
-    let session = Session::open(&arguments.application, Keeps::Journal, Some(output::events(is_json))).await?;
+    let session = Session::open(
+        &arguments.application,
+        Keeps::Journal,
+        Some(output::events(is_json)),
+    )
+    .await?;
     session.must_own("a rollback")?;
     let history = entries(&session).await?;
     let entry = match arguments.id {
         Some(id) => history.iter().find(|entry| entry.id == id).ok_or_else(|| {
             let known: Vec<String> = history.iter().map(|entry| entry.id.to_string()).collect();
-            Error::Refused(format!("{} has no sync {id}; it has {}", session.name, known.join(", ")))
+            Error::Refused(format!(
+                "{} has no sync {id}; it has {}",
+                session.name,
+                known.join(", ")
+            ))
         })?,
         None => history.iter().rev().nth(1).ok_or_else(|| {
-            Error::Refused(format!("{} has no earlier sync to go back to", session.name))
+            Error::Refused(format!(
+                "{} has no earlier sync to go back to",
+                session.name
+            ))
         })?,
     };
     let wanted = Wanted::Revisions(entry.revisions.clone());
@@ -68,11 +94,19 @@ pub(crate) async fn rollback(arguments: RollbackArguments) -> Result<Exit> {
     };
     let (control, _interrupts) = common::interruptible();
     let engine = session.tidegate.engine();
-    let done = engine.rollback(&destination, &desired, entry.id, request, &control).await.map_err(Error::from)?;
+    let done = engine
+        .rollback(&destination, &desired, entry.id, request, &control)
+        .await
+        .map_err(Error::from)?;
     if is_json {
         session.sum_up(&desired).await;
     } else {
-        output::line(&format!("{} {}: {}", session.name, done.phase.as_str(), done.message))?;
+        output::line(&format!(
+            "{} {}: {}",
+            session.name,
+            done.phase.as_str(),
+            done.message
+        ))?;
     }
     Ok(end_of(&done))
 }

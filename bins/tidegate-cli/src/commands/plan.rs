@@ -1,8 +1,8 @@
 //! `tidegate plan`: what a sync would do.
 
 use anyhow::{Context as _, Result};
-use tidegate::engine::{Plan, PlanAction, PlanEntry};
 use tidegate::Tidegate;
+use tidegate::engine::{Plan, PlanAction, PlanEntry};
 
 use super::changes;
 use super::common::{Keeps, Session};
@@ -18,7 +18,8 @@ pub(crate) async fn run(arguments: PlanArguments) -> Result<Exit> {
     request.is_pinned = arguments.revision.is_some();
     let plan = session.tidegate.plan_of(&desired, &request).await?;
     if let Some(file) = &arguments.out {
-        std::fs::write(file, plan.canonical()).with_context(|| format!("writing {}", file.display()))?;
+        std::fs::write(file, plan.canonical())
+            .with_context(|| format!("writing {}", file.display()))?;
     }
     show(&plan, arguments.output)?;
     output::refuse_all(&plan.diagnostics);
@@ -45,21 +46,36 @@ fn show(plan: &Plan, output: Output) -> Result<()> {
 }
 
 pub(super) fn show_table(plan: &Plan) -> Result<()> {
-    let revision = plan.revisions.iter().map(|r| super::up::short(r)).collect::<Vec<_>>().join(", ");
-    output::line(&format!("plan of {} at {revision}", tone(Tone::Strong, &plan.application)))?;
+    let revision = plan
+        .revisions
+        .iter()
+        .map(|r| super::up::short(r))
+        .collect::<Vec<_>>()
+        .join(", ");
+    output::line(&format!(
+        "plan of {} at {revision}",
+        tone(Tone::Strong, &plan.application)
+    ))?;
     let mut stage = None;
     for entry in &plan.entries {
         let here = (entry.phase, entry.wave);
         if stage != Some(here) && is_shown(entry) {
             stage = Some(here);
-            output::line(&tone(Tone::Dim, &format!("{} wave {}", entry.phase.as_str(), entry.wave)))?;
+            output::line(&tone(
+                Tone::Dim,
+                &format!("{} wave {}", entry.phase.as_str(), entry.wave),
+            ))?;
         }
         if is_shown(entry) {
             show_entry(entry)?;
         }
     }
     for condition in &plan.conditions {
-        output::note(&format!("{}: {}", tone(Tone::Warn, condition.kind.as_str()), condition.message));
+        output::note(&format!(
+            "{}: {}",
+            tone(Tone::Warn, condition.kind.as_str()),
+            condition.message
+        ));
     }
     output::line(&count(plan))?;
     output::line(&tone(Tone::Dim, &format!("digest {}", plan.id())))
@@ -78,9 +94,20 @@ fn show_entry(entry: &PlanEntry) -> Result<()> {
         PlanAction::Hook => (">", Tone::Busy),
         PlanAction::Nothing | PlanAction::Skip => (" ", Tone::Dim),
     };
-    let mark = if entry.is_invalid { tone(Tone::Bad, "!") } else { tone(colour, mark) };
-    let place = entry.origin.as_ref().map(tidegate::manifest::Origin::place).unwrap_or_default();
-    let hook = entry.hook.map(|hook| format!(" ({})", hook.as_str())).unwrap_or_default();
+    let mark = if entry.is_invalid {
+        tone(Tone::Bad, "!")
+    } else {
+        tone(colour, mark)
+    };
+    let place = entry
+        .origin
+        .as_ref()
+        .map(tidegate::manifest::Origin::place)
+        .unwrap_or_default();
+    let hook = entry
+        .hook
+        .map(|hook| format!(" ({})", hook.as_str()))
+        .unwrap_or_default();
     output::line(&format!(
         "  {mark} {} {}{hook}  {}",
         entry.action.as_str(),
@@ -95,11 +122,19 @@ fn show_entry(entry: &PlanEntry) -> Result<()> {
             output::line(&line)?;
         }
     }
-    entry.warnings.iter().try_for_each(|warning| output::line(&format!("      {}", tone(Tone::Warn, warning))))
+    entry
+        .warnings
+        .iter()
+        .try_for_each(|warning| output::line(&format!("      {}", tone(Tone::Warn, warning))))
 }
 
 fn count(plan: &Plan) -> String {
-    let number = |action: PlanAction| plan.entries.iter().filter(|entry| entry.action == action).count();
+    let number = |action: PlanAction| {
+        plan.entries
+            .iter()
+            .filter(|entry| entry.action == action)
+            .count()
+    };
     let parts = [
         (PlanAction::Create, "to create"),
         (PlanAction::Update, "to update"),
@@ -114,5 +149,9 @@ fn count(plan: &Plan) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, words)| format!("{number} {words}"))
         .collect();
-    if told.is_empty() { "nothing to do".to_owned() } else { told.join(", ") }
+    if told.is_empty() {
+        "nothing to do".to_owned()
+    } else {
+        told.join(", ")
+    }
 }

@@ -19,13 +19,19 @@ pub(crate) fn run(arguments: &RenderArguments) -> Result<Exit> {
             let bodies: Vec<_> = objects.iter().map(|object| object.body.clone()).collect();
             output::raw(&tidegate::yaml::stream_to_string(&bodies))?;
         }
-        Output::Name => objects.iter().try_for_each(|object| output::line(&object.short()))?,
+        Output::Name => objects
+            .iter()
+            .try_for_each(|object| output::line(&object.short()))?,
         Output::Table => objects.iter().try_for_each(|object| {
             output::line(&format!("{}  {}", object.short(), object.origin.place()))
         })?,
     }
     output::refuse_all(&findings);
-    Ok(if findings.iter().any(Diagnostic::is_error) { Exit::Failed } else { Exit::Ok })
+    Ok(if findings.iter().any(Diagnostic::is_error) {
+        Exit::Failed
+    } else {
+        Exit::Ok
+    })
 }
 
 /// The objects of a directory or file, and what is wrong with it.
@@ -41,10 +47,17 @@ fn objects(arguments: &RenderArguments) -> Result<(Vec<Object>, Vec<Diagnostic>)
         ..DirectoryOptions::default()
     };
     let (root, options) = if path.is_file() {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
         let name = path.file_name().and_then(std::ffi::OsStr::to_str);
-        let name = name.ok_or_else(|| anyhow!("{} has a name that is not UTF-8", path.display()))?;
-        let only = DirectoryOptions { include: Some(literal(name)), disable_extension_filter: true, ..options };
+        let name =
+            name.ok_or_else(|| anyhow!("{} has a name that is not UTF-8", path.display()))?;
+        let only = DirectoryOptions {
+            include: Some(literal(name)),
+            disable_extension_filter: true,
+            ..options
+        };
         (parent.unwrap_or(std::path::Path::new(".")), only)
     } else {
         (path.as_path(), options)
@@ -56,12 +69,15 @@ fn objects(arguments: &RenderArguments) -> Result<(Vec<Object>, Vec<Diagnostic>)
         Some(RenderAs::Kustomize) => SourceType::Kustomize,
         Some(RenderAs::Helm) => SourceType::Helm,
         Some(RenderAs::Sam | RenderAs::Serverless | RenderAs::Cloudformation) => {
-            return Err(Error::Refused("this build does not render AWS templates yet".to_owned()).into());
+            return Err(
+                Error::Refused("this build does not render AWS templates yet".to_owned()).into(),
+            );
         }
         None if path.is_file() => SourceType::Directory,
         None => tidegate::render::detect_files(&*tree, ""),
     };
-    let is_flagged = arguments.recurse || arguments.include.is_some() || arguments.exclude.is_some();
+    let is_flagged =
+        arguments.recurse || arguments.include.is_some() || arguments.exclude.is_some();
     if is_flagged && !source_type.is_directory() {
         return Err(Error::Refused(format!(
             "--recurse, --include and --exclude are for plain directories, and {} is {}; add --as directory",
@@ -72,7 +88,10 @@ fn objects(arguments: &RenderArguments) -> Result<(Vec<Object>, Vec<Diagnostic>)
     }
     let input = RenderInput {
         tree,
-        source: ApplicationSource { directory: Some(options), ..ApplicationSource::default() },
+        source: ApplicationSource {
+            directory: Some(options),
+            ..ApplicationSource::default()
+        },
         application: "render".to_owned(),
         namespace: String::new(),
         origin: Origin::default(),
@@ -84,6 +103,12 @@ fn objects(arguments: &RenderArguments) -> Result<(Vec<Object>, Vec<Diagnostic>)
 /// A glob that matches just this name.
 fn literal(name: &str) -> String {
     name.chars()
-        .flat_map(|c| if "*?[]{}\\!,".contains(c) { vec!['\\', c] } else { vec![c] })
+        .flat_map(|c| {
+            if "*?[]{}\\!,".contains(c) {
+                vec!['\\', c]
+            } else {
+                vec![c]
+            }
+        })
         .collect()
 }

@@ -111,7 +111,9 @@ fn introduce(tidegate: &Tidegate, location: &Location, is_sandbox: bool) {
     }
     let mut told = std::collections::BTreeSet::new();
     for name in names {
-        let Ok(source) = tidegate.source(name) else { continue };
+        let Ok(source) = tidegate.source(name) else {
+            continue;
+        };
         for read in source.read_from() {
             if told.insert(read.repo_url.clone()) {
                 output::note(&format!("{} is read from {}", read.repo_url, read.place));
@@ -126,8 +128,14 @@ fn conclude(outcome: &UpOutcome) -> Result<()> {
     for application in &outcome.applications {
         table.row(vec![
             (application.name.clone(), None),
-            (application.sync.to_string(), Some(Tone::from(application.sync))),
-            (application.health.to_string(), Some(Tone::from(application.health))),
+            (
+                application.sync.to_string(),
+                Some(Tone::from(application.sync)),
+            ),
+            (
+                application.health.to_string(),
+                Some(Tone::from(application.health)),
+            ),
             (short(&application.revision), Some(Tone::Dim)),
         ]);
     }
@@ -141,7 +149,11 @@ pub(crate) fn short(revision: &str) -> String {
         None if revision.len() == 40 && revision.is_ascii() => revision[..7].to_owned(),
         _ => revision.to_owned(),
     };
-    revision.split(',').map(shorten).collect::<Vec<_>>().join(",")
+    revision
+        .split(',')
+        .map(shorten)
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// What an event of the sandbox says.
@@ -154,5 +166,8 @@ pub(super) fn sandbox_event(details: serde_json::Map<String, serde_json::Value>)
 
 /// Options of a sandbox in a state directory.
 pub(super) fn sandbox_options(state: &StateDir, port: u16) -> SandboxOptions {
-    SandboxOptions { kubernetes_port: port, ..SandboxOptions::in_dir(state.path()) }
+    SandboxOptions {
+        kubernetes_port: port,
+        ..SandboxOptions::in_dir(state.path())
+    }
 }

@@ -32,7 +32,9 @@ struct JsonLines;
 
 impl EventSink for JsonLines {
     fn emit(&self, event: Event) {
-        let Ok(text) = serde_json::to_string(&event) else { return };
+        let Ok(text) = serde_json::to_string(&event) else {
+            return;
+        };
         let mut out = std::io::stdout().lock();
         // A reader that went away ends the program at its next write in `main`.
         drop(writeln!(out, "{text}").and_then(|()| out.flush()));
@@ -72,7 +74,10 @@ struct Part {
 
 impl Live {
     fn new() -> Self {
-        Self { bars: MultiProgress::new(), applications: Mutex::default() }
+        Self {
+            bars: MultiProgress::new(),
+            applications: Mutex::default(),
+        }
     }
 
     fn part<'p>(&self, parts: &'p mut BTreeMap<String, Part>, name: &str) -> &'p mut Part {
@@ -81,7 +86,11 @@ impl Live {
             let style = ProgressStyle::with_template("{spinner:.cyan} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(TURN);
-            Part { bar, stage: String::new(), waits: Vec::new() }
+            Part {
+                bar,
+                stage: String::new(),
+                waits: Vec::new(),
+            }
         })
     }
 }
@@ -89,7 +98,10 @@ impl Live {
 impl Part {
     /// Takes in an event; false when nothing of the moving part changed.
     fn update(&mut self, event: &Event) {
-        let object = event.object.as_ref().map(|o| format!("{} {}", o.kind, o.name));
+        let object = event
+            .object
+            .as_ref()
+            .map(|o| format!("{} {}", o.kind, o.name));
         match event.reason {
             Reason::PhaseStarted | Reason::WaveStarted => {
                 self.stage = stage(event);
@@ -137,7 +149,10 @@ impl Part {
 
 impl EventSink for Live {
     fn emit(&self, event: Event) {
-        let mut parts = self.applications.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = self
+            .applications
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if event.reason == Reason::Summary {
             for part in parts.values() {
                 part.bar.finish_and_clear();
@@ -153,11 +168,17 @@ impl EventSink for Live {
         }
         // The verdict on a whole application is no step of an operation.
         let is_verdict = event.object.is_none()
-            && matches!(event.reason, Reason::Healthy | Reason::Degraded | Reason::Failed);
+            && matches!(
+                event.reason,
+                Reason::Healthy | Reason::Degraded | Reason::Failed
+            );
         if event.application.is_empty() || is_verdict {
             return;
         }
-        let is_over = matches!(event.reason, Reason::SyncSucceeded | Reason::SyncFailed | Reason::Superseded);
+        let is_over = matches!(
+            event.reason,
+            Reason::SyncSucceeded | Reason::SyncFailed | Reason::Superseded
+        );
         let part = self.part(&mut parts, &event.application);
         part.update(&event);
         if is_over {
@@ -173,7 +194,11 @@ impl EventSink for Live {
 fn stays(reason: Reason) -> bool {
     !matches!(
         reason,
-        Reason::Waiting | Reason::Unchanged | Reason::Resolved | Reason::Rendered | Reason::WaveStarted
+        Reason::Waiting
+            | Reason::Unchanged
+            | Reason::Resolved
+            | Reason::Rendered
+            | Reason::WaveStarted
     )
 }
 
@@ -213,18 +238,31 @@ fn sentence(event: &Event) -> Option<String> {
     }
     let message = message(event);
     if !message.is_empty() {
-        let message = if event.reason == Reason::Resolved { crate::commands::short(message) } else { message.to_owned() };
+        let message = if event.reason == Reason::Resolved {
+            crate::commands::short(message)
+        } else {
+            message.to_owned()
+        };
         text.push_str(": ");
         text.push_str(&message);
     }
-    if matches!(event.reason, Reason::Failed | Reason::Degraded | Reason::HookFailed)
-        && let Some(origin) = &event.origin
+    if matches!(
+        event.reason,
+        Reason::Failed | Reason::Degraded | Reason::HookFailed
+    ) && let Some(origin) = &event.origin
         && !origin.path.is_empty()
     {
-        let line = origin.line.map(|line| format!(":{line}")).unwrap_or_default();
+        let line = origin
+            .line
+            .map(|line| format!(":{line}"))
+            .unwrap_or_default();
         text.push_str(&tone(Tone::Dim, &format!("\n --> {}{line}", origin.path)));
     }
-    if let Some(help) = event.details.get("help").and_then(serde_json::Value::as_str) {
+    if let Some(help) = event
+        .details
+        .get("help")
+        .and_then(serde_json::Value::as_str)
+    {
         text.push_str(&format!("\nhelp: {help}"));
     }
     Some(text)
@@ -233,10 +271,18 @@ fn sentence(event: &Event) -> Option<String> {
 /// The message without what the line says already.
 fn message(event: &Event) -> &str {
     let message = event.message.as_str();
-    let Some(object) = &event.object else { return message };
+    let Some(object) = &event.object else {
+        return message;
+    };
     if event.reason == Reason::Waiting {
-        let place = if object.namespace.is_empty() { object.name.clone() } else { format!("{}/{}", object.namespace, object.name) };
-        return message.strip_prefix(&format!("{} {place}: ", object.kind)).unwrap_or(message);
+        let place = if object.namespace.is_empty() {
+            object.name.clone()
+        } else {
+            format!("{}/{}", object.namespace, object.name)
+        };
+        return message
+            .strip_prefix(&format!("{} {place}: ", object.kind))
+            .unwrap_or(message);
     }
     // `kafka.kafka.strimzi.io/events created`, in kubectl's form.
     match message.split_once(&format!("/{} ", object.name)) {

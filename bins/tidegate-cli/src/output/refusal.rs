@@ -40,16 +40,21 @@ pub(super) fn of_event(event: &Event) -> Option<String> {
     let text = |name: &str| event.details.get(name).and_then(Value::as_str);
     let code = text("code").filter(|_| event.reason == Reason::Failed)?;
     let origin = event.origin.as_ref();
-    let place = origin.filter(|origin| !origin.path.is_empty()).map(|origin| Place {
-        path: &origin.path,
-        line: origin.line,
-        column: event.details.get("column").and_then(Value::as_u64),
-        commit: &origin.commit,
-    });
-    let object = event.object.as_ref().map(|object| match object.namespace.as_str() {
-        "" => format!("{} {}", object.kind, object.name),
-        namespace => format!("{} {namespace}/{}", object.kind, object.name),
-    });
+    let place = origin
+        .filter(|origin| !origin.path.is_empty())
+        .map(|origin| Place {
+            path: &origin.path,
+            line: origin.line,
+            column: event.details.get("column").and_then(Value::as_u64),
+            commit: &origin.commit,
+        });
+    let object = event
+        .object
+        .as_ref()
+        .map(|object| match object.namespace.as_str() {
+            "" => format!("{} {}", object.kind, object.name),
+            namespace => format!("{} {namespace}/{}", object.kind, object.name),
+        });
     Some(write(&Refusal {
         word: tone(Tone::Bad, &format!("error[{code}]")),
         message: &event.message,
@@ -66,12 +71,14 @@ fn render(finding: &Diagnostic) -> String {
         Severity::Warning => ("warning", Tone::Warn),
     };
     let origin = &finding.origin;
-    let place = Some(origin).filter(|origin| !origin.path.is_empty()).map(|origin| Place {
-        path: &origin.path,
-        line: Some(origin.line).filter(|line| *line > 0),
-        column: Some(u64::from(origin.column)),
-        commit: &origin.commit,
-    });
+    let place = Some(origin)
+        .filter(|origin| !origin.path.is_empty())
+        .map(|origin| Place {
+            path: &origin.path,
+            line: Some(origin.line).filter(|line| *line > 0),
+            column: Some(u64::from(origin.column)),
+            commit: &origin.commit,
+        });
     write(&Refusal {
         word: tone(colour, &format!("{word}[{}]", finding.code)),
         message: &finding.message,
@@ -109,7 +116,11 @@ fn write(refusal: &Refusal<'_>) -> String {
             text.push_str(&format!(" at commit {}", place.commit));
         }
     }
-    for (label, value) in [("object", refusal.object), ("field", refusal.field), ("help", refusal.help)] {
+    for (label, value) in [
+        ("object", refusal.object),
+        ("field", refusal.field),
+        ("help", refusal.help),
+    ] {
         if let Some(value) = value {
             text.push_str(&format!("\n{label}: {value}"));
         }

@@ -20,12 +20,20 @@ struct Cell {
 
 impl Table {
     pub(crate) fn new(headings: &[&'static str]) -> Self {
-        Self { headings: headings.to_vec(), rows: Vec::new() }
+        Self {
+            headings: headings.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row; a cell may have a tone.
     pub(crate) fn row(&mut self, cells: Vec<(String, Option<Tone>)>) {
-        self.rows.push(cells.into_iter().map(|(text, tone)| Cell { text, tone }).collect());
+        self.rows.push(
+            cells
+                .into_iter()
+                .map(|(text, tone)| Cell { text, tone })
+                .collect(),
+        );
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -42,12 +50,22 @@ impl Table {
         }
         let mut text = String::new();
         for (index, heading) in self.headings.iter().enumerate() {
-            push(&mut text, heading, Some(Tone::Dim), pad(&widths, index, heading));
+            push(
+                &mut text,
+                heading,
+                Some(Tone::Dim),
+                pad(&widths, index, heading),
+            );
         }
         text.push('\n');
         for row in &self.rows {
             for (index, cell) in row.iter().enumerate() {
-                push(&mut text, &cell.text, cell.tone, pad(&widths, index, &cell.text));
+                push(
+                    &mut text,
+                    &cell.text,
+                    cell.tone,
+                    pad(&widths, index, &cell.text),
+                );
             }
             text.push('\n');
         }
@@ -60,7 +78,9 @@ fn pad(widths: &[usize], index: usize, text: &str) -> usize {
     if index + 1 == widths.len() {
         return 0;
     }
-    widths.get(index).map_or(0, |width| width + GAP - text.chars().count())
+    widths
+        .get(index)
+        .map_or(0, |width| width + GAP - text.chars().count())
 }
 
 fn push(to: &mut String, text: &str, colour: Option<Tone>, blanks: usize) {

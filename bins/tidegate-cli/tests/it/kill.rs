@@ -28,9 +28,19 @@ const HOOKS: [(&str, &str, &str, i32); 4] = [
     ("smoke", "PostSync", "HookSucceeded", 0),
 ];
 /// Objects that stay, by name and wave.
-const KEPT: [(&str, i32); 6] = [("a0", 0), ("b0", 0), ("a1", 1), ("b1", 1), ("a2", 2), ("b2", 2)];
+const KEPT: [(&str, i32); 6] = [
+    ("a0", 0),
+    ("b0", 0),
+    ("a1", 1),
+    ("b1", 1),
+    ("a2", 2),
+    ("b2", 2),
+];
 /// Objects that leave Git in each second round, by name and wave.
 const COMING_AND_GOING: [(&str, i32); 4] = [("g0", 0), ("g1", 1), ("h1", 1), ("g2", 2)];
+
+/// Stages of one wave.
+const WAVE: i32 = 10;
 
 /// Marsaglia's xorshift64.
 struct Random(u64);
@@ -49,7 +59,9 @@ impl Random {
 }
 
 fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).ok().map_or(default, |text| text.parse().expect("a number"))
+    std::env::var(variable)
+        .ok()
+        .map_or(default, |text| text.parse().expect("a number"))
 }
 
 /// How one run of the command ended.
@@ -64,7 +76,10 @@ async fn a_killed_sync_goes_on_where_it_was() {
     let world = World::new("killed").await;
     let url = format!("file://{}", world.repo().display());
     let spec = "syncPolicy: {syncOptions: [CreateNamespace=true]}";
-    write(&world.repo().join("application.yaml"), &application(&world.name, &url, spec));
+    write(
+        &world.repo().join("application.yaml"),
+        &application(&world.name, &url, spec),
+    );
     git(&world.repo(), &["init", "-q"]);
     let objects = world.sandbox.kubernetes().objects();
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
@@ -75,11 +90,18 @@ async fn a_killed_sync_goes_on_where_it_was() {
         round += 1;
         let commit = change_git(&world, round);
         // Odd rounds read the directory, even ones a mirror of it.
-        let source = if round % 2 == 0 { url.clone() } else { world.repo().display().to_string() };
-        let before = objects.list(&ResourceName::of("", "configmaps"), Some(&world.name)).0;
+        let source = if round % 2 == 0 {
+            url.clone()
+        } else {
+            world.repo().display().to_string()
+        };
+        let before = objects
+            .list(&ResourceName::of("", "configmaps"), Some(&world.name))
+            .0;
         let began = Instant::now();
         let mut kills_left = if round > 2 { KILLS_PER_ROUND } else { 0 };
-        let context = || format!("seed {seed}, round {round} ({commit}), after {killed} kills");
+        let context =
+            |killed: u64| format!("seed {seed}, round {round} ({commit}), after {killed} kills");
         loop {
             let is_killed_again = kills_left == KILLS_PER_ROUND || random.below(2) == 0;
             let at = (kills_left > 0 && is_killed_again).then(|| {
@@ -92,7 +114,7 @@ async fn a_killed_sync_goes_on_where_it_was() {
                     resumed += u64::from(!created(&objects, &world, before).is_empty());
                 }
                 End::Code(code, err) => {
-                    assert_eq!(code, Some(0), "{}: {err}", context());
+                    assert_eq!(code, Some(0), "{}: {err}", context(killed));
                     break;
                 }
             }
@@ -102,20 +124,38 @@ async fn a_killed_sync_goes_on_where_it_was() {
         }
         let log = Log::read(&objects, &world, before);
         let wrong = log.wrong(round);
-        assert!(wrong.is_empty(), "{}: {wrong:#?}\n{}", context(), log.text());
-        settled(&objects, &world, round, &context());
+        assert!(
+            wrong.is_empty(),
+            "{}: {wrong:#?}\n{}",
+            context(killed),
+            log.text()
+        );
+        settled(&objects, &world, round, &context(killed));
     }
-    println!("seed {seed}: {killed} kills in {round} rounds, {resumed} of them after a hook had begun; an undisturbed sync took {span:?}");
+    println!(
+        "seed {seed}: {killed} kills in {round} rounds, {resumed} of them after a hook had begun; an undisturbed sync took {span:?}"
+    );
 }
 
 /// Writes what Git has in a round and commits it.
 fn change_git(world: &World, round: u64) -> String {
     let value = round.to_string();
-    let kept: String = KEPT.iter().map(|(name, wave)| config_map(name, *wave, &value)).collect();
-    let hooks: String = HOOKS.iter().map(|(name, hook, policy, wave)| job(name, hook, policy, *wave, TRUE)).collect();
+    let kept: String = KEPT
+        .iter()
+        .map(|(name, wave)| config_map(name, *wave, &value))
+        .collect();
+    let hooks: String = HOOKS
+        .iter()
+        .map(|(name, hook, policy, wave)| job(name, hook, policy, *wave, TRUE))
+        .collect();
     let going = COMING_AND_GOING.iter().filter(|_| round % 2 == 1);
-    let going: String = going.map(|(name, wave)| config_map(name, *wave, &value)).collect();
-    world.write("kept.yaml", &kept).write("hooks.yaml", &hooks).write("going.yaml", &going);
+    let going: String = going
+        .map(|(name, wave)| config_map(name, *wave, &value))
+        .collect();
+    world
+        .write("kept.yaml", &kept)
+        .write("hooks.yaml", &hooks)
+        .write("going.yaml", &going);
     git(&world.repo(), &["add", "-A"]);
     git(&world.repo(), &["commit", "-qm", &value]);
     git(&world.repo(), &["rev-parse", "HEAD"])
@@ -124,7 +164,9 @@ fn change_git(world: &World, round: u64) -> String {
 /// Runs a sync, to its end or until it is killed.
 fn sync(world: &World, source: &str, kill_at: Option<Duration>) -> End {
     let mut command = crate::kit::tidegate(world.dir.path());
-    command.args(["sync", &world.name, "--prune", "--repo", source, "--dir"]).arg(world.state());
+    command
+        .args(["sync", &world.name, "--prune", "--repo", source, "--dir"])
+        .arg(world.state());
     let told = world.dir.path().join("err");
     let err = std::fs::File::create(&told).unwrap();
     let running = Running::start(&mut command, err.into());
@@ -142,7 +184,10 @@ struct Log(Vec<Change>);
 
 fn created(objects: &Objects, world: &World, since: u64) -> Vec<Change> {
     let Log(changes) = Log::read(objects, world, since);
-    changes.into_iter().filter(|change| change.kind == ChangeKind::Added && kind(change) == "Job").collect()
+    changes
+        .into_iter()
+        .filter(|change| change.kind == ChangeKind::Added && kind(change) == "Job")
+        .collect()
 }
 
 fn kind(change: &Change) -> &str {
@@ -154,13 +199,20 @@ fn name(change: &Change) -> &str {
 }
 
 fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// The operation of a hook, without its phase.
 fn operation(change: &Change) -> &str {
-    let mark = change.object["metadata"]["annotations"][OPERATION].as_str().expect("a hook has its mark");
-    mark.rsplit_once('/').expect("the mark ends with the phase").0
+    let mark = change.object["metadata"]["annotations"][OPERATION]
+        .as_str()
+        .expect("a hook has its mark");
+    mark.rsplit_once('/')
+        .expect("the mark ends with the phase")
+        .0
 }
 
 impl Log {
@@ -169,21 +221,42 @@ impl Log {
             panic!("the sandbox forgot what happened in this round");
         };
         let is_ours = |change: &Change| text(&change.object, "/metadata/namespace") == world.name;
-        let is_told = |change: &Change| matches!(kind(change), "Job" | "ConfigMap") && name(change) != "kube-root-ca.crt";
-        Self(changes.into_iter().filter(|change| is_ours(change) && is_told(change)).collect())
+        let is_told = |change: &Change| {
+            matches!(kind(change), "Job" | "ConfigMap") && name(change) != "kube-root-ca.crt"
+        };
+        Self(
+            changes
+                .into_iter()
+                .filter(|change| is_ours(change) && is_told(change))
+                .collect(),
+        )
     }
 
     fn text(&self) -> String {
         let line = |change: &Change| {
-            let mark = change.object["metadata"]["annotations"][OPERATION].as_str().unwrap_or_default();
-            format!("{} {:?} {} {} {mark} {}\n", change.revision, change.kind, kind(change), name(change), text(&change.object, "/data/value"))
+            let mark = change.object["metadata"]["annotations"][OPERATION]
+                .as_str()
+                .unwrap_or_default();
+            format!(
+                "{} {:?} {} {} {mark} {}\n",
+                change.revision,
+                change.kind,
+                kind(change),
+                name(change),
+                text(&change.object, "/data/value")
+            )
         };
         self.0.iter().map(line).collect()
     }
 
     /// Where a change stands in the log.
     fn places(&self, is_meant: impl Fn(&Change) -> bool) -> Vec<usize> {
-        self.0.iter().enumerate().filter(|(_, change)| is_meant(change)).map(|(place, _)| place).collect()
+        self.0
+            .iter()
+            .enumerate()
+            .filter(|(_, change)| is_meant(change))
+            .map(|(place, _)| place)
+            .collect()
     }
 
     /// Everything that is against the rules.
@@ -192,23 +265,34 @@ impl Log {
         let value = round.to_string();
         let is_going = round % 2 == 0;
         let mut steps: Vec<(i32, String, usize)> = Vec::new();
-        let expected = KEPT.iter().chain(COMING_AND_GOING.iter().filter(|_| !is_going));
+        let expected = KEPT
+            .iter()
+            .chain(COMING_AND_GOING.iter().filter(|_| !is_going));
         for (object, wave) in expected {
             let is_write = |change: &Change| {
-                kind(change) == "ConfigMap" && name(change) == *object && change.kind != ChangeKind::Deleted
+                kind(change) == "ConfigMap"
+                    && name(change) == *object
+                    && change.kind != ChangeKind::Deleted
             };
             let places = self.places(is_write);
             let is_right = |place: &usize| text(&self.0[*place].object, "/data/value") == value;
             match places.as_slice() {
-                [place] if is_right(place) => steps.push((*wave, (*object).to_owned(), *place)),
+                [place] if is_right(place) => {
+                    steps.push((wave * WAVE, (*object).to_owned(), *place))
+                }
                 other => wrong.push(format!("{object} was written {} times", other.len())),
             }
         }
         for (object, wave) in COMING_AND_GOING.iter().filter(|_| is_going) {
-            let places = self.places(|change| name(change) == *object && kind(change) == "ConfigMap");
+            // That it is being deleted shows before it is gone.
+            let places = self.places(|change| {
+                name(change) == *object
+                    && kind(change) == "ConfigMap"
+                    && !(change.kind == ChangeKind::Modified && is_deleting(change))
+            });
             match places.as_slice() {
                 [place] if self.0[*place].kind == ChangeKind::Deleted => {
-                    // What is pruned goes in the mirrored order of waves.
+                    // Last wave first: the first with what wave 0 applies, the others one by one before wave 1.
                     steps.push((2 - wave, (*object).to_owned(), *place));
                 }
                 other => wrong.push(format!("{object} was touched {} times", other.len())),
@@ -222,7 +306,11 @@ impl Log {
     fn wrong_hooks(&self) -> Vec<String> {
         let mut runs: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         let mut operations: BTreeSet<&str> = BTreeSet::new();
-        for change in self.0.iter().filter(|change| kind(change) == "Job" && change.kind == ChangeKind::Added) {
+        for change in self
+            .0
+            .iter()
+            .filter(|change| kind(change) == "Job" && change.kind == ChangeKind::Added)
+        {
             operations.insert(operation(change));
             *runs.entry((operation(change), name(change))).or_default() += 1;
         }
@@ -234,7 +322,10 @@ impl Log {
             for (hook, ..) in HOOKS {
                 match runs.get(&(operation, hook)) {
                     Some(1) => {}
-                    times => wrong.push(format!("{hook} ran {} times in operation {operation}", times.unwrap_or(&0))),
+                    times => wrong.push(format!(
+                        "{hook} ran {} times in operation {operation}",
+                        times.unwrap_or(&0)
+                    )),
                 }
             }
         }
@@ -244,10 +335,16 @@ impl Log {
     /// Waves one after the other; PreSync hooks before, PostSync hooks after, the Sync hook in its wave.
     fn wrong_order(&self, steps: &[(i32, String, usize)]) -> Vec<String> {
         let mut wrong = Vec::new();
-        let mut ordered: Vec<(i32, &str, usize, usize)> =
-            steps.iter().map(|(wave, name, place)| (*wave, name.as_str(), *place, *place)).collect();
+        let mut ordered: Vec<(i32, &str, usize, usize)> = steps
+            .iter()
+            .map(|(stage, name, place)| (*stage, name.as_str(), *place, *place))
+            .collect();
         for (hook, phase, _, wave) in HOOKS {
-            let Some(began) = self.places(|change| is_job(change, hook) && change.kind == ChangeKind::Added).first().copied() else {
+            let Some(began) = self
+                .places(|change| is_job(change, hook) && change.kind == ChangeKind::Added)
+                .first()
+                .copied()
+            else {
                 continue;
             };
             let ended = self.places(|change| is_job(change, hook) && is_complete(change));
@@ -257,16 +354,18 @@ impl Log {
                 continue;
             };
             let stage = match phase {
-                "PreSync" => wave - 100,
-                "PostSync" => wave + 100,
-                _ => wave,
+                "PreSync" => (wave - 100) * WAVE,
+                "PostSync" => (wave + 100) * WAVE,
+                _ => wave * WAVE,
             };
             ordered.push((stage, hook, began, ended));
         }
-        for (wave, name, _, ended) in &ordered {
+        for (stage, name, _, ended) in &ordered {
             for (later, other, began, _) in &ordered {
-                if wave < later && ended > began {
-                    wrong.push(format!("{other} of wave {later} began before {name} of wave {wave} had ended"));
+                if stage < later && ended > began {
+                    wrong.push(format!(
+                        "{other} of stage {later} began before {name} of stage {stage} had ended"
+                    ));
                 }
             }
         }
@@ -274,27 +373,60 @@ impl Log {
     }
 }
 
+fn is_deleting(change: &Change) -> bool {
+    !text(&change.object, "/metadata/deletionTimestamp").is_empty()
+}
+
 fn is_job(change: &Change, hook: &str) -> bool {
     kind(change) == "Job" && name(change) == hook
 }
 
 fn is_complete(change: &Change) -> bool {
-    let conditions = change.object.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Complete" && one["status"] == "True"))
+    let conditions = change
+        .object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array);
+    conditions.is_some_and(|all| {
+        all.iter()
+            .any(|one| one["type"] == "Complete" && one["status"] == "True")
+    })
 }
 
 /// What is live is what Git has; hooks are there or gone as their policies say.
 fn settled(objects: &Objects, world: &World, round: u64, context: &str) {
     let listed = |resource: ResourceName| -> Vec<(String, String)> {
         let (_, found) = objects.list(&resource, Some(&world.name));
-        let pair = |object: &std::sync::Arc<Value>| (text(object, "/metadata/name").to_owned(), text(object, "/data/value").to_owned());
-        found.iter().map(pair).filter(|(name, _)| name != "kube-root-ca.crt").collect()
+        let pair = |object: &std::sync::Arc<Value>| {
+            (
+                text(object, "/metadata/name").to_owned(),
+                text(object, "/data/value").to_owned(),
+            )
+        };
+        found
+            .iter()
+            .map(pair)
+            .filter(|(name, _)| name != "kube-root-ca.crt")
+            .collect()
     };
     let going = COMING_AND_GOING.iter().filter(|_| round % 2 == 1);
-    let mut expected: Vec<(String, String)> =
-        KEPT.iter().chain(going).map(|(name, _)| ((*name).to_owned(), round.to_string())).collect();
+    let mut expected: Vec<(String, String)> = KEPT
+        .iter()
+        .chain(going)
+        .map(|(name, _)| ((*name).to_owned(), round.to_string()))
+        .collect();
     expected.sort();
-    assert_eq!(listed(ResourceName::of("", "configmaps")), expected, "{context}");
-    let jobs: Vec<String> = listed(ResourceName::of("batch", "jobs")).into_iter().map(|(name, _)| name).collect();
-    assert_eq!(jobs, ["check", "load"], "{context}: what BeforeHookCreation keeps and HookSucceeded deletes");
+    assert_eq!(
+        listed(ResourceName::of("", "configmaps")),
+        expected,
+        "{context}"
+    );
+    let jobs: Vec<String> = listed(ResourceName::of("batch", "jobs"))
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(
+        jobs,
+        ["check", "load"],
+        "{context}: what BeforeHookCreation keeps and HookSucceeded deletes"
+    );
 }

@@ -39,12 +39,18 @@ async fn shared() -> &'static Sandbox {
 pub(crate) fn tidegate(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
     for (name, _) in std::env::vars_os() {
-        let is_ours = name.to_str().is_some_and(|name| name.starts_with("TIDEGATE_") || name.starts_with("AWS_"));
+        let is_ours = name
+            .to_str()
+            .is_some_and(|name| name.starts_with("TIDEGATE_") || name.starts_with("AWS_"));
         if is_ours || name == "KUBECONFIG" || name == "RUST_LOG" {
             command.env_remove(name);
         }
     }
-    command.env("HOME", home).env("XDG_CACHE_HOME", home.join("cache")).env("USER", "tester").stdin(Stdio::null());
+    command
+        .env("HOME", home)
+        .env("XDG_CACHE_HOME", home.join("cache"))
+        .env("USER", "tester")
+        .stdin(Stdio::null());
     command
 }
 
@@ -59,7 +65,11 @@ pub(crate) struct Done {
 impl From<Output> for Done {
     fn from(output: Output) -> Self {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("what is printed is UTF-8");
-        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+        Self {
+            code: output.status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 }
 
@@ -67,7 +77,13 @@ impl Done {
     /// Fails the test unless the command ended so.
     #[track_caller]
     pub(crate) fn ends(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "out: {}\nerr: {}", self.out, self.err);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "out: {}\nerr: {}",
+            self.out,
+            self.err
+        );
         self
     }
 
@@ -80,7 +96,9 @@ impl Done {
     /// The objects that were printed, one a line.
     #[track_caller]
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let parse = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        };
         self.out.lines().map(parse).collect()
     }
 
@@ -88,7 +106,11 @@ impl Done {
     #[track_caller]
     pub(crate) fn says(&self, parts: &[&str]) -> &Self {
         for part in parts {
-            assert!(self.err.contains(part), "{part:?} is missing in: {}", self.err);
+            assert!(
+                self.err.contains(part),
+                "{part:?} is missing in: {}",
+                self.err
+            );
         }
         self
     }
@@ -104,10 +126,18 @@ pub(crate) struct World {
 impl World {
     /// A world whose application and namespace are called `name`.
     pub(crate) async fn new(name: &str) -> Self {
-        let world = Self { dir: TempDir::new().unwrap(), name: name.to_owned(), sandbox: shared().await };
+        let world = Self {
+            dir: TempDir::new().unwrap(),
+            name: name.to_owned(),
+            sandbox: shared().await,
+        };
         std::fs::create_dir_all(world.state()).unwrap();
         std::fs::create_dir_all(world.repo().join("app")).unwrap();
-        std::fs::copy(&world.sandbox.ready().kubeconfig, world.state().join("kubeconfig")).unwrap();
+        std::fs::copy(
+            &world.sandbox.ready().kubeconfig,
+            world.state().join("kubeconfig"),
+        )
+        .unwrap();
         world.application("syncPolicy: {syncOptions: [CreateNamespace=true]}");
         world
     }
@@ -124,7 +154,10 @@ impl World {
 
     /// Writes the Application; `spec` stands beside source and destination.
     pub(crate) fn application(&self, spec: &str) {
-        write(&self.repo().join("application.yaml"), &application(&self.name, "https://git.example.com/x.git", spec));
+        write(
+            &self.repo().join("application.yaml"),
+            &application(&self.name, "https://git.example.com/x.git", spec),
+        );
     }
 
     /// Writes a manifest.
@@ -136,7 +169,13 @@ impl World {
     /// A command on the Application.
     pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = tidegate(self.dir.path());
-        command.arg(name).arg(&self.name).arg("--repo").arg(self.repo()).arg("--dir").arg(self.state());
+        command
+            .arg(name)
+            .arg(&self.name)
+            .arg("--repo")
+            .arg(self.repo())
+            .arg("--dir")
+            .arg(self.state());
         command
     }
 
@@ -181,20 +220,39 @@ pub(crate) fn write(path: &Path, text: &str) {
 /// Runs git, with nobody's configuration.
 pub(crate) fn git(dir: &Path, arguments: &[&str]) -> String {
     let done = Command::new("git")
-        .args(["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"])
+        .args([
+            "-c",
+            "user.name=test",
+            "-c",
+            "user.email=test@example.com",
+            "-c",
+            "init.defaultBranch=main",
+        ])
         .args(arguments)
         .current_dir(dir)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_SYSTEM", "/dev/null")
         .output()
         .expect("git runs");
-    assert!(done.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     String::from_utf8_lossy(&done.stdout).trim().to_owned()
 }
 
 /// The reasons of events.
 pub(crate) fn reasons(lines: &[Value]) -> Vec<String> {
-    lines.iter().map(|line| line["reason"].as_str().expect("an event has a reason").to_owned()).collect()
+    lines
+        .iter()
+        .map(|line| {
+            line["reason"]
+                .as_str()
+                .expect("an event has a reason")
+                .to_owned()
+        })
+        .collect()
 }
 
 /// A child whose standard output is read as it comes, so that its end can be waited for up to a moment.
@@ -233,7 +291,8 @@ impl Running {
     #[track_caller]
     pub(crate) fn event(&self, reason: &str) -> Value {
         while let Some(line) = self.line() {
-            let event: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            let event: Value =
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
             if event["reason"] == reason {
                 return event;
             }
@@ -244,7 +303,11 @@ impl Running {
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let done = Command::new("kill").arg(format!("-{name}")).arg(pid).status().expect("kill runs");
+        let done = Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(pid)
+            .status()
+            .expect("kill runs");
         assert!(done.success());
     }
 
@@ -261,7 +324,10 @@ impl Running {
     pub(crate) fn end_or_kill(mut self, after: Duration) -> Option<ExitStatus> {
         let until = Instant::now() + after;
         loop {
-            match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self
+                .lines
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => return Some(self.child.wait().unwrap()),
                 Err(RecvTimeoutError::Timeout) => {

@@ -1,5 +1,8 @@
 //! The real binary: its command line contract, and what survives `kill -9`. How things are decided is tested in the crates.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say where"
+)]
 
 mod changing;
 mod kill;

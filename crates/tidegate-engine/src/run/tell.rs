@@ -199,11 +199,5 @@ impl Run<'_> {
 
 /// Code and help of a mistake, for those who show them.
 pub(super) fn add_details(event: &mut Event, found: &Diagnostic) {
-    let mut add = |name: &str, value: &str| {
-        event.details.insert(name.to_owned(), value.into());
-    };
-    add("code", &found.code);
-    if let Some(help) = &found.help {
-        add("help", help);
-    }
+    event.take_details(found);
 }
