@@ -172,6 +172,12 @@ impl EventSink for Live {
                 event.reason,
                 Reason::Healthy | Reason::Degraded | Reason::Failed
             );
+        if is_verdict && event.reason == Reason::Healthy {
+            // Nothing of it is waited for any more.
+            if let Some(part) = parts.remove(&event.application) {
+                part.bar.finish_and_clear();
+            }
+        }
         if event.application.is_empty() || is_verdict {
             return;
         }
