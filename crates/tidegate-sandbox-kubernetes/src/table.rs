@@ -79,13 +79,14 @@ fn table(request: &Request<'_>, metadata: Value, objects: &[&Value], layout: &La
         .iter()
         .map(|object| row(request, object, layout))
         .collect();
-    json!({
+    let mut table = json!({
         "kind": "Table",
         "apiVersion": format!("meta.k8s.io/{}", request.form),
-        "metadata": metadata,
-        "columnDefinitions": layout.definitions(),
-        "rows": rows,
-    })
+    });
+    table["metadata"] = metadata;
+    table["columnDefinitions"] = Value::Array(layout.definitions());
+    table["rows"] = Value::Array(rows);
+    table
 }
 
 /// How the objects of a resource become rows.

@@ -83,10 +83,10 @@ const MACHINES: [&str; 4] = ["attach", "exec", "portforward", "proxy"];
 /// `io.k8s.api.apps.v1.Deployment`; `com.example.v1.Widget` for a custom resource of `example.com`.
 pub(super) fn component(resource: &Resource, version: &Version, kind: &str) -> String {
     let group = resource.name.group();
-    if version.custom.is_none() {
-        if let Some(name) = builtin_component(group, &version.name, kind) {
-            return name;
-        }
+    if version.custom.is_none()
+        && let Some(name) = builtin_component(group, &version.name, kind)
+    {
+        return name;
     }
     let mut parts: Vec<&str> = group.rsplit('.').collect();
     parts.extend([version.name.as_str(), kind]);

@@ -244,14 +244,14 @@ mod tests {
     use super::*;
 
     fn check(status: Value, expected: [&str; 3]) {
-        let pod = json!({
+        let mut pod = json!({
             "metadata": {"name": "p"},
             "spec": {
                 "initContainers": [{"name": "i0"}, {"name": "side", "restartPolicy": "Always"}],
                 "containers": [{"name": "a"}, {"name": "b"}],
             },
-            "status": status,
         });
+        pod["status"] = status;
         let now = "2026-01-01T00:10:00Z".parse().unwrap();
         let cells = cells(&Row { object: &pod, now });
         assert_eq!(cells[1..4], expected.map(|cell| json!(cell)), "{pod}");

@@ -1,5 +1,11 @@
 //! The API server from outside: raw HTTP, and every kubectl that is installed.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod client;
 mod custom;
 mod faults;
