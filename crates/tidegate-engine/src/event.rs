@@ -231,7 +231,8 @@ impl Event {
             }
         }
         if found.origin.line > 0 && found.origin.column > 0 {
-            self.details.insert("column".to_owned(), found.origin.column.into());
+            self.details
+                .insert("column".to_owned(), found.origin.column.into());
         }
     }
 

@@ -147,7 +147,9 @@ impl Api {
             }
             Route::OpenApiV2 => openapi::v2(&registry, headers),
             Route::OpenApiV3Index => openapi::v3_index(&registry, headers),
-            Route::OpenApiV3(path) => openapi::v3(&registry, &path, query, headers, self.core.now()),
+            Route::OpenApiV3(path) => {
+                openapi::v3(&registry, &path, query, headers, self.core.now())
+            }
             Route::Faults => self.faults(method, body),
             Route::Compact => {
                 self.core.store.compact();

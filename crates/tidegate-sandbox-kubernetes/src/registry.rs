@@ -27,9 +27,7 @@ impl Registry {
             if resources.contains_key(&resource.name) {
                 continue;
             }
-            kinds
-                .entry(kind)
-                .or_insert_with(|| resource.name.clone());
+            kinds.entry(kind).or_insert_with(|| resource.name.clone());
             resources.insert(resource.name.clone(), resource);
         }
         Self {

@@ -68,15 +68,30 @@ struct Question {
 /// # Cancel safety
 /// What was asked for is done all the same.
 pub async fn ask(socket: &Path, application: &str, ask: Ask) -> Result<Option<Answer>, Error> {
-    let Ok(mut stream) = UnixStream::connect(socket).await else { return Ok(None) };
-    let broken = |source| Error::Io { action: "asking", path: socket.to_owned(), source };
-    let question = Question { application: application.to_owned(), ask };
+    let Ok(mut stream) = UnixStream::connect(socket).await else {
+        return Ok(None);
+    };
+    let broken = |source| Error::Io {
+        action: "asking",
+        path: socket.to_owned(),
+        source,
+    };
+    let question = Question {
+        application: application.to_owned(),
+        ask,
+    };
     let mut line = serde_json::to_vec(&question).map_err(|error| broken(error.into()))?;
     line.push(b'\n');
     stream.write_all(&line).await.map_err(broken)?;
     let mut answer = String::new();
-    BufReader::new(stream).take(LINE_MAX).read_line(&mut answer).await.map_err(broken)?;
-    serde_json::from_str(&answer).map(Some).map_err(|error| broken(error.into()))
+    BufReader::new(stream)
+        .take(LINE_MAX)
+        .read_line(&mut answer)
+        .await
+        .map_err(broken)?;
+    serde_json::from_str(&answer)
+        .map(Some)
+        .map_err(|error| broken(error.into()))
 }
 
 /// The Applications that are kept reconciled, and the tasks of those that were started.
@@ -98,7 +113,10 @@ impl Tasks {
 
     /// An Application without a task yet, in place of what was known under its name.
     pub(crate) fn declare(&self, application: &Arc<Application>) {
-        let known = Known { application: Arc::clone(application), task: None };
+        let known = Known {
+            application: Arc::clone(application),
+            task: None,
+        };
         self.lock().insert(application.name.clone(), known);
     }
 
@@ -131,11 +149,7 @@ pub(crate) struct Door {
 
 impl Door {
     /// Opens the door; without a socket, or where one cannot be made, nobody can ask.
-    pub(crate) fn open(
-        socket: Option<&Path>,
-        engine: &Engine,
-        tasks: Tasks,
-    ) -> Option<Self> {
+    pub(crate) fn open(socket: Option<&Path>, engine: &Engine, tasks: Tasks) -> Option<Self> {
         let socket = socket?.to_owned();
         // The state's own lock says that nobody else owns it: a socket that is left is of a process that is gone.
         let _absent = std::fs::remove_file(&socket);
@@ -147,7 +161,10 @@ impl Door {
             }
         };
         restrict(&socket);
-        let answering = Answering { engine: engine.clone(), tasks };
+        let answering = Answering {
+            engine: engine.clone(),
+            tasks,
+        };
         let task = tokio::spawn(accept(listener, Arc::new(answering)));
         Some(Self { socket, task })
     }
@@ -199,7 +216,9 @@ impl Answering {
             },
             Ok(Err(_)) | Err(_) => return,
         };
-        let Ok(mut text) = serde_json::to_vec(&answer) else { return };
+        let Ok(mut text) = serde_json::to_vec(&answer) else {
+            return;
+        };
         text.push(b'\n');
         // An asker that went away does not want to know.
         let _gone = writer.write_all(&text).await;
@@ -212,15 +231,24 @@ impl Answering {
         };
         let refused = |error: tidegate_engine::EngineError| Answer::Refused(error.to_string());
         match question.ask {
-            Ask::Status => {
-                self.engine.status_document(&application).await.map_or_else(refused, Answer::Status)
-            }
-            Ask::History => self.engine.history(&application).await.map_or_else(refused, Answer::History),
+            Ask::Status => self
+                .engine
+                .status_document(&application)
+                .await
+                .map_or_else(refused, Answer::Status),
+            Ask::History => self
+                .engine
+                .history(&application)
+                .await
+                .map_or_else(refused, Answer::History),
             Ask::Sync(request) => match task {
-                Some(task) => {
-                    task.sync(*request).await.map_or_else(refused, |done| Answer::Synced(Box::new(done)))
-                }
-                None => Answer::Refused(format!("{name} is not being synced yet: it waits for another Application")),
+                Some(task) => task
+                    .sync(*request)
+                    .await
+                    .map_or_else(refused, |done| Answer::Synced(Box::new(done))),
+                None => Answer::Refused(format!(
+                    "{name} is not being synced yet: it waits for another Application"
+                )),
             },
             Ask::Terminate => match task {
                 Some(task) => {

@@ -66,13 +66,22 @@ fn find(snapshot: &Snapshot) -> Declared {
         let entries = match snapshot.tree.list(&directory) {
             Ok(entries) => entries,
             Err(error) => {
-                let place = Origin { path: directory, ..base.clone() };
-                documents.diagnostics.push(Diagnostic::warning("TG0003", error.to_string(), place));
+                let place = Origin {
+                    path: directory,
+                    ..base.clone()
+                };
+                documents
+                    .diagnostics
+                    .push(Diagnostic::warning("TG0003", error.to_string(), place));
                 continue;
             }
         };
         for entry in entries.into_iter().rev() {
-            let path = if directory.is_empty() { entry.name.clone() } else { format!("{directory}/{}", entry.name) };
+            let path = if directory.is_empty() {
+                entry.name.clone()
+            } else {
+                format!("{directory}/{}", entry.name)
+            };
             match entry.kind {
                 EntryKind::Directory if depth < DEPTH_MAX && !is_skipped(&entry.name) => {
                     pending.push((path, depth + 1));
@@ -83,14 +92,20 @@ fn find(snapshot: &Snapshot) -> Declared {
                         look_at(&*snapshot.tree, &path, &base, &mut documents);
                     }
                 }
-                EntryKind::Directory | EntryKind::File | EntryKind::Symlink | EntryKind::Submodule => {}
+                EntryKind::Directory
+                | EntryKind::File
+                | EntryKind::Symlink
+                | EntryKind::Submodule => {}
             }
         }
     }
     if files > FILES_MAX {
-        let message = format!("only the first {FILES_MAX} of {files} manifests were searched for Applications");
+        let message = format!(
+            "only the first {FILES_MAX} of {files} manifests were searched for Applications"
+        );
         documents.diagnostics.push(
-            Diagnostic::warning("TG0003", message, base).help("give the folder with the Applications, or use -f FILE"),
+            Diagnostic::warning("TG0003", message, base)
+                .help("give the folder with the Applications, or use -f FILE"),
         );
     }
     sorted(documents)
@@ -101,13 +116,20 @@ fn is_skipped(name: &str) -> bool {
 }
 
 fn is_manifest(name: &str) -> bool {
-    [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending))
+    [".yaml", ".yml", ".json"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
 }
 
 fn look_at(tree: &dyn FileTree, path: &str, base: &Origin, documents: &mut Documents) {
     // What cannot be read here and matters is told when it is rendered.
-    let Ok(bytes) = tree.read(path, FILE_BYTES_MAX) else { return };
-    let origin = Origin { path: path.to_owned(), ..base.clone() };
+    let Ok(bytes) = tree.read(path, FILE_BYTES_MAX) else {
+        return;
+    };
+    let origin = Origin {
+        path: path.to_owned(),
+        ..base.clone()
+    };
     read_file(&bytes, &origin, documents);
 }
 
@@ -124,10 +146,18 @@ fn read_file(bytes: &[u8], origin: &Origin, documents: &mut Documents) {
             read_documents(&document.root, origin, documents);
         } else if kind.is("argoproj.io", "ApplicationSet") {
             let span = document.root.span;
-            let place = Origin { line: span.line, column: span.column, ..origin.clone() };
+            let place = Origin {
+                line: span.line,
+                column: span.column,
+                ..origin.clone()
+            };
             documents.diagnostics.push(
-                Diagnostic::warning("TG0004", "ApplicationSets are not generated yet: this one is passed over", place)
-                    .help("write the Applications that it produces"),
+                Diagnostic::warning(
+                    "TG0004",
+                    "ApplicationSets are not generated yet: this one is passed over",
+                    place,
+                )
+                .help("write the Applications that it produces"),
             );
         }
     }
@@ -136,7 +166,11 @@ fn read_file(bytes: &[u8], origin: &Origin, documents: &mut Documents) {
     if (found > 0 || mentions(bytes, b"kind: Application")) && !is_template {
         for error in &stream.errors {
             let span = error.span;
-            let place = Origin { line: span.line, column: span.column, ..origin.clone() };
+            let place = Origin {
+                line: span.line,
+                column: span.column,
+                ..origin.clone()
+            };
             documents.diagnostics.push(
                 Diagnostic::error("TG0001", error.message.clone(), place)
                     .help("mend the YAML; the other documents of the file were read"),
@@ -160,7 +194,13 @@ fn mentions(bytes: &[u8], word: &[u8]) -> bool {
 }
 
 fn sorted(documents: Documents) -> Declared {
-    let Documents { applications, projects, settings, objects: _, mut diagnostics } = documents;
+    let Documents {
+        applications,
+        projects,
+        settings,
+        objects: _,
+        mut diagnostics,
+    } = documents;
     let mut by_name: BTreeMap<String, Application> = BTreeMap::new();
     for application in applications {
         match by_name.get(&application.name) {
@@ -170,7 +210,11 @@ fn sorted(documents: Documents) -> Declared {
             Some(first) => diagnostics.push(
                 Diagnostic::error(
                     "TG0002",
-                    format!("Application {:?} is declared twice; the first stands at {}", application.name, first.origin.place()),
+                    format!(
+                        "Application {:?} is declared twice; the first stands at {}",
+                        application.name,
+                        first.origin.place()
+                    ),
                     application.origin.clone(),
                 )
                 .object(format!("Application {}", application.name))
@@ -178,8 +222,17 @@ fn sorted(documents: Documents) -> Declared {
             ),
         }
     }
-    let projects = projects.into_iter().map(|project| (project.name.clone(), project)).collect();
-    Declared { applications: by_name.into_values().collect(), projects, settings, diagnostics, is_implicit: false }
+    let projects = projects
+        .into_iter()
+        .map(|project| (project.name.clone(), project))
+        .collect();
+    Declared {
+        applications: by_name.into_values().collect(),
+        projects,
+        settings,
+        diagnostics,
+        is_implicit: false,
+    }
 }
 
 /// The Application that a repository without any is taken as: all of it, automated, to the namespace `default`.
@@ -206,5 +259,7 @@ fn implicit(snapshot: &Snapshot, name: &str) -> Application {
         ..Origin::default()
     };
     let node = Node::from_json(&document);
-    Application::from_node(&node, &origin).0.expect("the document above is a valid Application")
+    Application::from_node(&node, &origin)
+        .0
+        .expect("the document above is a valid Application")
 }

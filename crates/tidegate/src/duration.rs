@@ -7,7 +7,9 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));
     }
-    tidegate_gocompat::duration::Duration::parse(text).ok()?.to_std()
+    tidegate_gocompat::duration::Duration::parse(text)
+        .ok()?
+        .to_std()
 }
 
 #[cfg(test)]

@@ -73,17 +73,28 @@ pub enum Error {
 }
 
 fn first(diagnostics: &[Diagnostic]) -> String {
-    let worst = diagnostics.iter().find(|found| found.is_error()).or(diagnostics.first());
-    worst.map_or_else(|| "documents are wrong".to_owned(), |found| match found.origin.place() {
-        place if place.is_empty() => found.message.clone(),
-        place => format!("{place}: {}", found.message),
-    })
+    let worst = diagnostics
+        .iter()
+        .find(|found| found.is_error())
+        .or(diagnostics.first());
+    worst.map_or_else(
+        || "documents are wrong".to_owned(),
+        |found| match found.origin.place() {
+            place if place.is_empty() => found.message.clone(),
+            place => format!("{place}: {}", found.message),
+        },
+    )
 }
 
 /// The near one, and what there is.
 fn did_you_mean(name: &str, known: &[String]) -> String {
-    let near = known.iter().filter(|other| is_near(name, other)).min_by_key(|other| distance(name, other));
-    let asked = near.map(|other| format!("; did you mean {other:?}?")).unwrap_or_default();
+    let near = known
+        .iter()
+        .filter(|other| is_near(name, other))
+        .min_by_key(|other| distance(name, other));
+    let asked = near
+        .map(|other| format!("; did you mean {other:?}?"))
+        .unwrap_or_default();
     match known {
         [] => "\nhelp: it has none".to_owned(),
         known => format!("{asked}\nhelp: it has {}", known.join(", ")),
@@ -118,14 +129,27 @@ fn distance(from: &str, to: &str) -> usize {
 
 impl Error {
     /// Attempting `action` on `path` failed.
-    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 
     /// Whether another process owns the state.
     pub fn is_locked(&self) -> bool {
-        matches!(self, Error::Store { source: StoreError::Locked { .. }, .. })
+        matches!(
+            self,
+            Error::Store {
+                source: StoreError::Locked { .. },
+                ..
+            }
+        )
     }
 
     /// The findings that a person should see instead of the one line.
@@ -158,8 +182,16 @@ mod tests {
 
     #[test]
     fn a_near_name_comes_to_mind() {
-        check("clikstream", &["clickstream", "sessions"], "; did you mean \"clickstream\"?\nhelp: it has clickstream, sessions");
-        check("Click", &["clickstream"], "; did you mean \"clickstream\"?\nhelp: it has clickstream");
+        check(
+            "clikstream",
+            &["clickstream", "sessions"],
+            "; did you mean \"clickstream\"?\nhelp: it has clickstream, sessions",
+        );
+        check(
+            "Click",
+            &["clickstream"],
+            "; did you mean \"clickstream\"?\nhelp: it has clickstream",
+        );
         check("zebra", &["clickstream"], "\nhelp: it has clickstream");
         check("zebra", &[], "\nhelp: it has none");
         check("", &["a"], "\nhelp: it has a");

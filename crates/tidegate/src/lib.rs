@@ -50,7 +50,9 @@ pub fn now() -> jiff::Timestamp {
 pub fn is_cluster_scoped(object: &manifest::Object) -> bool {
     tidegate_diff::schema::resources::builtin()
         .iter()
-        .any(|facts| facts.group == object.gvk.group && facts.kind == object.gvk.kind && !facts.namespaced)
+        .any(|facts| {
+            facts.group == object.gvk.group && facts.kind == object.gvk.kind && !facts.namespaced
+        })
 }
 
 pub use tidegate_applier as applier;

@@ -30,7 +30,9 @@ impl Location {
             return Ok(Self::Directory(path));
         }
         if path.exists() {
-            return Err(Error::Location(format!("{text} is a file; give the directory of the repository")));
+            return Err(Error::Location(format!(
+                "{text} is a file; give the directory of the repository"
+            )));
         }
         if !looks_like_address(text) {
             return Err(Error::Location(format!(
@@ -44,7 +46,9 @@ impl Location {
     pub fn is_local(&self) -> bool {
         match self {
             Location::Directory(_) => true,
-            Location::Remote(remote) => remote.local_path().is_some() || is_loopback(&remote.to_string()),
+            Location::Remote(remote) => {
+                remote.local_path().is_some() || is_loopback(&remote.to_string())
+            }
         }
     }
 }
@@ -69,14 +73,22 @@ fn is_bare(path: &Path) -> bool {
 
 /// `scheme://…`, or `user@host:path`.
 fn looks_like_address(text: &str) -> bool {
-    text.contains("://") || text.split_once(':').is_some_and(|(host, path)| !host.contains('/') && !path.is_empty())
+    text.contains("://")
+        || text
+            .split_once(':')
+            .is_some_and(|(host, path)| !host.contains('/') && !path.is_empty())
 }
 
 fn is_loopback(address: &str) -> bool {
-    let Some((_, rest)) = address.split_once("://") else { return false };
+    let Some((_, rest)) = address.split_once("://") else {
+        return false;
+    };
     let authority = rest.split('/').next().unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
-    let host = host.strip_prefix('[').and_then(|h| h.split(']').next()).unwrap_or_else(|| host.split(':').next().unwrap_or_default());
+    let host = host
+        .strip_prefix('[')
+        .and_then(|h| h.split(']').next())
+        .unwrap_or_else(|| host.split(':').next().unwrap_or_default());
     host == "localhost" || host == "::1" || host.starts_with("127.")
 }
 

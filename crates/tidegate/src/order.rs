@@ -39,25 +39,44 @@ impl Supply {
                 supply.namespaces.insert(object.name.clone());
             }
             supply.uses.insert(object.group_kind());
-            let namespace = if object.namespace.is_empty() { &application.destination.namespace } else { &object.namespace };
+            let namespace = if object.namespace.is_empty() {
+                &application.destination.namespace
+            } else {
+                &object.namespace
+            };
             supply.uses_namespaces.insert(namespace.clone());
         }
         if application.sync_policy.options.create_namespace {
-            supply.namespaces.insert(application.destination.namespace.clone());
+            supply
+                .namespaces
+                .insert(application.destination.namespace.clone());
         }
         supply.uses.retain(|kind| !supply.defines.contains(kind));
-        supply.uses_namespaces.retain(|name| !supply.namespaces.contains(name));
+        supply
+            .uses_namespaces
+            .retain(|name| !supply.namespaces.contains(name));
         supply
     }
 }
 
 /// The kind that a CustomResourceDefinition defines.
 fn defined_kind(object: &Object) -> Option<GroupKind> {
-    if !object.group_kind().is("apiextensions.k8s.io", "CustomResourceDefinition") {
+    if !object
+        .group_kind()
+        .is("apiextensions.k8s.io", "CustomResourceDefinition")
+    {
         return None;
     }
-    let text = |pointer: &str| object.body.pointer(pointer).and_then(serde_json::Value::as_str);
-    Some(GroupKind::new(text("/spec/group")?, text("/spec/names/kind")?))
+    let text = |pointer: &str| {
+        object
+            .body
+            .pointer(pointer)
+            .and_then(serde_json::Value::as_str)
+    };
+    Some(GroupKind::new(
+        text("/spec/group")?,
+        text("/spec/names/kind")?,
+    ))
 }
 
 /// For each Application the ones that go before it, with reasons; cycles are errors.
@@ -69,15 +88,27 @@ pub fn prerequisites(
 ) -> (BTreeMap<String, Vec<Prerequisite>>, Vec<Diagnostic>) {
     let mut found: BTreeMap<String, Vec<Prerequisite>> = BTreeMap::new();
     let mut diagnostics = Vec::new();
-    let facts: Vec<SyncFacts> = applications.iter().map(|(app, _)| SyncFacts::of(&app.document)).collect();
+    let facts: Vec<SyncFacts> = applications
+        .iter()
+        .map(|(app, _)| SyncFacts::of(&app.document))
+        .collect();
     for (index, (application, supply)) in applications.iter().enumerate() {
         let mut mine = Vec::new();
         for (other_index, (other, other_supply)) in applications.iter().enumerate() {
             if index == other_index {
                 continue;
             }
-            if let Some(reason) = reason(&facts[index], supply, &facts[other_index], other, other_supply) {
-                mine.push(Prerequisite { application: other.name.clone(), reason });
+            if let Some(reason) = reason(
+                &facts[index],
+                supply,
+                &facts[other_index],
+                other,
+                other_supply,
+            ) {
+                mine.push(Prerequisite {
+                    application: other.name.clone(),
+                    reason,
+                });
             }
         }
         diagnostics.extend(unresolved(application, &facts[index], applications));
@@ -95,12 +126,16 @@ fn reason(
     other: &Application,
     other_supply: &Supply,
 ) -> Option<String> {
-    let declared = |d: &&tidegate_manifest::DependsOn| d.kind == "Application" && d.name == other.name;
+    let declared =
+        |d: &&tidegate_manifest::DependsOn| d.kind == "Application" && d.name == other.name;
     if facts.depends_on.iter().any(|d| declared(&d)) {
         return Some("it is named by tidegate.dev/depends-on".to_owned());
     }
     if other_facts.wave < facts.wave {
-        return Some(format!("sync wave {} comes before {}", other_facts.wave, facts.wave));
+        return Some(format!(
+            "sync wave {} comes before {}",
+            other_facts.wave, facts.wave
+        ));
     }
     if other_facts.wave > facts.wave {
         return None;
@@ -109,7 +144,10 @@ fn reason(
         return Some(format!("it defines {kind}"));
     }
     // Several may make the same namespace with CreateNamespace; then nobody waits for anybody.
-    let namespace = supply.uses_namespaces.intersection(&other_supply.namespaces).next()?;
+    let namespace = supply
+        .uses_namespaces
+        .intersection(&other_supply.namespaces)
+        .next()?;
     (!namespace.is_empty()).then(|| format!("it brings the namespace {namespace}"))
 }
 
@@ -118,13 +156,22 @@ fn unresolved(
     facts: &SyncFacts,
     all: &[(&Application, Supply)],
 ) -> Vec<Diagnostic> {
-    let known = |d: &tidegate_manifest::DependsOn| d.kind != "Application" || all.iter().any(|(app, _)| app.name == d.name);
+    let known = |d: &tidegate_manifest::DependsOn| {
+        d.kind != "Application" || all.iter().any(|(app, _)| app.name == d.name)
+    };
     let missing = facts.depends_on.iter().filter(|d| !known(d));
     missing
         .map(|d| {
-            Diagnostic::error("TG0401", format!("tidegate.dev/depends-on names Application {:?}, which is not here", d.name), application.origin.clone())
-                .object(format!("Application {}", application.name))
-                .help("name an Application of this repository, or remove it")
+            Diagnostic::error(
+                "TG0401",
+                format!(
+                    "tidegate.dev/depends-on names Application {:?}, which is not here",
+                    d.name
+                ),
+                application.origin.clone(),
+            )
+            .object(format!("Application {}", application.name))
+            .help("name an Application of this repository, or remove it")
         })
         .collect()
 }
@@ -137,25 +184,41 @@ fn cycles(
     let mut diagnostics = Vec::new();
     let mut told = BTreeSet::new();
     for (application, _) in applications {
-        let Some(path) = path_to_itself(&application.name, found) else { continue };
+        let Some(path) = path_to_itself(&application.name, found) else {
+            continue;
+        };
         let mut members: Vec<&str> = path.iter().map(|p| p.application.as_str()).collect();
         members.sort_unstable();
         if !told.insert(members.join(" ")) {
             continue;
         }
-        let steps: Vec<String> = path.iter().map(|p| format!("{} ({})", p.application, p.reason)).collect();
+        let steps: Vec<String> = path
+            .iter()
+            .map(|p| format!("{} ({})", p.application, p.reason))
+            .collect();
         let origin: Origin = application.origin.clone();
         diagnostics.push(
-            Diagnostic::error("TG0402", format!("Applications wait for each other: {} waits for {}", application.name, steps.join(", which waits for ")), origin)
-                .object(format!("Application {}", application.name))
-                .help("give one of them an earlier sync wave, or remove a dependency"),
+            Diagnostic::error(
+                "TG0402",
+                format!(
+                    "Applications wait for each other: {} waits for {}",
+                    application.name,
+                    steps.join(", which waits for ")
+                ),
+                origin,
+            )
+            .object(format!("Application {}", application.name))
+            .help("give one of them an earlier sync wave, or remove a dependency"),
         );
     }
     diagnostics
 }
 
 /// A way of prerequisites from `start` back to itself.
-fn path_to_itself(start: &str, found: &BTreeMap<String, Vec<Prerequisite>>) -> Option<Vec<Prerequisite>> {
+fn path_to_itself(
+    start: &str,
+    found: &BTreeMap<String, Vec<Prerequisite>>,
+) -> Option<Vec<Prerequisite>> {
     let mut seen = BTreeSet::new();
     let mut queue: std::collections::VecDeque<Vec<Prerequisite>> =
         found.get(start)?.iter().map(|p| vec![p.clone()]).collect();
@@ -186,12 +249,19 @@ mod tests {
             "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: {name}\n  annotations: {{{annotations}}}\nspec:\n  \
              source: {{repoURL: https://example.com/x.git, path: .}}\n  destination: {{name: here, namespace: {name}}}\n"
         );
-        let document = tidegate_yaml::parse_one(text.as_bytes(), &<_>::default()).unwrap().unwrap();
-        Application::from_node(&document.root, &Origin::default()).0.unwrap()
+        let document = tidegate_yaml::parse_one(text.as_bytes(), &<_>::default())
+            .unwrap()
+            .unwrap();
+        Application::from_node(&document.root, &Origin::default())
+            .0
+            .unwrap()
     }
 
     fn objects(bodies: &[serde_json::Value]) -> Vec<Object> {
-        bodies.iter().map(|b| Object::from_body(b.clone(), Arc::default()).unwrap()).collect()
+        bodies
+            .iter()
+            .map(|b| Object::from_body(b.clone(), Arc::default()).unwrap())
+            .collect()
     }
 
     fn crd(group: &str, kind: &str) -> serde_json::Value {
@@ -204,12 +274,18 @@ mod tests {
     }
 
     fn order(apps: &[(&Application, &[serde_json::Value])]) -> (Vec<String>, Vec<String>) {
-        let supplied: Vec<(&Application, Supply)> =
-            apps.iter().map(|(app, bodies)| (*app, Supply::of(app, &objects(bodies)))).collect();
+        let supplied: Vec<(&Application, Supply)> = apps
+            .iter()
+            .map(|(app, bodies)| (*app, Supply::of(app, &objects(bodies))))
+            .collect();
         let (found, diagnostics) = prerequisites(&supplied);
         let lines = found
             .iter()
-            .flat_map(|(name, before)| before.iter().map(move |p| format!("{name} after {}: {}", p.application, p.reason)))
+            .flat_map(|(name, before)| {
+                before
+                    .iter()
+                    .map(move |p| format!("{name} after {}: {}", p.application, p.reason))
+            })
             .collect();
         (lines, diagnostics.into_iter().map(|d| d.message).collect())
     }
@@ -217,7 +293,10 @@ mod tests {
     #[test]
     fn who_defines_a_kind_goes_first() {
         let (a, b) = (application("a", ""), application("b", ""));
-        let (lines, diagnostics) = order(&[(&a, &[custom("x.io", "Widget")]), (&b, &[crd("x.io", "Widget")])]);
+        let (lines, diagnostics) = order(&[
+            (&a, &[custom("x.io", "Widget")]),
+            (&b, &[crd("x.io", "Widget")]),
+        ]);
         assert_eq!(lines, ["a after b: it defines Widget.x.io"]);
         assert_eq!(diagnostics, Vec::<String>::new());
     }
@@ -226,14 +305,20 @@ mod tests {
     fn waves_win_over_kinds() {
         let a = application("a", "argocd.argoproj.io/sync-wave: '-1'");
         let b = application("b", "");
-        let (lines, _) = order(&[(&a, &[custom("x.io", "Widget")]), (&b, &[crd("x.io", "Widget")])]);
+        let (lines, _) = order(&[
+            (&a, &[custom("x.io", "Widget")]),
+            (&b, &[crd("x.io", "Widget")]),
+        ]);
         assert_eq!(lines, ["b after a: sync wave -1 comes before 0"]);
     }
 
     #[test]
     fn cycles_and_unknown_names_are_refused() {
         let a = application("a", "tidegate.dev/depends-on: 'Application:b'");
-        let b = application("b", "tidegate.dev/depends-on: 'Application:a,Application:c'");
+        let b = application(
+            "b",
+            "tidegate.dev/depends-on: 'Application:a,Application:c'",
+        );
         let (_, diagnostics) = order(&[(&a, &[]), (&b, &[])]);
         assert_eq!(diagnostics.len(), 2, "{diagnostics:?}");
         assert!(diagnostics[0].contains("\"c\""), "{diagnostics:?}");

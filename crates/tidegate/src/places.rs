@@ -50,7 +50,10 @@ pub struct Places {
 impl Places {
     /// Places of what was named.
     pub fn new(place: Place) -> Self {
-        Self { place, clusters: Mutex::default() }
+        Self {
+            place,
+            clusters: Mutex::default(),
+        }
     }
 
     /// What was named.
@@ -83,22 +86,48 @@ impl Places {
             Place::Settings(settings) => self.configured(application, settings).await,
             Place::Appliers(appliers) => Ok(appliers
                 .iter()
-                .fold(Destination::new(), |all, (target, applier)| all.with(target.clone(), Arc::clone(applier)))),
+                .fold(Destination::new(), |all, (target, applier)| {
+                    all.with(target.clone(), Arc::clone(applier))
+                })),
         }
     }
 
-    async fn configured(&self, application: &Application, settings: &Settings) -> Result<Destination, Error> {
+    async fn configured(
+        &self,
+        application: &Application,
+        settings: &Settings,
+    ) -> Result<Destination, Error> {
         let wanted = &application.destination;
-        let found = settings.find(wanted.name.as_deref(), wanted.server.as_deref()).ok_or_else(|| {
-            let known: Vec<&str> = settings.destinations.iter().map(|d| d.name.as_str()).collect();
-            unknown(application, &format!("the settings have {}", or_none(&known)))
-        })?;
+        let found = settings
+            .find(wanted.name.as_deref(), wanted.server.as_deref())
+            .ok_or_else(|| {
+                let known: Vec<&str> = settings
+                    .destinations
+                    .iter()
+                    .map(|d| d.name.as_str())
+                    .collect();
+                unknown(
+                    application,
+                    &format!("the settings have {}", or_none(&known)),
+                )
+            })?;
         if found.aws.is_some() || found.kafka.is_some() {
-            let message = format!("destination {:?} has a target that this build cannot reach yet (only kubernetes)", found.name);
-            return Err(refused(application, message, "keep only kubernetes in the destination"));
+            let message = format!(
+                "destination {:?} has a target that this build cannot reach yet (only kubernetes)",
+                found.name
+            );
+            return Err(refused(
+                application,
+                message,
+                "keep only kubernetes in the destination",
+            ));
         }
-        let kubernetes = found.kubernetes.as_ref().ok_or_else(|| unknown(application, "it has no kubernetes target"))?;
-        self.cluster(&found.name, ClusterConfig::from_settings(kubernetes)).await
+        let kubernetes = found
+            .kubernetes
+            .as_ref()
+            .ok_or_else(|| unknown(application, "it has no kubernetes target"))?;
+        self.cluster(&found.name, ClusterConfig::from_settings(kubernetes))
+            .await
     }
 
     async fn cluster(&self, name: &str, config: ClusterConfig) -> Result<Destination, Error> {
@@ -118,7 +147,10 @@ impl Places {
 }
 
 fn unreachable_target(name: &str, source: ApplierError) -> Error {
-    Error::Target { target: format!("cluster {name}"), source }
+    Error::Target {
+        target: format!("cluster {name}"),
+        source,
+    }
 }
 
 /// The name and context that an Application's destination stands for in a kubeconfig.
@@ -130,30 +162,55 @@ fn chosen(
     let known = Contexts::read(file);
     let at_hand = || {
         let name = context.map(str::to_owned).or_else(|| known.current.clone());
-        (name.unwrap_or_else(|| IN_CLUSTER_NAME.to_owned()), context.map(str::to_owned))
+        (
+            name.unwrap_or_else(|| IN_CLUSTER_NAME.to_owned()),
+            context.map(str::to_owned),
+        )
     };
     let wanted = &application.destination;
     match (wanted.server.as_deref(), wanted.name.as_deref()) {
         (Some(IN_CLUSTER_SERVER), _) | (None, Some(IN_CLUSTER_NAME)) => Ok(at_hand()),
-        (None, Some(name)) if known.servers.contains_key(name) => Ok((name.to_owned(), Some(name.to_owned()))),
+        (None, Some(name)) if known.servers.contains_key(name) => {
+            Ok((name.to_owned(), Some(name.to_owned())))
+        }
         (Some(server), _) => {
-            let mut same = known.servers.iter().filter(|(_, url)| url.trim_end_matches('/') == server);
+            let mut same = known
+                .servers
+                .iter()
+                .filter(|(_, url)| url.trim_end_matches('/') == server);
             let preferred = context.or(known.current.as_deref());
-            match same.clone().find(|(name, _)| Some(name.as_str()) == preferred).or_else(|| same.next()) {
+            match same
+                .clone()
+                .find(|(name, _)| Some(name.as_str()) == preferred)
+                .or_else(|| same.next())
+            {
                 Some((name, _)) => Ok((name.clone(), Some(name.clone()))),
-                None => Err(unknown(application, &format!("no context of the kubeconfig has the server {server}"))),
+                None => Err(unknown(
+                    application,
+                    &format!("no context of the kubeconfig has the server {server}"),
+                )),
             }
         }
         (None, name) => {
             let contexts: Vec<&str> = known.servers.keys().map(String::as_str).collect();
             let named = name.unwrap_or_default();
-            Err(unknown(application, &format!("the kubeconfig has no context {named:?}; it has {}", or_none(&contexts))))
+            Err(unknown(
+                application,
+                &format!(
+                    "the kubeconfig has no context {named:?}; it has {}",
+                    or_none(&contexts)
+                ),
+            ))
         }
     }
 }
 
 fn or_none(names: &[&str]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// The contexts of a kubeconfig with their servers; what cannot be read is told when it is connected to.
@@ -166,8 +223,12 @@ struct Contexts {
 impl Contexts {
     fn read(file: Option<&Path>) -> Self {
         let path = file.map(Path::to_owned).or_else(default_kubeconfig);
-        let Some(bytes) = path.and_then(|path| std::fs::read(path).ok()) else { return Self::default() };
-        let Ok(node) = tidegate_yaml::parse_one(&bytes, &ParseOptions::default()) else { return Self::default() };
+        let Some(bytes) = path.and_then(|path| std::fs::read(path).ok()) else {
+            return Self::default();
+        };
+        let Ok(node) = tidegate_yaml::parse_one(&bytes, &ParseOptions::default()) else {
+            return Self::default();
+        };
         Self::of(&node.to_json())
     }
 
@@ -175,16 +236,27 @@ impl Contexts {
         let entries = |list: &str| document[list].as_array().cloned().unwrap_or_default();
         let clusters: BTreeMap<String, String> = entries("clusters")
             .iter()
-            .filter_map(|c| Some((c["name"].as_str()?.to_owned(), c["cluster"]["server"].as_str()?.to_owned())))
+            .filter_map(|c| {
+                Some((
+                    c["name"].as_str()?.to_owned(),
+                    c["cluster"]["server"].as_str()?.to_owned(),
+                ))
+            })
             .collect();
         let servers = entries("contexts")
             .iter()
             .filter_map(|c| {
                 let cluster = c["context"]["cluster"].as_str()?;
-                Some((c["name"].as_str()?.to_owned(), clusters.get(cluster).cloned().unwrap_or_default()))
+                Some((
+                    c["name"].as_str()?.to_owned(),
+                    clusters.get(cluster).cloned().unwrap_or_default(),
+                ))
             })
             .collect();
-        Self { current: document["current-context"].as_str().map(str::to_owned), servers }
+        Self {
+            current: document["current-context"].as_str().map(str::to_owned),
+            servers,
+        }
     }
 }
 

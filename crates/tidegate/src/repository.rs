@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tidegate_git::{Credentials, LocalRepository, Mirror, Mirrors, ObjectId, Remote, RemoteOptions};
+use tidegate_git::{
+    Credentials, LocalRepository, Mirror, Mirrors, ObjectId, Remote, RemoteOptions,
+};
 use tidegate_manifest::ApplicationSource;
 use tidegate_render::{DirectoryTree, FileTree};
 
@@ -78,7 +80,13 @@ impl Repository {
     /// # Errors
     /// The directory of mirrors cannot be made, or a map names no directory.
     pub fn open(options: RepositoryOptions) -> Result<Self, Error> {
-        let RepositoryOptions { location, revision, maps, mirrors, credentials } = options;
+        let RepositoryOptions {
+            location,
+            revision,
+            maps,
+            mirrors,
+            credentials,
+        } = options;
         if revision.is_some() && matches!(location, Location::Directory(_)) {
             return Err(Error::Refused(format!(
                 "{location} is a directory and is read as it stands: a revision can be given only for a repository's address"
@@ -134,12 +142,18 @@ impl Repository {
     ///
     /// # Errors
     /// As [`Repository::snapshot`], and when the source may not be read.
-    pub fn source(&self, source: &ApplicationSource, exactly: Option<&str>) -> Result<Snapshot, Error> {
+    pub fn source(
+        &self,
+        source: &ApplicationSource,
+        exactly: Option<&str>,
+    ) -> Result<Snapshot, Error> {
         match self.place(source)? {
             Place::Directory(path) => {
                 let snapshot = directory_snapshot(&path, &source.repo_url, Some(&path))?;
                 match exactly {
-                    Some(revision) if revision != snapshot.revision => committed(&path, &source.repo_url, revision),
+                    Some(revision) if revision != snapshot.revision => {
+                        committed(&path, &source.repo_url, revision)
+                    }
                     Some(_) | None => Ok(snapshot),
                 }
             }
@@ -147,8 +161,12 @@ impl Repository {
                 mirror_snapshot(&mirror, self.commit(&mirror, source, exactly)?)
             }
             Place::Instead(mirror) => {
-                let snapshot = mirror_snapshot(&mirror, self.commit_instead(&mirror, source, exactly)?)?;
-                Ok(Snapshot { read_from: Some(snapshot.repository.clone()), ..snapshot })
+                let snapshot =
+                    mirror_snapshot(&mirror, self.commit_instead(&mirror, source, exactly)?)?;
+                Ok(Snapshot {
+                    read_from: Some(snapshot.repository.clone()),
+                    ..snapshot
+                })
             }
         }
     }
@@ -173,21 +191,34 @@ impl Repository {
         }
     }
 
-    fn commit(&self, mirror: &Mirror, source: &ApplicationSource, exactly: Option<&str>) -> Result<ObjectId, Error> {
-        let wanted = exactly.unwrap_or_else(|| match (&self.revision, source.target_revision.as_str()) {
-            // A source of the repository at hand that names no revision goes with the one that was given.
-            (Some(revision), "") if self.is_own(source) => revision,
-            (_, target) => target,
-        });
+    fn commit(
+        &self,
+        mirror: &Mirror,
+        source: &ApplicationSource,
+        exactly: Option<&str>,
+    ) -> Result<ObjectId, Error> {
+        let wanted =
+            exactly.unwrap_or_else(|| match (&self.revision, source.target_revision.as_str()) {
+                // A source of the repository at hand that names no revision goes with the one that was given.
+                (Some(revision), "") if self.is_own(source) => revision,
+                (_, target) => target,
+            });
         let prefix = source.tag_prefix.as_deref().unwrap_or_default();
         self.resolve(mirror, wanted, prefix)
     }
 
     /// The revision of a source in the repository that stands in for its own: its target revision when there is
     /// one of that name, else the revision at hand.
-    fn commit_instead(&self, mirror: &Mirror, source: &ApplicationSource, exactly: Option<&str>) -> Result<ObjectId, Error> {
+    fn commit_instead(
+        &self,
+        mirror: &Mirror,
+        source: &ApplicationSource,
+        exactly: Option<&str>,
+    ) -> Result<ObjectId, Error> {
         match self.commit(mirror, source, exactly) {
-            Err(Error::Git(tidegate_git::Error::UnknownRevision { .. })) if exactly.is_none() => self.at_hand(mirror),
+            Err(Error::Git(tidegate_git::Error::UnknownRevision { .. })) if exactly.is_none() => {
+                self.at_hand(mirror)
+            }
             found => found,
         }
     }
@@ -206,13 +237,18 @@ impl Repository {
         let now = Instant::now();
         let is_fresh = {
             let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            asked.get(&key).is_some_and(|at| now.duration_since(*at) < REFS_SHARED_FOR)
+            asked
+                .get(&key)
+                .is_some_and(|at| now.duration_since(*at) < REFS_SHARED_FOR)
         };
         let refs = match mirror.last_refs().filter(|_| is_fresh) {
             Some(refs) => refs,
             None => {
                 let refs = mirror.poll()?;
-                self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Instant::now());
+                self.asked
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(key, Instant::now());
                 refs
             }
         };
@@ -235,7 +271,9 @@ impl Repository {
             if self.is_own(source) {
                 return Ok(Place::Mirror(mirror));
             }
-            if source.chart.is_none() && self.has_path(&mirror, source.path.as_deref().unwrap_or_default())? {
+            if source.chart.is_none()
+                && self.has_path(&mirror, source.path.as_deref().unwrap_or_default())?
+            {
                 return Ok(Place::Instead(mirror));
             }
         }
@@ -262,9 +300,8 @@ impl Repository {
     fn is_own(&self, source: &ApplicationSource) -> bool {
         match &self.location {
             Location::Directory(_) => false,
-            Location::Remote(remote) => {
-                Remote::parse(&source.repo_url).is_ok_and(|own| own.normalized() == remote.normalized())
-            }
+            Location::Remote(remote) => Remote::parse(&source.repo_url)
+                .is_ok_and(|own| own.normalized() == remote.normalized()),
         }
     }
 
@@ -273,8 +310,13 @@ impl Repository {
         let key = remote.normalized().to_owned();
         let mirror = opened.entry(key).or_insert_with(|| {
             let own = matches!(&self.location, Location::Remote(given) if same_host(given, remote));
-            let credentials = if own { self.credentials.clone() } else { Credentials::None };
-            self.mirrors.open(remote.clone(), credentials, RemoteOptions::default())
+            let credentials = if own {
+                self.credentials.clone()
+            } else {
+                Credentials::None
+            };
+            self.mirrors
+                .open(remote.clone(), credentials, RemoteOptions::default())
         });
         Ok(mirror.clone())
     }
@@ -291,12 +333,17 @@ fn same_host(given: &Remote, other: &Remote) -> bool {
 }
 
 fn normalized(url: &str) -> String {
-    Remote::parse(url).map_or_else(|_| url.trim_end_matches('/').to_owned(), |remote| remote.normalized().to_owned())
+    Remote::parse(url).map_or_else(
+        |_| url.trim_end_matches('/').to_owned(),
+        |remote| remote.normalized().to_owned(),
+    )
 }
 
 /// Whether `path` is a directory inside `root`, without following a link out of it.
 fn has_directory(root: &std::path::Path, path: &str) -> bool {
-    root.join(path).canonicalize().is_ok_and(|found| found.is_dir() && found.starts_with(root))
+    root.join(path)
+        .canonicalize()
+        .is_ok_and(|found| found.is_dir() && found.starts_with(root))
 }
 
 fn mirror_snapshot(mirror: &Mirror, commit: ObjectId) -> Result<Snapshot, Error> {

@@ -75,7 +75,10 @@ impl Builder {
 
     /// Applies to the current context of a kubeconfig file.
     pub fn kubeconfig(self, file: impl Into<PathBuf>) -> Self {
-        self.place(Place::Kubeconfig { file: Some(file.into()), context: None })
+        self.place(Place::Kubeconfig {
+            file: Some(file.into()),
+            context: None,
+        })
     }
 
     /// Applies to destinations by name.
@@ -87,7 +90,9 @@ impl Builder {
     pub fn applier(mut self, target: Target, applier: Arc<dyn Applier>) -> Self {
         let mut appliers = match self.place.take() {
             Some(Place::Appliers(appliers)) => appliers,
-            Some(Place::Sandbox(_) | Place::Kubeconfig { .. } | Place::Settings(_)) | None => Vec::new(),
+            Some(Place::Sandbox(_) | Place::Kubeconfig { .. } | Place::Settings(_)) | None => {
+                Vec::new()
+            }
         };
         appliers.push((target, applier));
         self.place(Place::Appliers(appliers))
@@ -149,9 +154,14 @@ impl Builder {
         })?);
         let declared = match &self.file {
             Some(file) => read_applications(file)?,
-            None => discover(&repository.snapshot()?, &implicit_name(repository.location())),
+            None => discover(
+                &repository.snapshot()?,
+                &implicit_name(repository.location()),
+            ),
         };
-        let place = self.place.unwrap_or_else(|| Place::Sandbox(dir.kubeconfig()));
+        let place = self
+            .place
+            .unwrap_or_else(|| Place::Sandbox(dir.kubeconfig()));
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let mut context = EngineContext::new(store);
         context.events = Arc::clone(&self.events);
@@ -210,15 +220,20 @@ fn project(application: &Application, declared: &Declared) -> Result<AppProject,
         return Ok(AppProject::permissive(name));
     }
     let known: Vec<&str> = declared.projects.keys().map(String::as_str).collect();
-    let message = format!("Application {} names project {name:?}, which is not declared", application.name);
+    let message = format!(
+        "Application {} names project {name:?}, which is not declared",
+        application.name
+    );
     let help = match known.as_slice() {
         [] => "declare the AppProject beside the Application, or use project: default".to_owned(),
         known => format!("declare it, or use one of {}", known.join(", ")),
     };
-    Err(Diagnostic::error("TG0404", message, application.origin.clone())
-        .object(format!("Application {}", application.name))
-        .field(".spec.project")
-        .help(help))
+    Err(
+        Diagnostic::error("TG0404", message, application.origin.clone())
+            .object(format!("Application {}", application.name))
+            .field(".spec.project")
+            .help(help),
+    )
 }
 
 /// A repository with its Applications, ready to plan and apply.
@@ -264,7 +279,10 @@ impl Tidegate {
     pub(crate) async fn reloaded(&self) -> Result<Self, Error> {
         let (repository, renderers) = (Arc::clone(&self.repository), Arc::clone(&self.renderers));
         let read = move || {
-            let declared = discover(&repository.snapshot()?, &implicit_name(repository.location()));
+            let declared = discover(
+                &repository.snapshot()?,
+                &implicit_name(repository.location()),
+            );
             let sources = sources(&declared, &repository, &renderers);
             Ok((declared, sources))
         };
@@ -326,7 +344,8 @@ impl Tidegate {
     /// The Applications by name.
     pub fn applications(&self) -> BTreeMap<String, Arc<Application>> {
         let all = self.sources.iter();
-        all.map(|(name, source)| (name.clone(), Arc::clone(source.application()))).collect()
+        all.map(|(name, source)| (name.clone(), Arc::clone(source.application())))
+            .collect()
     }
 
     /// The names of the Applications.
@@ -352,7 +371,10 @@ impl Tidegate {
             None => match self.names().as_slice() {
                 [only] => Ok(only),
                 [] => Err(Error::Documents(self.declared.diagnostics.clone())),
-                several => Err(Error::Refused(format!("name one of {}", several.join(", ")))),
+                several => Err(Error::Refused(format!(
+                    "name one of {}",
+                    several.join(", ")
+                ))),
             },
         }
     }
@@ -421,7 +443,8 @@ impl Tidegate {
         let wanted = Wanted::Revisions(plan.revisions.clone());
         let desired = self.render(&plan.application, wanted).await?;
         let request = Self::request_of(plan, &desired.application)?;
-        self.sync(&desired, request, Some(plan), &Control::none()).await
+        self.sync(&desired, request, Some(plan), &Control::none())
+            .await
     }
 
     /// Runs a sync to its end.
@@ -439,7 +462,10 @@ impl Tidegate {
         control: &Control,
     ) -> Result<OperationState, Error> {
         let destination = self.destination(&desired.application.name).await?;
-        Ok(self.engine.sync(&destination, desired, request, approved, control).await?)
+        Ok(self
+            .engine
+            .sync(&destination, desired, request, approved, control)
+            .await?)
     }
 
     /// Compares an Application with its live state.
@@ -481,34 +507,56 @@ impl Tidegate {
 
     /// A sync that a person asks for; it prunes where the Application's automation does.
     pub fn request(application: &Application) -> SyncRequest {
-        let prune = application.sync_policy.automated.is_some_and(|automated| automated.prune);
-        SyncRequest { prune, ..SyncRequest::manual(application, whoami()) }
+        let prune = application
+            .sync_policy
+            .automated
+            .is_some_and(|automated| automated.prune);
+        SyncRequest {
+            prune,
+            ..SyncRequest::manual(application, whoami())
+        }
     }
 }
 
 /// Who asks, for the history.
 fn whoami() -> String {
-    std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default()
+    std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_default()
 }
 
 /// Names, the most similar first.
 fn nearest(name: &str, mut names: Vec<&str>) -> Vec<String> {
     let distance = |other: &str| {
-        let common = name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+        let common = name
+            .bytes()
+            .zip(other.bytes())
+            .take_while(|(a, b)| a == b)
+            .count();
         let contains = other.contains(name) || name.contains(other);
         (!contains, std::cmp::Reverse(common))
     };
     names.sort_by_key(|other| distance(other));
-    names.into_iter().take(NAMES_SHOWN).map(str::to_owned).collect()
+    names
+        .into_iter()
+        .take(NAMES_SHOWN)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Reads Applications and projects of a file that a person named.
 fn read_applications(file: &std::path::Path) -> Result<Declared, Error> {
     let bytes = std::fs::read(file).map_err(Error::io("reading", file))?;
-    let origin = tidegate_manifest::Origin { path: file.display().to_string(), ..<_>::default() };
+    let origin = tidegate_manifest::Origin {
+        path: file.display().to_string(),
+        ..<_>::default()
+    };
     let declared = crate::discover::read_text(&bytes, &origin);
     if declared.applications.is_empty() && declared.diagnostics.is_empty() {
-        return Err(Error::Refused(format!("{} has no Application", file.display())));
+        return Err(Error::Refused(format!(
+            "{} has no Application",
+            file.display()
+        )));
     }
     Ok(declared)
 }
@@ -516,7 +564,11 @@ fn read_applications(file: &std::path::Path) -> Result<Declared, Error> {
 /// The name of the one Application of a repository without any: that of its folder or address.
 fn implicit_name(location: &Location) -> String {
     let text = location.to_string();
-    let last = text.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+    let last = text
+        .trim_end_matches('/')
+        .rsplit(['/', ':'])
+        .next()
+        .unwrap_or_default();
     let last = last.strip_suffix(".git").unwrap_or(last);
     let name: String = last
         .to_lowercase()
@@ -524,5 +576,9 @@ fn implicit_name(location: &Location) -> String {
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .collect();
     let name = name.trim_matches('-');
-    if name.is_empty() { "application".to_owned() } else { name.to_owned() }
+    if name.is_empty() {
+        "application".to_owned()
+    } else {
+        name.to_owned()
+    }
 }

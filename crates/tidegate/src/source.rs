@@ -56,7 +56,16 @@ impl GitSource {
         findings: Vec<Diagnostic>,
     ) -> Self {
         let kept = Mutex::new(vec![None; application.sources.len()]);
-        Self { inner: Arc::new(Inner { application, project, repository, renderers, findings, kept }) }
+        Self {
+            inner: Arc::new(Inner {
+                application,
+                project,
+                repository,
+                renderers,
+                findings,
+                kept,
+            }),
+        }
     }
 
     /// Whether another source is of the same documents.
@@ -76,7 +85,10 @@ impl GitSource {
         let places = self.inner.application.sources.iter().filter_map(|source| {
             let snapshot = self.inner.repository.source(source, None).ok()?;
             let place = snapshot.read_from?;
-            Some(ReadFrom { repo_url: source.repo_url.clone(), place })
+            Some(ReadFrom {
+                repo_url: source.repo_url.clone(),
+                place,
+            })
         });
         let mut found: Vec<ReadFrom> = places.collect();
         found.dedup();
@@ -88,7 +100,12 @@ impl GitSource {
     /// # Errors
     /// A remote does not answer, or has no such revision.
     pub fn newest_blocking(&self) -> Result<Vec<String>, Error> {
-        self.inner.application.sources.iter().map(|source| self.inner.repository.newest(source)).collect()
+        self.inner
+            .application
+            .sources
+            .iter()
+            .map(|source| self.inner.repository.newest(source))
+            .collect()
     }
 
     /// What the files of sources that are directories look like now, by name, size and time; None when there are none.
@@ -137,7 +154,12 @@ impl GitSource {
         })
     }
 
-    fn render(&self, index: usize, source: &ApplicationSource, snapshot: &Snapshot) -> (Rendered, &'static str) {
+    fn render(
+        &self,
+        index: usize,
+        source: &ApplicationSource,
+        snapshot: &Snapshot,
+    ) -> (Rendered, &'static str) {
         let origin = Origin {
             repository: snapshot.repository.clone(),
             commit: snapshot.revision.clone(),
@@ -156,13 +178,22 @@ impl GitSource {
         };
         let (source_type, rendered) = self.inner.renderers.render(&input);
         let source_type = source_type.as_str();
-        let keep = Kept { source: source.clone(), rendered: rendered.clone(), source_type };
+        let keep = Kept {
+            source: source.clone(),
+            rendered: rendered.clone(),
+            source_type,
+        };
         self.lock()[index] = Some(keep);
         (rendered, source_type)
     }
 
     /// The last render, when the new tree reads the same where it was read.
-    fn kept(&self, index: usize, source: &ApplicationSource, snapshot: &Snapshot) -> Option<(Rendered, &'static str)> {
+    fn kept(
+        &self,
+        index: usize,
+        source: &ApplicationSource,
+        snapshot: &Snapshot,
+    ) -> Option<(Rendered, &'static str)> {
         let kept = self.lock().get(index)?.clone()?;
         let is_same = kept.source == *source
             && kept.rendered.read_set != ReadSet::default()
@@ -171,7 +202,10 @@ impl GitSource {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Option<Kept>>> {
-        self.inner.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .kept
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -189,10 +223,14 @@ pub(crate) fn fingerprint(root: &std::path::Path) -> u64 {
 /// Adds what a file or folder looks like; what cannot be looked at counts as absent.
 fn stat(path: &std::path::Path, depth: usize, hasher: &mut std::hash::DefaultHasher) {
     use std::hash::Hash as _;
-    let Ok(found) = std::fs::symlink_metadata(path) else { return };
+    let Ok(found) = std::fs::symlink_metadata(path) else {
+        return;
+    };
     path.hash(hasher);
     if found.is_dir() && depth < FINGERPRINT_DEPTH_MAX {
-        let Ok(entries) = std::fs::read_dir(path) else { return };
+        let Ok(entries) = std::fs::read_dir(path) else {
+            return;
+        };
         let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         paths.retain(|path| path.file_name().is_none_or(|name| name != ".git"));
         paths.sort();
@@ -220,12 +258,16 @@ fn at_commit(mut rendered: Rendered, origin: &Origin) -> Rendered {
 impl Source for GitSource {
     async fn newest(&self) -> Result<Vec<String>, String> {
         let source = self.clone();
-        blocking(move || source.newest_blocking()).await.map_err(|error| error.to_string())
+        blocking(move || source.newest_blocking())
+            .await
+            .map_err(|error| error.to_string())
     }
 
     async fn desired(&self, wanted: Wanted) -> Result<Desired, String> {
         let source = self.clone();
-        blocking(move || source.desired_blocking(&wanted)).await.map_err(|error| error.to_string())
+        blocking(move || source.desired_blocking(&wanted))
+            .await
+            .map_err(|error| error.to_string())
     }
 }
 

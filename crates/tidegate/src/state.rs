@@ -56,8 +56,10 @@ impl StateDir {
     /// Another process owns it, or it is damaged.
     pub fn store(&self, place: &Place) -> Result<Arc<dyn Store>, Error> {
         let path = self.path.join(format!("{}.redb", name_of(place)));
-        let store = RedbStore::open(&path)
-            .map_err(|source| Error::Store { dir: self.path.clone(), source })?;
+        let store = RedbStore::open(&path).map_err(|source| Error::Store {
+            dir: self.path.clone(),
+            source,
+        })?;
         Ok(Arc::new(store))
     }
 
@@ -67,12 +69,19 @@ impl StateDir {
     /// A sandbox of this directory runs already, or the journal of an earlier one cannot be removed.
     pub fn claim_sandbox(&self) -> Result<SandboxClaim, Error> {
         let lock = self.path.join("sandbox.lock");
-        let file = std::fs::File::options().create(true).write(true).truncate(false).open(&lock);
+        let file = std::fs::File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&lock);
         let file = file.map_err(Error::io("opening", &lock))?;
         let path = self.path.join(format!("{SANDBOX}.redb"));
         let locked = |path: &Path| Error::Store {
             dir: self.path.clone(),
-            source: StoreError::Locked { path: path.to_owned(), holder: "the sandbox that runs there".to_owned() },
+            source: StoreError::Locked {
+                path: path.to_owned(),
+                holder: "the sandbox that runs there".to_owned(),
+            },
         };
         match file.try_lock() {
             Ok(()) => {}
@@ -107,7 +116,11 @@ fn name_of(place: &Place) -> String {
         Place::Settings(settings) => ("settings", format!("{:?}", settings.destinations)),
     };
     let digest = Sha256::digest(what.as_bytes());
-    let short: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let short: String = digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("{kind}-{short}")
 }
 

@@ -9,12 +9,18 @@ pub(crate) struct CommitTree(pub(crate) Tree);
 
 impl FileTree for CommitTree {
     fn entry(&self, path: &str) -> Result<Option<EntryKind>, TreeError> {
-        let entry = self.0.entry(path).map_err(|error| unreadable(path, error))?;
+        let entry = self
+            .0
+            .entry(path)
+            .map_err(|error| unreadable(path, error))?;
         Ok(entry.map(|entry| kind(entry.kind)))
     }
 
     fn list(&self, directory: &str) -> Result<Vec<TreeEntry>, TreeError> {
-        let entries = self.0.list(directory).map_err(|error| unreadable(directory, error))?;
+        let entries = self
+            .0
+            .list(directory)
+            .map_err(|error| unreadable(directory, error))?;
         let name = |path: String| path.rsplit('/').next().unwrap_or_default().to_owned();
         let mut found: Vec<TreeEntry> = entries
             .into_iter()
@@ -32,17 +38,26 @@ impl FileTree for CommitTree {
         let size = self.0.size(path).map_err(|error| unreadable(path, error))?;
         if size > limit {
             let reason = format!("it has {size} bytes, more than the {limit} that are read");
-            return Err(TreeError::Limit { path: path.to_owned(), reason });
+            return Err(TreeError::Limit {
+                path: path.to_owned(),
+                reason,
+            });
         }
         self.0.read(path).map_err(|error| unreadable(path, error))
     }
 
     fn read_link(&self, path: &str) -> Result<String, TreeError> {
-        self.0.read_link(path).map_err(|error| unreadable(path, error))
+        self.0
+            .read_link(path)
+            .map_err(|error| unreadable(path, error))
     }
 
     fn id(&self, path: &str) -> Option<String> {
-        self.0.entry(path).ok().flatten().map(|entry| entry.id.to_string())
+        self.0
+            .entry(path)
+            .ok()
+            .flatten()
+            .map(|entry| entry.id.to_string())
     }
 }
 
@@ -59,10 +74,14 @@ fn kind(kind: tidegate_git::EntryKind) -> EntryKind {
 fn unreadable(path: &str, error: tidegate_git::Error) -> TreeError {
     match error {
         tidegate_git::Error::PathNotFound { .. } => TreeError::NotFound(path.to_owned()),
-        tidegate_git::Error::Limit { .. } => {
-            TreeError::Limit { path: path.to_owned(), reason: error.to_string() }
-        }
-        other => TreeError::Unreadable { path: path.to_owned(), reason: other.to_string() },
+        tidegate_git::Error::Limit { .. } => TreeError::Limit {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        },
+        other => TreeError::Unreadable {
+            path: path.to_owned(),
+            reason: other.to_string(),
+        },
     }
 }
 
@@ -82,7 +101,10 @@ impl<T: FileTree> Below<T> {
     fn path(&self, path: &str) -> Result<String, TreeError> {
         if path.split('/').any(|part| part == "..") {
             let reason = "it climbs with ..".to_owned();
-            return Err(TreeError::Escapes { path: path.to_owned(), reason });
+            return Err(TreeError::Escapes {
+                path: path.to_owned(),
+                reason,
+            });
         }
         Ok(match (self.prefix.is_empty(), path.is_empty()) {
             (true, _) => path.to_owned(),

@@ -165,7 +165,9 @@ pub async fn up(
         if options.keep && news.look(tidegate, &running).await {
             match follow(tidegate, options, &mut running, &tasks).await {
                 Ok(new) => reloaded = Some(new),
-                Err(error) => tidegate.tell(Event::new(Reason::Failed, "").message(error.to_string())),
+                Err(error) => {
+                    tidegate.tell(Event::new(Reason::Failed, "").message(error.to_string()))
+                }
             }
         }
     };
@@ -176,7 +178,11 @@ pub async fn up(
         one.shutdown().await;
     }
     tidegate.tell(Event::summary(&applications));
-    Ok(UpOutcome { end, applications, diagnostics })
+    Ok(UpOutcome {
+        end,
+        applications,
+        diagnostics,
+    })
 }
 
 async fn stopped(stop: &mut watch::Receiver<bool>) {
@@ -194,13 +200,21 @@ fn tell_findings(tidegate: &Tidegate, findings: &[Diagnostic]) {
 }
 
 /// Finds out who goes before whom; nothing is started yet.
-async fn begin(tidegate: &Tidegate, options: &UpOptions) -> Result<(Vec<Running>, Vec<Diagnostic>), Error> {
+async fn begin(
+    tidegate: &Tidegate,
+    options: &UpOptions,
+) -> Result<(Vec<Running>, Vec<Diagnostic>), Error> {
     let names: Vec<String> = tidegate.names().into_iter().map(str::to_owned).collect();
     let supplies = supplies(tidegate, &names).await?;
-    let applications: Vec<Arc<Application>> =
-        names.iter().map(|name| tidegate.application(name).cloned()).collect::<Result<_, _>>()?;
-    let pairs: Vec<(&Application, Supply)> =
-        applications.iter().zip(supplies).map(|(application, supply)| (&**application, supply)).collect();
+    let applications: Vec<Arc<Application>> = names
+        .iter()
+        .map(|name| tidegate.application(name).cloned())
+        .collect::<Result<_, _>>()?;
+    let pairs: Vec<(&Application, Supply)> = applications
+        .iter()
+        .zip(supplies)
+        .map(|(application, supply)| (&**application, supply))
+        .collect();
     let (mut before, findings) = prerequisites(&pairs);
     if findings.iter().any(Diagnostic::is_error) {
         return Err(Error::Documents(findings));
@@ -213,7 +227,8 @@ async fn begin(tidegate: &Tidegate, options: &UpOptions) -> Result<(Vec<Running>
                 name: application.name.clone(),
                 before: before.remove(&application.name).unwrap_or_default(),
                 counts: is_automated || !options.as_declared,
-                request: (!is_automated && !options.as_declared).then(|| Tidegate::request(application)),
+                request: (!is_automated && !options.as_declared)
+                    .then(|| Tidegate::request(application)),
                 task: None,
                 view: None,
                 refused: None,
@@ -230,12 +245,21 @@ async fn begin(tidegate: &Tidegate, options: &UpOptions) -> Result<(Vec<Running>
 async fn supplies(tidegate: &Tidegate, names: &[String]) -> Result<Vec<Supply>, Error> {
     let mut supplies = Vec::new();
     for some in names.chunks(RENDERS_AT_ONCE) {
-        let rendered = some.iter().map(|name| tidegate.render(name, Wanted::Newest));
-        for (name, desired) in some.iter().zip(futures_util::future::join_all(rendered).await) {
+        let rendered = some
+            .iter()
+            .map(|name| tidegate.render(name, Wanted::Newest));
+        for (name, desired) in some
+            .iter()
+            .zip(futures_util::future::join_all(rendered).await)
+        {
             let application = tidegate.application(name)?;
             supplies.push(match desired {
                 Ok(desired) => {
-                    let objects: Vec<_> = desired.sources.into_iter().flat_map(|source| source.objects).collect();
+                    let objects: Vec<_> = desired
+                        .sources
+                        .into_iter()
+                        .flat_map(|source| source.objects)
+                        .collect();
                     Supply::of(application, &objects)
                 }
                 Err(_) => Supply::default(),
@@ -246,11 +270,26 @@ async fn supplies(tidegate: &Tidegate, names: &[String]) -> Result<Vec<Supply>, 
 }
 
 /// Starts every Application whose prerequisites are good; tells once what the others wait for.
-async fn start_those_that_can(tidegate: &Tidegate, options: &UpOptions, running: &mut [Running], tasks: &Tasks) {
-    let good: BTreeSet<String> =
-        running.iter().filter(|one| !one.counts || one.is_good()).map(|one| one.name.clone()).collect();
-    for one in running.iter_mut().filter(|one| one.task.is_none() && one.refused.is_none()) {
-        let missing: Vec<&Prerequisite> = one.before.iter().filter(|p| !good.contains(&p.application)).collect();
+async fn start_those_that_can(
+    tidegate: &Tidegate,
+    options: &UpOptions,
+    running: &mut [Running],
+    tasks: &Tasks,
+) {
+    let good: BTreeSet<String> = running
+        .iter()
+        .filter(|one| !one.counts || one.is_good())
+        .map(|one| one.name.clone())
+        .collect();
+    for one in running
+        .iter_mut()
+        .filter(|one| one.task.is_none() && one.refused.is_none())
+    {
+        let missing: Vec<&Prerequisite> = one
+            .before
+            .iter()
+            .filter(|p| !good.contains(&p.application))
+            .collect();
         if missing.is_empty() {
             start(tidegate, options, one).await;
             if let Some(task) = &one.task {
@@ -258,8 +297,14 @@ async fn start_those_that_can(tidegate: &Tidegate, options: &UpOptions, running:
             }
         } else if !one.told_waiting {
             one.told_waiting = true;
-            let reasons: Vec<String> = missing.iter().map(|p| format!("{} ({})", p.application, p.reason)).collect();
-            let message = format!("waits until {} is Synced and Healthy", reasons.join(" and "));
+            let reasons: Vec<String> = missing
+                .iter()
+                .map(|p| format!("{} ({})", p.application, p.reason))
+                .collect();
+            let message = format!(
+                "waits until {} is Synced and Healthy",
+                reasons.join(" and ")
+            );
             tidegate.tell(Event::new(Reason::Waiting, one.name.clone()).message(message));
         }
     }
@@ -278,7 +323,8 @@ async fn start(tidegate: &Tidegate, options: &UpOptions, one: &mut Running) {
                 sync_once: one.request.take(),
                 ..ReconcileOptions::default()
             };
-            let task = ApplicationTask::start(tidegate.engine().clone(), destination, source, reconcile);
+            let task =
+                ApplicationTask::start(tidegate.engine().clone(), destination, source, reconcile);
             one.view = Some(task.view());
             one.task = Some(Arc::new(task));
         }
@@ -295,21 +341,39 @@ async fn start(tidegate: &Tidegate, options: &UpOptions, one: &mut Running) {
 
 fn poll_interval(tidegate: &Tidegate, options: &UpOptions) -> Duration {
     options.poll_interval.unwrap_or_else(|| {
-        if tidegate.repository().location().is_local() { POLL_LOCAL } else { POLL_REMOTE }
+        if tidegate.repository().location().is_local() {
+            POLL_LOCAL
+        } else {
+            POLL_REMOTE
+        }
     })
 }
 
 /// An Application that was not begun because another one failed has failed with it, and so on behind it.
 fn give_up_behind_failed(running: &[Running], standing: &mut [Standing]) {
-    let place: BTreeMap<&str, usize> = running.iter().enumerate().map(|(place, one)| (one.name.as_str(), place)).collect();
+    let place: BTreeMap<&str, usize> = running
+        .iter()
+        .enumerate()
+        .map(|(place, one)| (one.name.as_str(), place))
+        .collect();
     loop {
         let is_lost = |(at, one): &(usize, &Running)| {
-            let mut before = one.before.iter().filter_map(|p| place.get(p.application.as_str()));
+            let mut before = one
+                .before
+                .iter()
+                .filter_map(|p| place.get(p.application.as_str()));
             one.task.is_none()
                 && standing[*at] == Standing::Busy
-                && before.any(|before| matches!(standing[*before], Standing::Failed | Standing::Unhealthy))
+                && before.any(|before| {
+                    matches!(standing[*before], Standing::Failed | Standing::Unhealthy)
+                })
         };
-        let lost: Vec<usize> = running.iter().enumerate().filter(is_lost).map(|(at, _)| at).collect();
+        let lost: Vec<usize> = running
+            .iter()
+            .enumerate()
+            .filter(is_lost)
+            .map(|(at, _)| at)
+            .collect();
         if lost.is_empty() {
             return;
         }
@@ -322,31 +386,43 @@ fn give_up_behind_failed(running: &[Running], standing: &mut [Standing]) {
 /// Whether all is decided, and how.
 fn settled(standing: &[Standing], diagnostics: &[Diagnostic], deadline: Instant) -> Option<UpEnd> {
     if standing.contains(&Standing::Busy) {
-        let blocked = standing.iter().all(|one| matches!(one, Standing::Busy | Standing::Good));
-        return (blocked && Instant::now() >= deadline).then_some(UpEnd::TimedOut).or_else(|| {
-            (Instant::now() >= deadline).then_some(UpEnd::Failed)
-        });
+        let blocked = standing
+            .iter()
+            .all(|one| matches!(one, Standing::Busy | Standing::Good));
+        return (blocked && Instant::now() >= deadline)
+            .then_some(UpEnd::TimedOut)
+            .or_else(|| (Instant::now() >= deadline).then_some(UpEnd::Failed));
     }
-    Some(if standing.contains(&Standing::Failed) || diagnostics.iter().any(Diagnostic::is_error) {
-        UpEnd::Failed
-    } else if standing.contains(&Standing::Unhealthy) {
-        UpEnd::Unhealthy
-    } else {
-        UpEnd::Good
-    })
+    Some(
+        if standing.contains(&Standing::Failed) || diagnostics.iter().any(Diagnostic::is_error) {
+            UpEnd::Failed
+        } else if standing.contains(&Standing::Unhealthy) {
+            UpEnd::Unhealthy
+        } else {
+            UpEnd::Good
+        },
+    )
 }
 
 fn summaries(running: &[Running]) -> Vec<ApplicationSummary> {
     running
         .iter()
         .map(|one| {
-            let view = one.view.as_ref().map(|view| view.borrow().clone()).unwrap_or_default();
+            let view = one
+                .view
+                .as_ref()
+                .map(|view| view.borrow().clone())
+                .unwrap_or_default();
             let comparison = view.comparison;
             ApplicationSummary {
                 name: one.name.clone(),
                 sync: comparison.as_ref().map_or(SyncStatus::Unknown, |c| c.sync),
-                health: comparison.as_ref().map_or(HealthStatus::Unknown, |c| c.health.status),
-                revision: comparison.map(|c| c.revisions.join(",")).unwrap_or_default(),
+                health: comparison
+                    .as_ref()
+                    .map_or(HealthStatus::Unknown, |c| c.health.status),
+                revision: comparison
+                    .map(|c| c.revisions.join(","))
+                    .unwrap_or_default(),
             }
         })
         .collect()
@@ -366,8 +442,12 @@ impl Running {
 
     /// Tells, once each, which objects keep an Application from being Healthy when no operation runs that tells it.
     fn tell_waits(&mut self, tidegate: &Tidegate) {
-        let view = self.view().filter(|view| self.counts && !is_operating(view));
-        let comparison = view.and_then(|view| view.comparison).filter(|found| found.sync == SyncStatus::Synced);
+        let view = self
+            .view()
+            .filter(|view| self.counts && !is_operating(view));
+        let comparison = view
+            .and_then(|view| view.comparison)
+            .filter(|found| found.sync == SyncStatus::Synced);
         let Some(comparison) = comparison else {
             self.told_waits.clear();
             return;
@@ -377,10 +457,17 @@ impl Running {
             row.status.is_some() && status.is_some_and(|status| status != HealthStatus::Healthy)
         };
         let mut told = Vec::new();
-        for row in comparison.resources.iter().filter(is_awaited).take(WAITS_TOLD_MAX) {
+        for row in comparison
+            .resources
+            .iter()
+            .filter(is_awaited)
+            .take(WAITS_TOLD_MAX)
+        {
             let text = Wait::healthy(&row.key, row.health.as_ref()).to_string();
             if !self.told_waits.contains(&text) {
-                let event = Event::new(Reason::Waiting, self.name.clone()).object(&row.key).message(text.clone());
+                let event = Event::new(Reason::Waiting, self.name.clone())
+                    .object(&row.key)
+                    .message(text.clone());
                 tidegate.tell(match &row.origin {
                     Some(origin) => event.origin(origin),
                     None => event,
@@ -402,15 +489,24 @@ impl Running {
         if !self.counts {
             return Standing::Good;
         }
-        let Some(view) = self.view() else { return Standing::Busy };
+        let Some(view) = self.view() else {
+            return Standing::Busy;
+        };
         if view_is_good(&view) {
             return Standing::Good;
         }
-        let is_ended_badly = view.operation.as_ref().is_some_and(|operation| {
-            operation.phase.is_unsuccessful() && !operation.is_superseded
-        });
-        let has_errors = view.comparison.as_ref().is_some_and(|c| c.diagnostics.iter().any(Diagnostic::is_error));
-        if is_ended_badly || has_errors || (view.error.is_some() && view.rounds > 0 && view.comparison.is_none()) {
+        let is_ended_badly = view
+            .operation
+            .as_ref()
+            .is_some_and(|operation| operation.phase.is_unsuccessful() && !operation.is_superseded);
+        let has_errors = view
+            .comparison
+            .as_ref()
+            .is_some_and(|c| c.diagnostics.iter().any(Diagnostic::is_error));
+        if is_ended_badly
+            || has_errors
+            || (view.error.is_some() && view.rounds > 0 && view.comparison.is_none())
+        {
             return Standing::Failed;
         }
         let is_degraded = view.comparison.as_ref().is_some_and(|c| {
@@ -421,17 +517,30 @@ impl Running {
             return Standing::Busy;
         }
         let since = *self.degraded_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= DEGRADED_FOR { Standing::Unhealthy } else { Standing::Busy }
+        if since.elapsed() >= DEGRADED_FOR {
+            Standing::Unhealthy
+        } else {
+            Standing::Busy
+        }
     }
 }
 
 fn is_operating(view: &ApplicationView) -> bool {
-    view.operation.as_ref().is_some_and(|operation| !operation.phase.is_completed())
+    view.operation
+        .as_ref()
+        .is_some_and(|operation| !operation.phase.is_completed())
 }
 
 fn view_is_good(view: &ApplicationView) -> bool {
-    let synced = view.operation.as_ref().is_none_or(|operation| operation.phase == OperationPhase::Succeeded);
-    synced && view.comparison.as_ref().is_some_and(|comparison| comparison.is_good())
+    let synced = view
+        .operation
+        .as_ref()
+        .is_none_or(|operation| operation.phase == OperationPhase::Succeeded);
+    synced
+        && view
+            .comparison
+            .as_ref()
+            .is_some_and(|comparison| comparison.is_good())
 }
 
 /// Follows what the repository declares now: new Applications begin, changed ones begin anew, those that left Git are let go.
@@ -444,7 +553,11 @@ async fn follow(
     let new = tidegate.reloaded().await?;
     let findings = &new.declared().diagnostics;
     let known = &tidegate.declared().diagnostics;
-    let fresh: Vec<Diagnostic> = findings.iter().filter(|found| !known.contains(found)).cloned().collect();
+    let fresh: Vec<Diagnostic> = findings
+        .iter()
+        .filter(|found| !known.contains(found))
+        .cloned()
+        .collect();
     tell_findings(&new, &fresh);
     let (mut wanted, order) = begin(&new, options).await?;
     tell_findings(&new, &order);
@@ -455,7 +568,10 @@ async fn follow(
         let is_same = matches!(sources, (Ok(new), Ok(known)) if new.is_same(known));
         // A document that is broken now says nothing new: what it said before holds on.
         let own = format!("Application {}", one.name);
-        let is_broken = place.is_none() && findings.iter().any(|f| f.is_error() && f.object.as_deref() == Some(&own));
+        let is_broken = place.is_none()
+            && findings
+                .iter()
+                .any(|f| f.is_error() && f.object.as_deref() == Some(&own));
         match place {
             Some(place) if is_same => {
                 let before = std::mem::take(&mut wanted[place].before);
@@ -494,7 +610,12 @@ impl News {
     async fn new(tidegate: &Tidegate, options: &UpOptions) -> Self {
         let interval = poll_interval(tidegate, options);
         let repository = tidegate.look().await.ok();
-        let mut news = Self { interval, next: Instant::now() + interval, repository, seen: BTreeMap::new() };
+        let mut news = Self {
+            interval,
+            next: Instant::now() + interval,
+            repository,
+            seen: BTreeMap::new(),
+        };
         for name in tidegate.names() {
             let seen = fingerprint(tidegate, name).await;
             news.seen.insert(name.to_owned(), seen);
@@ -519,7 +640,9 @@ impl News {
             }
         }
         // A remote that does not answer now is told by the tasks that need it.
-        let Ok(now) = tidegate.look().await else { return false };
+        let Ok(now) = tidegate.look().await else {
+            return false;
+        };
         let has_changed = self.repository.as_ref() != Some(&now);
         self.repository = Some(now);
         has_changed && !tidegate.is_from_file()
@@ -529,5 +652,8 @@ impl News {
 /// What the files of an Application's directories are, by size and time; None when all its sources are in Git.
 async fn fingerprint(tidegate: &Tidegate, name: &str) -> Option<u64> {
     let source = tidegate.source(name).ok()?.clone();
-    blocking(move || Ok(source.fingerprint_blocking())).await.ok().flatten()
+    blocking(move || Ok(source.fingerprint_blocking()))
+        .await
+        .ok()
+        .flatten()
 }

@@ -16,7 +16,10 @@ pub async fn deploy(
     application: &str,
     approve: impl FnOnce(&Plan) -> bool,
 ) -> Result<Option<OperationPhase>, Error> {
-    let tidegate = Tidegate::open(repository).kubeconfig(kubeconfig).build().await?;
+    let tidegate = Tidegate::open(repository)
+        .kubeconfig(kubeconfig)
+        .build()
+        .await?;
     let plan = tidegate.plan(application).await?;
     if !approve(&plan) {
         return Ok(None);

@@ -7,7 +7,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tidegate::Tidegate;
 use tidegate::applier::{Applier, ApplyRequest, FieldOwner, OwnerRef, ReadOptions};
-use tidegate::engine::{CollectedEvents, Control, Event, OperationState, Reason, SyncRequest, Wanted};
+use tidegate::engine::{
+    CollectedEvents, Control, Event, OperationState, Reason, SyncRequest, Wanted,
+};
 use tidegate::manifest::{GroupVersionKind, ResourceKey, Target};
 use tidegate::sandbox::{Sandbox, SandboxOptions};
 use tidegate::store::{MemoryStore, Store};
@@ -110,7 +112,10 @@ impl World {
         let desired = tidegate.render(&self.name, Wanted::Newest).await.unwrap();
         let mut request = Tidegate::request(&desired.application);
         change(&mut request);
-        tidegate.sync(&desired, request, None, &Control::none()).await.unwrap()
+        tidegate
+            .sync(&desired, request, None, &Control::none())
+            .await
+            .unwrap()
     }
 
     /// The live object, if it is there.
@@ -140,11 +145,21 @@ impl World {
 
     /// Changes a live object as somebody else.
     pub(crate) async fn edit(&self, body: Value) {
-        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (api_version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
+        let text = |pointer: &str| {
+            body.pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (api_version, kind, name) =
+            (text("/apiVersion"), text("/kind"), text("/metadata/name"));
         let key = self.key(&api_version, &kind, &name);
-        let owner = OwnerRef { application: String::new(), destination_namespace: String::new() };
-        let mut request = ApplyRequest::new(key, GroupVersionKind::new(&api_version, kind), body, owner);
+        let owner = OwnerRef {
+            application: String::new(),
+            destination_namespace: String::new(),
+        };
+        let mut request =
+            ApplyRequest::new(key, GroupVersionKind::new(&api_version, kind), body, owner);
         request.field_owner = FieldOwner("somebody".to_owned());
         let done = self.applier().await.apply(vec![request]).await;
         done.into_iter().next().unwrap().unwrap();
@@ -153,13 +168,19 @@ impl World {
     /// Takes the events so far, in a short form: `Applied ConfigMap/a`.
     pub(crate) fn told(&self, reasons: &[Reason]) -> Vec<String> {
         let events = self.events.take();
-        let wanted = events.iter().filter(|event| reasons.contains(&event.reason));
+        let wanted = events
+            .iter()
+            .filter(|event| reasons.contains(&event.reason));
         wanted.map(short).collect()
     }
 }
 
 fn short(event: &Event) -> String {
-    let object = event.object.as_ref().map(|o| format!(" {}/{}", o.kind, o.name)).unwrap_or_default();
+    let object = event
+        .object
+        .as_ref()
+        .map(|o| format!(" {}/{}", o.kind, o.name))
+        .unwrap_or_default();
     format!("{}{object}", event.reason.as_str())
 }
 

@@ -13,19 +13,34 @@ async fn hooks_run_before_and_after() {
     let world = World::new("hooks").await;
     world.write(
         "a.yaml",
-        &(job("before", "PreSync", "HookSucceeded", TRUE) + &config_map("a", 0, "1") + &job("after", "PostSync", "BeforeHookCreation", TRUE)),
+        &(job("before", "PreSync", "HookSucceeded", TRUE)
+            + &config_map("a", 0, "1")
+            + &job("after", "PostSync", "BeforeHookCreation", TRUE)),
     );
     let done = world.sync(|_| {}).await;
     assert_eq!(done.phase, OperationPhase::Succeeded, "{}", done.message);
     assert_eq!(
-        world.told(&[Reason::HookStarted, Reason::HookSucceeded, Reason::Applied])
+        world
+            .told(&[Reason::HookStarted, Reason::HookSucceeded, Reason::Applied])
             .into_iter()
             .filter(|line| !line.contains("Namespace"))
             .collect::<Vec<_>>(),
-        ["HookStarted Job/before", "HookSucceeded Job/before", "Applied ConfigMap/a", "HookStarted Job/after", "HookSucceeded Job/after"]
+        [
+            "HookStarted Job/before",
+            "HookSucceeded Job/before",
+            "Applied ConfigMap/a",
+            "HookStarted Job/after",
+            "HookSucceeded Job/after"
+        ]
     );
-    assert!(world.live("batch/v1", "Job", "before").await.is_none(), "HookSucceeded deletes it");
-    assert!(world.live("batch/v1", "Job", "after").await.is_some(), "BeforeHookCreation keeps it");
+    assert!(
+        world.live("batch/v1", "Job", "before").await.is_none(),
+        "HookSucceeded deletes it"
+    );
+    assert!(
+        world.live("batch/v1", "Job", "after").await.is_some(),
+        "BeforeHookCreation keeps it"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,13 +64,24 @@ async fn a_failed_presync_hook_keeps_the_rest_from_being_applied() {
     let world = World::new("failed").await;
     world.write(
         "a.yaml",
-        &(job("before", "PreSync", "HookFailed", FALSE) + &config_map("a", 0, "1") + &job("alarm", "SyncFail", "BeforeHookCreation", TRUE)),
+        &(job("before", "PreSync", "HookFailed", FALSE)
+            + &config_map("a", 0, "1")
+            + &job("alarm", "SyncFail", "BeforeHookCreation", TRUE)),
     );
     let done = world.sync(|_| {}).await;
     assert_eq!(done.phase, OperationPhase::Failed);
-    assert!(world.live("v1", "ConfigMap", "a").await.is_none(), "nothing of the sync itself was applied");
-    assert!(world.live("batch/v1", "Job", "alarm").await.is_some(), "the SyncFail hook ran");
-    assert!(world.live("batch/v1", "Job", "before").await.is_none(), "HookFailed deletes it");
+    assert!(
+        world.live("v1", "ConfigMap", "a").await.is_none(),
+        "nothing of the sync itself was applied"
+    );
+    assert!(
+        world.live("batch/v1", "Job", "alarm").await.is_some(),
+        "the SyncFail hook ran"
+    );
+    assert!(
+        world.live("batch/v1", "Job", "before").await.is_none(),
+        "HookFailed deletes it"
+    );
     let told = world.told(&[Reason::HookFailed, Reason::SyncFailed]);
     assert_eq!(told, ["HookFailed Job/before", "SyncFailed"]);
 }
