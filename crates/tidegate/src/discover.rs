@@ -47,7 +47,7 @@ pub fn discover(snapshot: &Snapshot, name: &str) -> Declared {
 }
 
 /// Reads Applications and projects of one text.
-pub fn read_text(bytes: &[u8], origin: &Origin) -> Declared {
+pub(crate) fn read_text(bytes: &[u8], origin: &Origin) -> Declared {
     let mut documents = Documents::default();
     read_file(bytes, origin, &mut documents);
     sorted(documents)

@@ -14,6 +14,7 @@ use tidegate_manifest::{AppProject, Application, Diagnostic, Settings, Target};
 use tidegate_render::Renderers;
 use tidegate_store::{MemoryStore, Store};
 
+use crate::discover::read_text;
 use crate::source::blocking;
 use crate::{
     Declared, Error, GitSource, Location, Place, Places, Repository, RepositoryOptions, StateDir,
@@ -195,7 +196,7 @@ fn sources(
             .cloned()
             .collect();
         let project = project(application, declared).unwrap_or_else(|missing| {
-            findings.push(missing);
+            findings.push(*missing);
             AppProject::permissive(application.project_name())
         });
         let source = GitSource::new(
@@ -211,7 +212,7 @@ fn sources(
 }
 
 /// The project of an Application; `default` need not be declared and then allows everything.
-fn project(application: &Application, declared: &Declared) -> Result<AppProject, Diagnostic> {
+fn project(application: &Application, declared: &Declared) -> Result<AppProject, Box<Diagnostic>> {
     let name = application.project_name();
     if let Some(project) = declared.projects.get(name) {
         return Ok(project.clone());
@@ -228,12 +229,11 @@ fn project(application: &Application, declared: &Declared) -> Result<AppProject,
         [] => "declare the AppProject beside the Application, or use project: default".to_owned(),
         known => format!("declare it, or use one of {}", known.join(", ")),
     };
-    Err(
-        Diagnostic::error("TG0404", message, application.origin.clone())
-            .object(format!("Application {}", application.name))
-            .field(".spec.project")
-            .help(help),
-    )
+    let missing = Diagnostic::error("TG0404", message, application.origin.clone())
+        .object(format!("Application {}", application.name))
+        .field(".spec.project")
+        .help(help);
+    Err(Box::new(missing))
 }
 
 /// A repository with its Applications, ready to plan and apply.
@@ -551,7 +551,7 @@ fn read_applications(file: &std::path::Path) -> Result<Declared, Error> {
         path: file.display().to_string(),
         ..<_>::default()
     };
-    let declared = crate::discover::read_text(&bytes, &origin);
+    let declared = read_text(&bytes, &origin);
     if declared.applications.is_empty() && declared.diagnostics.is_empty() {
         return Err(Error::Refused(format!(
             "{} has no Application",

@@ -91,10 +91,9 @@ impl StateDir {
         if !path.exists() {
             return Ok(SandboxClaim { _file: file });
         }
-        match RedbStore::open(&path) {
-            Err(StoreError::Locked { .. }) => return Err(locked(&path)),
-            // A damaged journal of a sandbox that is gone is of no use to anybody.
-            Ok(_) | Err(_) => {}
+        // A damaged journal of a sandbox that is gone is of no use to anybody.
+        if let Err(StoreError::Locked { .. }) = RedbStore::open(&path) {
+            return Err(locked(&path));
         }
         std::fs::remove_file(&path).map_err(Error::io("removing", &path))?;
         Ok(SandboxClaim { _file: file })

@@ -70,7 +70,6 @@ fn kind(kind: tidegate_git::EntryKind) -> EntryKind {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
 fn unreadable(path: &str, error: tidegate_git::Error) -> TreeError {
     match error {
         tidegate_git::Error::PathNotFound { .. } => TreeError::NotFound(path.to_owned()),

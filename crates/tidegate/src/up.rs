@@ -150,6 +150,7 @@ pub async fn up(
             && let Some(end) = settled(&standing, &diagnostics, deadline)
         {
             first_end = Some(end);
+            tell_not_begun(tidegate, &running, &standing);
             if !options.keep {
                 break end;
             }
@@ -166,7 +167,7 @@ pub async fn up(
             match follow(tidegate, options, &mut running, &tasks).await {
                 Ok(new) => reloaded = Some(new),
                 Err(error) => {
-                    tidegate.tell(Event::new(Reason::Failed, "").message(error.to_string()))
+                    tidegate.tell(Event::new(Reason::Failed, "").message(error.to_string()));
                 }
             }
         }
@@ -379,6 +380,32 @@ fn give_up_behind_failed(running: &[Running], standing: &mut [Standing]) {
         }
         for at in lost {
             standing[at] = Standing::Failed;
+        }
+    }
+}
+
+/// Tells which Applications were given up before they were begun, and for whom.
+fn tell_not_begun(tidegate: &Tidegate, running: &[Running], standing: &[Standing]) {
+    let failed: BTreeSet<&str> = running
+        .iter()
+        .zip(standing)
+        .filter(|(_, standing)| matches!(standing, Standing::Failed | Standing::Unhealthy))
+        .map(|(one, _)| one.name.as_str())
+        .collect();
+    let is_left = |one: &&Running| one.task.is_none() && one.refused.is_none();
+    for one in running.iter().filter(is_left) {
+        let before: Vec<&str> = one
+            .before
+            .iter()
+            .map(|p| p.application.as_str())
+            .filter(|name| failed.contains(name))
+            .collect();
+        if !before.is_empty() {
+            let message = format!(
+                "not begun: it comes after {}, which failed",
+                before.join(" and ")
+            );
+            tidegate.tell(Event::new(Reason::Failed, one.name.clone()).message(message));
         }
     }
 }
