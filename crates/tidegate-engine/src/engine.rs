@@ -114,6 +114,8 @@ pub struct Engine {
     hub: Arc<Hub>,
     /// Operations that run in this process, by application.
     running: Arc<Mutex<BTreeMap<String, Option<OperationState>>>>,
+    /// What was told to be wrong in documents, by application.
+    told: Arc<Mutex<BTreeMap<String, Vec<Diagnostic>>>>,
 }
 
 impl Engine {
@@ -124,6 +126,7 @@ impl Engine {
             options,
             hub: Arc::default(),
             running: Arc::default(),
+            told: Arc::default(),
         }
     }
 
@@ -297,6 +300,7 @@ impl Engine {
         control: &Control,
     ) -> Result<OperationState, EngineError> {
         self.tell_desired(desired, true, true);
+        self.forget_told(desired.application_name());
         self.sync_inner(destination, desired, request, approved, control, None)
             .await
     }

@@ -249,12 +249,9 @@ impl<'a> Run<'a> {
                     place => format!("{place}: {}", diagnostic.message),
                 })
                 .collect();
-            for diagnostic in &self.observation.normalised.diagnostics {
-                if diagnostic.is_error() {
-                    let name = self.desired.application_name();
-                    self.emit(Event::of_diagnostic(name, diagnostic));
-                }
-            }
+            let found = &self.observation.normalised.diagnostics;
+            self.engine
+                .tell_findings(self.desired.application_name(), found);
             let message = format!("ComparisonError: {}", errors.join("; "));
             return Ok(Some(Ended::As(OperationPhase::Error, message)));
         }

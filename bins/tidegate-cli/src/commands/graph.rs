@@ -42,7 +42,9 @@ pub(crate) async fn run(arguments: GraphArguments) -> Result<Exit> {
         GraphOutput::Mermaid => output::raw(&graph.to_mermaid())?,
         GraphOutput::Json => output::json(&graph.to_json())?,
         GraphOutput::Svg => {
-            output::raw(&graph.to_svg(&graph.critical_path(|_| std::time::Duration::from_secs(1))))?
+            output::raw(
+                &graph.to_svg(&graph.critical_path(|_| std::time::Duration::from_secs(1))),
+            )?;
         }
     }
     output::refuse_all(&findings);

@@ -181,21 +181,40 @@ fn up_of_something_degraded_is_no_success() {
 }
 
 #[test]
-fn what_depends_on_a_failed_application_does_not_wait_for_ever() {
+fn what_comes_after_a_failed_application_does_not_wait_for_it() {
     let repo = Repo::new("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: [x\n");
     let second = application("second", "https://git.example.com/x.git", SERVER)
         .replace("path: app", "path: second")
         .replace(
             "metadata:\n",
-            "metadata:\n  annotations: {tidegate.dev/depends-on: Application/demo}\n",
+            "metadata:\n  annotations: {argocd.argoproj.io/sync-wave: '1'}\n",
         );
     write(&repo.path().join("second.yaml"), &second);
     write(&repo.path().join("second/b.yaml"), &config_map("b", 0, "1"));
-    let lines = repo.up(&["--timeout", "50s", "-o", "json"]).ends(1).lines();
-    let failed = lines
+    let mut command = repo.command(&["--timeout", "1h", "-o", "json"]);
+    let (status, lines) = Running::start(&mut command, Stdio::null()).end();
+    assert_eq!(status.code(), Some(1));
+    let lines: Vec<Value> = lines
         .iter()
-        .find(|line| line["reason"] == "Failed" && line["origin"]["path"] == "app/a.yaml");
-    assert!(failed.is_some(), "{lines:?}");
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let failed: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["reason"] == "Failed")
+        .collect();
+    assert_eq!(failed.len(), 2, "each is told once: {failed:?}");
+    assert_eq!(failed[0]["origin"]["path"], "app/a.yaml");
+    assert_eq!(failed[1]["application"], "second");
+    assert!(
+        failed[1]["message"]
+            .as_str()
+            .is_some_and(|why| why.contains("demo")),
+        "{failed:?}"
+    );
+    assert!(
+        !lines.iter().any(|line| line["reason"] == "Applied"),
+        "{lines:?}"
+    );
 }
 
 #[test]

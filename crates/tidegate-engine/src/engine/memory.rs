@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tidegate_manifest::Application;
+use tidegate_manifest::{Application, Diagnostic};
 use tidegate_store::{Batch, Record, Store, StoreError};
 
 use super::Engine;
 use crate::compare::namespace_metadata;
 use crate::journal::{APPLICATIONS, ApplicationRecord, Progress, journal_name};
-use crate::{Comparison, Desired, EngineError, OperationState, status};
+use crate::{Comparison, Desired, EngineError, Event, OperationState, status};
 
 /// Records that are read at once.
 const PAGE: usize = 1000;
@@ -165,6 +165,27 @@ impl Engine {
         }
         record.verdict = Some(verdict);
         self.save(name, &record).await
+    }
+
+    /// Tells what is wrong in documents, each finding once while it lasts: an operation and a
+    /// comparison find the same.
+    pub(crate) fn tell_findings(&self, application: &str, found: &[Diagnostic]) {
+        let errors = found.iter().filter(|found| found.is_error());
+        let errors: Vec<Diagnostic> = errors.cloned().collect();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = told.insert(application.to_owned(), errors.clone());
+        drop(told);
+        for found in errors {
+            if known.as_ref().is_none_or(|known| !known.contains(&found)) {
+                self.emit(Event::of_diagnostic(application, &found));
+            }
+        }
+    }
+
+    /// Lets everything be told again.
+    pub(crate) fn forget_told(&self, application: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.remove(application);
     }
 
     /// Shows how far the running operation is.

@@ -313,16 +313,8 @@ impl Owner {
 
     /// Tells of what is wrong in documents, of changes of health, and of drift.
     fn tell(&mut self, comparison: &Comparison) {
-        let known = self.comparison.as_ref().map(|before| &before.diagnostics);
-        for found in comparison
-            .diagnostics
-            .iter()
-            .filter(|found| found.is_error())
-        {
-            if known.is_none_or(|known| !known.contains(found)) {
-                self.engine.emit(Event::of_diagnostic(self.name(), found));
-            }
-        }
+        self.engine
+            .tell_findings(&self.name(), &comparison.diagnostics);
         let before = self.comparison.as_ref().map(|before| before.health.status);
         let now = comparison.health.status;
         let message = comparison.health.message.clone();
