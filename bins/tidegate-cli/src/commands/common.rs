@@ -283,9 +283,15 @@ pub(crate) fn interruptible() -> (Control, Interrupts) {
         output::note("interrupted: finishing what was begun (again: at once)");
         controller.cancel();
         signalled().await;
-        std::process::exit(i32::from(Exit::Interrupted.number()));
+        exit_at_once();
     });
     (control, Interrupts(task))
+}
+
+/// Ends the program without finishing anything: somebody asked twice.
+#[expect(clippy::exit, reason = "a second interrupt means at once")]
+pub(crate) fn exit_at_once() -> ! {
+    std::process::exit(i32::from(Exit::Interrupted.number()))
 }
 
 /// Listens for interrupts while it lives.

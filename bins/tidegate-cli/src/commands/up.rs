@@ -72,7 +72,7 @@ async fn follow(
         // The receiver is gone when all is over anyway.
         let _gone = stop.send(true);
         common::signalled().await;
-        std::process::exit(i32::from(Exit::Interrupted.number()));
+        common::exit_at_once();
     });
     let ready = || {
         if !is_json && let Some(sandbox) = sandbox {
