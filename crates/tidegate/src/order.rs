@@ -249,10 +249,8 @@ mod tests {
             "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: {name}\n  annotations: {{{annotations}}}\nspec:\n  \
              source: {{repoURL: https://example.com/x.git, path: .}}\n  destination: {{name: here, namespace: {name}}}\n"
         );
-        let document = tidegate_yaml::parse_one(text.as_bytes(), &<_>::default())
-            .unwrap()
-            .unwrap();
-        Application::from_node(&document.root, &Origin::default())
+        let document = tidegate_yaml::parse_one(text.as_bytes(), &<_>::default()).unwrap();
+        Application::from_node(&document, &Origin::default())
             .0
             .unwrap()
     }

@@ -47,7 +47,7 @@ fn repository(dir: &Path) -> (std::path::PathBuf, [String; 2]) {
     let here = text(&bare);
     let applications = application("head", &here, "")
         + &application("tagged", &here, "1.x")
-        + &application("elsewhere", "/etc", "");
+        + &application("elsewhere", "/etc", "").replace("path: app", "path: ssl");
     std::fs::write(work.join("apps.yaml"), applications).unwrap();
     git(&work, &["add", "-A"]);
     git(&work, &["commit", "-qm", "one"]);
