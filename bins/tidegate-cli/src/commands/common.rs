@@ -277,7 +277,6 @@ fn read_settings(file: &std::path::Path) -> Result<Settings> {
 /// A control that a first interrupt cancels: begun effects are finished and journalled.
 pub(crate) fn interruptible() -> (Control, Interrupts) {
     let (controller, control) = Controller::new();
-    #[expect(clippy::exit, reason = "the second signal means at once")]
     let task = tokio::spawn(async move {
         signalled().await;
         output::note("interrupted: finishing what was begun (again: at once)");

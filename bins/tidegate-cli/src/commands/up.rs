@@ -66,7 +66,6 @@ async fn follow(
         socket: Some(socket),
     };
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    #[expect(clippy::exit, reason = "the second signal means at once")]
     let signals = tokio::spawn(async move {
         common::signalled().await;
         // The receiver is gone when all is over anyway.
