@@ -612,6 +612,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "the cases read better")]
     fn check(
         annotations: serde_json::Value,
         role: Role,

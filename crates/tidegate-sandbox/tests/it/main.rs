@@ -1,5 +1,10 @@
 //! The sandbox as a whole: a workload comes up through the API, and nothing is left behind.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what these helpers do must work for a test to mean anything"
+)]
+
 use serde_json::json;
 use tidegate_sandbox::{Clock, ManualClock, Sandbox, SandboxOptions};
 use tidegate_sandbox_kubernetes::ResourceName;

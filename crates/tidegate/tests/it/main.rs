@@ -2,6 +2,11 @@
 //!
 //! Each test has its own namespace and its own application names, so that they run side by side.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what these helpers do must work for a test to mean anything"
+)]
+
 mod bad_input;
 mod cluster;
 mod deletion;
