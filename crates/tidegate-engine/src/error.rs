@@ -87,3 +87,17 @@ fn first(diagnostics: &[Diagnostic]) -> String {
         place => format!("{place}: {}", found.message),
     }
 }
+
+/// An error with its causes, where it does not tell them itself.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(found) = cause {
+        let more = found.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = found.source();
+    }
+    text
+}

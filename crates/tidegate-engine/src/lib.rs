@@ -72,7 +72,7 @@ pub use control::{Control, Controller};
 pub use desired::{Desired, Digest, RenderedSource};
 pub use destination::Destination;
 pub use engine::{Engine, EngineContext, EngineOptions, WaitFor};
-pub use error::EngineError;
+pub use error::{EngineError, with_causes};
 pub use event::{
     ApplicationSummary, CollectedEvents, Event, EventObject, EventOrigin, EventSink, NoEvents,
     Reason,

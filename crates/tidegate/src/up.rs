@@ -413,12 +413,17 @@ fn tell_not_begun(tidegate: &Tidegate, running: &[Running], standing: &[Standing
 /// Whether all is decided, and how.
 fn settled(standing: &[Standing], diagnostics: &[Diagnostic], deadline: Instant) -> Option<UpEnd> {
     if standing.contains(&Standing::Busy) {
-        let blocked = standing
+        if Instant::now() < deadline {
+            return None;
+        }
+        let is_only_late = standing
             .iter()
             .all(|one| matches!(one, Standing::Busy | Standing::Good));
-        return (blocked && Instant::now() >= deadline)
-            .then_some(UpEnd::TimedOut)
-            .or_else(|| (Instant::now() >= deadline).then_some(UpEnd::Failed));
+        return Some(if is_only_late {
+            UpEnd::TimedOut
+        } else {
+            UpEnd::Failed
+        });
     }
     Some(
         if standing.contains(&Standing::Failed) || diagnostics.iter().any(Diagnostic::is_error) {

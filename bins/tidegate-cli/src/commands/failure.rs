@@ -1,7 +1,7 @@
 //! Why a command could not be done: the exit code, the words, and the events that say so.
 
 use tidegate::Error;
-use tidegate::engine::{ApplicationSummary, EngineError, Event, Reason};
+use tidegate::engine::{ApplicationSummary, EngineError, Event, Reason, with_causes};
 use tidegate::manifest::Diagnostic;
 
 use crate::exit::{Exit, Usage};
@@ -45,7 +45,7 @@ pub(crate) fn failures(error: &anyhow::Error) -> (Exit, Vec<Event>) {
     }
     (
         exit(error),
-        vec![failure(code(error), &with_sources(error), help(error))],
+        vec![failure(code(error), &with_causes(error), help(error))],
     )
 }
 
@@ -68,20 +68,6 @@ fn failure(code: &str, text: &str, help: Option<&str>) -> Event {
         event.details.insert("help".to_owned(), help.into());
     }
     event
-}
-
-/// An error with its causes, where it does not tell them itself.
-fn with_sources(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(found) = cause {
-        let more = found.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = found.source();
-    }
-    text
 }
 
 /// The exit code of an error.

@@ -531,16 +531,6 @@ fn newer(
     .boxed()
 }
 
-/// An error with its causes.
 fn words(error: &EngineError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(found) = cause {
-        let more = found.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = found.source();
-    }
-    text
+    crate::with_causes(error)
 }

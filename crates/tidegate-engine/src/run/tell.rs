@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidegate_applier::ChangeOutcome;
-use tidegate_manifest::{Diagnostic, OperationPhase, Phase, ResourceKey, ResultCode};
+use tidegate_manifest::{OperationPhase, Phase, ResourceKey, ResultCode};
 
 use super::Run;
 use crate::tasks::Task;
@@ -125,7 +125,7 @@ impl Run<'_> {
             refusal.message == message && object.ends_with(name)
         });
         if let Some(found) = found {
-            add_details(event, found);
+            event.take_details(found);
         }
     }
 
@@ -133,7 +133,7 @@ impl Run<'_> {
     pub(super) fn tell_graph_errors(&self) {
         for found in self.tasks.graph_errors() {
             let mut event = self.event(Reason::Failed).origin(&found.origin);
-            add_details(&mut event, found);
+            event.take_details(found);
             let object = found.object.as_deref().unwrap_or_default();
             let message = if object.is_empty() || found.message.contains(object) {
                 found.message.clone()
@@ -195,9 +195,4 @@ impl Run<'_> {
                 .message(result.message.clone()),
         );
     }
-}
-
-/// Code and help of a mistake, for those who show them.
-pub(super) fn add_details(event: &mut Event, found: &Diagnostic) {
-    event.take_details(found);
 }
