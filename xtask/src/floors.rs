@@ -15,12 +15,20 @@ const FLOORS: &[(&str, u32)] = &[
     ("tidegate-diff", 10),
     ("tidegate-health", 10),
     ("tidegate-render", 10),
+    ("tidegate-kustomize", 12),
+    ("tidegate-serverless", 12),
     ("tidegate-applier", 20),
     ("tidegate-git", 20),
     ("tidegate-store", 20),
     ("tidegate-cluster", 25),
+    ("tidegate-aws", 24),
+    ("tidegate-lambda", 25),
+    ("tidegate-events", 25),
+    ("tidegate-aws-services", 25),
+    ("tidegate-cloudcontrol", 25),
     ("tidegate-engine", 30),
     ("tidegate-sandbox-kubernetes", 40),
+    ("tidegate-sandbox-aws", 40),
     ("tidegate-sandbox-controllers", 41),
     ("tidegate-sandbox", 42),
     ("tidegate", 45),
@@ -40,6 +48,9 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("tidegate-sandbox-kubernetes", "tidegate-engine"),
     ("tidegate-sandbox-kubernetes", "tidegate-cluster"),
     ("tidegate-sandbox-controllers", "tidegate-engine"),
+    ("tidegate-sandbox-aws", "tidegate-engine"),
+    ("tidegate-sandbox-aws", "tidegate-aws"),
+    ("tidegate-engine", "tidegate-aws"),
 ];
 
 /// Heavy foreign crates and the only crates that may name them.
@@ -48,8 +59,14 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("k8s-openapi", &["tidegate-cluster"]),
     ("gix", &["tidegate-git"]),
     ("redb", &["tidegate-store"]),
-    ("axum", &["tidegate-sandbox-kubernetes"]),
+    ("axum", &["tidegate-sandbox-kubernetes", "tidegate-sandbox-aws"]),
     ("petgraph", &["tidegate-graph"]),
+    ("aws-config", &["tidegate-aws"]),
+    ("aws-sdk-sts", &["tidegate-aws"]),
+    ("aws-sdk-lambda", &["tidegate-lambda", "tidegate-events"]),
+    ("aws-sdk-iam", &["tidegate-lambda"]),
+    ("aws-sdk-kinesis", &["tidegate-events"]),
+    ("aws-sdk-cloudcontrol", &["tidegate-cloudcontrol"]),
 ];
 
 /// Crates below the doors: no IO, no async runtime.

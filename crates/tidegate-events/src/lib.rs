@@ -1,0 +1,1 @@
+//! Handlers of Kinesis streams and consumers, and of event-source mappings.

@@ -1,0 +1,3 @@
+//! Kustomize: a file tree in, the objects and the bytes of `kustomize build` out.
+//!
+//! Must not know: Git, network, processes; what needs them comes in through traits.

@@ -1,0 +1,1 @@
+//! Handlers of Lambda's resource types and of the roles that functions run under.
