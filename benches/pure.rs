@@ -80,6 +80,7 @@ fn input(tree: Arc<dyn FileTree>) -> RenderInput {
         application: "bench".to_owned(),
         namespace: "streaming".to_owned(),
         origin: Origin::default(),
+        aws: Arc::default(),
     }
 }
 

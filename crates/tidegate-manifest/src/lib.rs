@@ -13,6 +13,7 @@ mod key;
 mod object;
 mod origin;
 mod project;
+mod resource;
 mod settings;
 mod status;
 mod tracking;
@@ -31,6 +32,9 @@ pub use key::{GroupKind, GroupVersionKind, ResourceKey, Target, TargetKind};
 pub use object::{Object, ObjectError};
 pub use origin::{Origin, Renderer};
 pub use project::{AppProject, KindPattern, ProjectDestination};
+pub use resource::{
+    ARTIFACT, AWS_API_VERSION, AWS_GROUP, CloudFormationResource, DeletionPolicy, ResourceReference,
+};
 pub use settings::{AwsTarget, DestinationSettings, KafkaTarget, KubernetesTarget, Settings};
 pub use status::{Health, HealthStatus, OperationPhase, ResultCode, SyncStatus};
 pub use tracking::TrackingId;

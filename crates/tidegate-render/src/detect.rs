@@ -3,7 +3,7 @@
 use tidegate_manifest::ApplicationSource;
 
 use crate::walk::{Resolved, resolve};
-use crate::{EntryKind, FileTree, SourceType};
+use crate::{EntryKind, FileTree, SourceType, is_aws_plugin};
 
 /// Files whose presence makes a directory a kustomization.
 pub const KUSTOMIZATION_FILES: &[&str] =
@@ -15,7 +15,10 @@ pub fn explicit_types(source: &ApplicationSource) -> Vec<SourceType> {
         (source.kustomize.is_some(), SourceType::Kustomize),
         (source.helm.is_some(), SourceType::Helm),
         (source.directory.is_some(), SourceType::Directory),
-        (source.plugin.is_some(), SourceType::Plugin),
+        (
+            source.plugin.as_ref().is_some_and(|p| !is_aws_plugin(p)),
+            SourceType::Plugin,
+        ),
     ]
     .into_iter()
     .filter_map(|(named, source_type)| named.then_some(source_type))

@@ -3,12 +3,15 @@
 
 mod file;
 
+use std::sync::Arc;
+
 use tidegate_gocompat::Glob;
-use tidegate_manifest::{Diagnostic, Object, Origin, Renderer as RendererKind};
+use tidegate_manifest::{Diagnostic, Origin, Renderer as RendererKind};
 
 use crate::walk::{LINK_HOPS_MAX, Resolved, join, resolve, unsafe_name};
 use crate::{
-    EntryKind, FileTree, RenderInput, Rendered, Renderer, SourceType, TreeEntry, TreeError,
+    DocumentReader, EntryKind, FileTree, RenderInput, Rendered, Renderer, SourceType, TreeEntry,
+    TreeError,
 };
 
 /// Most bytes of all manifests of one source together: Argo CD's default of 10 MB.
@@ -21,12 +24,14 @@ pub const DEPTH_MAX: usize = 64;
 pub const DIAGNOSTICS_MAX: usize = 1_000;
 
 /// Renders plain directories.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DirectoryRenderer {
     /// Most bytes of all manifests together.
     pub combined_bytes: u64,
     /// Most entries that are looked at.
     pub entries: usize,
+    /// Who reads files that are no manifests, asked in order.
+    pub readers: Vec<Arc<dyn DocumentReader>>,
 }
 
 impl Default for DirectoryRenderer {
@@ -34,6 +39,7 @@ impl Default for DirectoryRenderer {
         DirectoryRenderer {
             combined_bytes: COMBINED_BYTES_MAX,
             entries: ENTRIES_MAX,
+            readers: Vec::new(),
         }
     }
 }
@@ -50,11 +56,8 @@ impl Renderer for DirectoryRenderer {
         {
             run.walk(&directory, &filter);
         }
-        Rendered {
-            objects: run.objects,
-            diagnostics: run.diagnostics,
-            ..Rendered::default()
-        }
+        run.settle_foreign();
+        run.rendered
     }
 }
 
@@ -67,9 +70,9 @@ struct Filter {
 }
 
 impl Filter {
-    /// Whether a file is read, by its name and its path below the application's directory.
-    fn accepts(&self, name: &str, relative: &str) -> bool {
-        (self.any_extension || is_manifest_name(name))
+    /// Whether a file is read, by whether it is named like one and its path below the application's directory.
+    fn accepts(&self, is_named_so: bool, relative: &str) -> bool {
+        (self.any_extension || is_named_so)
             && !self
                 .exclude
                 .as_ref()
@@ -89,12 +92,16 @@ fn is_manifest_name(name: &str) -> bool {
 
 /// One rendering on its way.
 struct Run<'i> {
+    readers: &'i [Arc<dyn DocumentReader>],
     input: &'i RenderInput,
     tree: &'i dyn FileTree,
     bytes_left: u64,
     entries_left: usize,
-    objects: Vec<Object>,
-    diagnostics: Vec<Diagnostic>,
+    rendered: Rendered,
+    /// A reader claimed a file: what is no manifest may be settings of it.
+    has_claimed: bool,
+    /// What is wrong, as manifests, with files that do not mean to be any.
+    foreign: Vec<Diagnostic>,
 }
 
 /// A folder still to be read, or the rest of one.
@@ -105,15 +112,45 @@ struct Folder {
 }
 
 impl<'i> Run<'i> {
-    fn new(limits: &DirectoryRenderer, input: &'i RenderInput) -> Self {
+    fn new(limits: &'i DirectoryRenderer, input: &'i RenderInput) -> Self {
         Run {
+            readers: &limits.readers,
             input,
             tree: &*input.tree,
             bytes_left: limits.combined_bytes,
             entries_left: limits.entries,
-            objects: Vec::new(),
-            diagnostics: Vec::new(),
+            rendered: Rendered::default(),
+            has_claimed: false,
+            foreign: Vec::new(),
         }
+    }
+
+    /// Beside a template, JSON that is no manifest is its settings; elsewhere it is a mistake.
+    fn settle_foreign(&mut self) {
+        if !self.has_claimed {
+            let foreign = std::mem::take(&mut self.foreign);
+            foreign
+                .into_iter()
+                .for_each(|diagnostic| self.report(diagnostic));
+        }
+    }
+
+    /// Lets a reader have the file that it claims.
+    fn claimed(&mut self, path: &str, bytes: &[u8]) -> bool {
+        let mut readers = self.readers.iter();
+        let Some(reader) = readers.find(|reader| reader.claims(path, bytes)) else {
+            return false;
+        };
+        self.has_claimed = true;
+        let found = reader.read(self.input, path, bytes);
+        self.rendered.objects.extend(found.objects);
+        self.rendered.templates.extend(found.templates);
+        self.rendered.artifacts.extend(found.artifacts);
+        found
+            .diagnostics
+            .into_iter()
+            .for_each(|diagnostic| self.report(diagnostic));
+        true
     }
 
     fn origin(&self, path: &str) -> Origin {
@@ -127,8 +164,8 @@ impl<'i> Run<'i> {
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {
-        if self.diagnostics.len() < DIAGNOSTICS_MAX {
-            self.diagnostics.push(diagnostic);
+        if self.rendered.diagnostics.len() < DIAGNOSTICS_MAX {
+            self.rendered.diagnostics.push(diagnostic);
         }
     }
 
@@ -208,6 +245,11 @@ impl<'i> Run<'i> {
         }
     }
 
+    fn accepts(&self, filter: &Filter, name: &str, relative: &str) -> bool {
+        let is_wanted = self.readers.iter().any(|reader| reader.wants(name));
+        filter.accepts(is_wanted || is_manifest_name(name), relative)
+    }
+
     /// Reads all files in order of their names, folders where their names stand.
     fn walk(&mut self, root: &str, filter: &Filter) {
         let mut open: Vec<Folder> = Vec::new();
@@ -253,14 +295,14 @@ impl<'i> Run<'i> {
                     "give the submodule's repository a source of its own",
                 ),
                 EntryKind::Submodule => {}
-                EntryKind::File if filter.accepts(&entry.name, &relative) => {
+                EntryKind::File if self.accepts(filter, &entry.name, &relative) => {
                     if !self.read(&path, &path) {
                         return;
                     }
                 }
                 EntryKind::File => {}
                 EntryKind::Symlink => {
-                    let accepted = filter.accepts(&entry.name, &relative);
+                    let accepted = self.accepts(filter, &entry.name, &relative);
                     if !self.link(&path, accepted) {
                         return;
                     }
@@ -353,9 +395,16 @@ impl<'i> Run<'i> {
         match self.tree.read(target, self.bytes_left) {
             Ok(bytes) => {
                 self.bytes_left = self.bytes_left.saturating_sub(bytes.len() as u64);
+                if self.claimed(path, &bytes) {
+                    return true;
+                }
                 let origin = self.origin(path);
                 let manifest = file::read(&bytes, &origin);
-                self.objects.extend(manifest.objects);
+                if !self.readers.is_empty() && manifest.is_foreign {
+                    self.foreign.extend(manifest.diagnostics);
+                    return true;
+                }
+                self.rendered.objects.extend(manifest.objects);
                 manifest
                     .diagnostics
                     .into_iter()

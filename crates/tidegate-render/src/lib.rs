@@ -3,6 +3,7 @@
 //! A renderer makes objects of a tree of files. It must not know where the files come from (Git, a
 //! directory, memory), and never reads anything but the tree it is given.
 
+mod aws;
 mod detect;
 mod digest;
 pub mod directory;
@@ -15,6 +16,10 @@ mod render;
 mod tree;
 pub mod walk;
 
+pub use aws::{
+    Artifact, AwsEnvironment, DEFAULT_ACCOUNT, DEFAULT_REGION, DocumentReader, PLUGIN_NAMES,
+    RenderedTemplate, is_aws_plugin,
+};
 pub use detect::{KUSTOMIZATION_FILES, detect, detect_files, explicit_types};
 pub use directory::DirectoryRenderer;
 pub use directory_tree::DirectoryTree;

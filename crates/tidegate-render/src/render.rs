@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate_manifest::{ApplicationSource, Diagnostic, Object, Origin};
 
-use crate::{FileTree, ReadSet};
+use crate::{Artifact, AwsEnvironment, FileTree, ReadSet, RenderedTemplate};
 
 /// The kinds of source, in Argo CD's words (`status.sourceType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,8 @@ pub struct RenderInput {
     pub namespace: String,
     /// Repository, commit and renderer of every object; path, line and column are filled in per object.
     pub origin: Origin,
+    /// What AWS templates are read against.
+    pub aws: Arc<AwsEnvironment>,
 }
 
 /// What a source rendered to.
@@ -59,6 +61,10 @@ pub struct Rendered {
     pub objects: Vec<Object>,
     /// What is wrong; with an error among them nothing may be pruned.
     pub diagnostics: Vec<Diagnostic>,
+    /// The templates that objects were made of.
+    pub templates: Vec<RenderedTemplate>,
+    /// Packaged code that objects name by digest.
+    pub artifacts: Vec<Artifact>,
     /// What was read: the result holds for any tree in which it reads the same.
     pub read_set: ReadSet,
 }

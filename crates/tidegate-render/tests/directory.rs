@@ -33,6 +33,7 @@ fn input(tree: impl FileTree + 'static, source: ApplicationSource) -> RenderInpu
             commit: "abc".to_owned(),
             ..Origin::default()
         },
+        aws: Arc::default(),
     }
 }
 

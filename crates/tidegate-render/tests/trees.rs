@@ -25,6 +25,7 @@ fn render(tree: Arc<dyn FileTree>) -> Rendered {
         application: "shop".to_owned(),
         namespace: String::new(),
         origin: Origin::default(),
+        aws: Arc::default(),
     };
     Renderers::default().render(&input).1
 }

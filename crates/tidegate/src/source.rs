@@ -175,6 +175,7 @@ impl GitSource {
             application: self.inner.application.name.clone(),
             namespace: self.inner.application.destination.namespace.clone(),
             origin,
+            aws: Arc::default(),
         };
         let (source_type, rendered) = self.inner.renderers.render(&input);
         let source_type = source_type.as_str();

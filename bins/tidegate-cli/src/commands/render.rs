@@ -95,6 +95,7 @@ fn objects(arguments: &RenderArguments) -> Result<(Vec<Object>, Vec<Diagnostic>)
         application: "render".to_owned(),
         namespace: String::new(),
         origin: Origin::default(),
+        aws: Arc::default(),
     };
     let rendered = Renderers::default().render_as(source_type, &input);
     Ok((rendered.objects, rendered.diagnostics))

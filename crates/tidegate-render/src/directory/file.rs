@@ -21,6 +21,8 @@ const LIST_DEPTH_MAX: usize = 8;
 pub(super) struct Manifest {
     pub(super) objects: Vec<Object>,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// JSON that does not mean to be a manifest: it says neither `apiVersion` nor `kind`.
+    pub(super) is_foreign: bool,
 }
 
 /// Reads a file; `origin` names it. What it is follows from its name.
@@ -148,6 +150,7 @@ fn read_json(bytes: &[u8], origin: &Origin, manifest: &mut Manifest) {
     }
     add(root, origin, 0, manifest);
     if !has_kind(root) {
+        manifest.is_foreign = manifest.objects.is_empty() && root.get("apiVersion").is_none();
         let hint = "if the file is no manifest, leave it out with directory.exclude";
         for found in &mut manifest.diagnostics {
             let help = found.help.take().unwrap_or_default();
