@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use serde_json::Value;
 use tidegate_manifest::{GroupKind, ResourceKey};
 
 use crate::{
@@ -37,6 +38,14 @@ pub trait Applier: Send + Sync + std::fmt::Debug {
     ///
     /// An unknown kind makes the applier look again (rate limited) before it answers None.
     async fn kinds(&self, kinds: Vec<GroupKind>) -> Vec<Result<Option<KindFacts>, ApplierError>>;
+
+    /// Told before [`Applier::read`]: the wanted objects of an application, all of them.
+    ///
+    /// A target whose own names are not in the keys (a cloud resource is known by its name, and its
+    /// key holds a logical id) finds its objects by what is wanted. Cheap: nothing is asked here.
+    fn announce(&self, owner: &OwnerRef, wanted: &mut dyn Iterator<Item = (&ResourceKey, &Value)>) {
+        let _ = (owner, wanted);
+    }
 
     /// The live state of these keys.
     async fn read(&self, keys: Vec<ResourceKey>, options: ReadOptions) -> Vec<ReadResult>;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate_applier::{ApplierError, KindFacts, OwnerRef, Scope};
 use tidegate_manifest::{
-    Diagnostic, GroupKind, Object, ResourceKey, Role, Target, TrackingId, annotation,
+    AWS_GROUP, Diagnostic, GroupKind, Object, ResourceKey, Role, Target, TrackingId, annotation,
 };
 
 use crate::comparison::{Condition, ConditionType};
@@ -167,7 +167,7 @@ fn place(
         return Err(Box::new(tell(
             NO_TARGET,
             format!("the destination has no target for {kind}"),
-            "give the destination an aws or a kafka target in the settings",
+            "name one with --kubeconfig, --aws or --kafka, or give the destination one in the settings",
         )));
     };
     let facts = answer.and_then(|answer| answer.facts.as_ref());
@@ -281,9 +281,14 @@ fn refusal(
         return Some(Refusal {
             code: MISSING_KIND,
             message,
-            help: format!(
-                "add the CustomResourceDefinition of {kind} to the application, install it before, or set the sync option SkipDryRunOnMissingResource=true"
-            ),
+            help: if kind.group == AWS_GROUP {
+                "take the resource out, or deploy it by CloudFormation and name it by its ARN"
+                    .to_owned()
+            } else {
+                format!(
+                    "add the CustomResourceDefinition of {kind} to the application, install it before, or set the sync option SkipDryRunOnMissingResource=true"
+                )
+            },
         });
     }
     None

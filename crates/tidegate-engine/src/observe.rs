@@ -127,6 +127,18 @@ pub(crate) async fn read(
     .await
 }
 
+/// Tells the targets what is wanted of them, for those whose own names are not in the keys.
+fn announce(destination: &Destination, owner: &OwnerRef, normalised: &Normalised) {
+    for (target, applier) in destination.appliers() {
+        let here = normalised
+            .objects
+            .iter()
+            .filter(|object| object.key.target == *target);
+        let mut wanted = here.map(|object| (&object.key, &object.object.body));
+        applier.announce(owner, &mut wanted);
+    }
+}
+
 /// What applying would do.
 pub(crate) async fn preview(
     destination: &Destination,
@@ -182,6 +194,7 @@ pub(crate) async fn observe(
     };
     let wanted = normalised.objects.iter().filter(served);
     let mut keys: Vec<ResourceKey> = wanted.map(|object| object.key.clone()).collect();
+    announce(destination, owner, &normalised);
     keys.extend(more.filter(|key| !keys.contains(key)));
     keys.extend(candidates.iter().map(|owned| owned.key.clone()));
     let mut live = Live::default();

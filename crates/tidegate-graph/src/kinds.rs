@@ -38,8 +38,12 @@ const RANKED: [&str; 35] = [
     "APIService",
 ];
 
-/// The place of a kind inside its wave, first to last; kinds that are not listed come after all that are.
+/// The place of a kind inside its wave, first to last; kinds that are not listed come after all that
+/// are, and CloudFormation types after all of Kubernetes, so that they stand together.
 pub fn kind_rank(kind: &str) -> usize {
+    if kind.contains("::") {
+        return RANKED.len() + 1;
+    }
     RANKED
         .iter()
         .position(|ranked| *ranked == kind)
@@ -75,5 +79,6 @@ mod tests {
                 .all(|pair| kind_rank(pair[0]) < kind_rank(pair[1]))
         );
         assert_eq!(kind_rank("KafkaTopic"), kind_rank("Anything"));
+        assert!(kind_rank("Anything") < kind_rank("AWS::IAM::Role"));
     }
 }

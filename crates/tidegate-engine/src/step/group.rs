@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tidegate_graph::{Group, NodeId};
-use tidegate_manifest::{HookDeletePolicy, OperationPhase, Phase, ResultCode};
+use tidegate_manifest::{HookDeletePolicy, OperationPhase, Phase, ResultCode, TargetKind};
 
 use super::{Action, GroupRun, Step, StepOutput, words};
 use crate::Wait;
@@ -232,9 +232,15 @@ impl Step<'_> {
     }
 }
 
-/// Splits tasks, given in order, where the kind changes.
+/// Splits tasks, given in order, where the kind changes. CloudFormation resources of a wave go
+/// together: what they name of each other orders them, and their applier keeps that order.
 fn runs_of_kind(tasks: &tasks::TaskSet, ids: &[NodeId]) -> Vec<Vec<NodeId>> {
-    let kind = |id: NodeId| tasks.task(id).map(|task| task.key.kind.as_str());
+    let kind = |id: NodeId| {
+        tasks.task(id).map(|task| match task.key.target.kind {
+            TargetKind::Aws => "",
+            TargetKind::Kubernetes | TargetKind::Kafka => task.key.kind.as_str(),
+        })
+    };
     let chunks = ids.chunk_by(|a, b| kind(*a) == kind(*b));
     chunks.map(<[NodeId]>::to_vec).collect()
 }

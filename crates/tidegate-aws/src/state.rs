@@ -1,0 +1,254 @@
+//! What was applied last, per application: how resources without tags are known to be ours, and
+//! which properties and tags were declared.
+//!
+//! The record is a help, not the truth: a resource that bears another application's tags is never
+//! touched, whatever a record says, and what has tags is found without any record.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use tidegate_applier::{ApplierError, ErrorKind};
+
+use crate::Mark;
+use crate::artifacts::write;
+
+/// What is remembered of a resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// Its type.
+    pub resource_type: String,
+    /// What its handler finds it by.
+    pub physical_id: String,
+    /// Whose it is.
+    pub mark: Mark,
+    /// The top-level properties that were declared.
+    #[serde(default)]
+    pub properties: Vec<String>,
+    /// The tags that were declared.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// The resources that it names, for the order of deletions: `stack/logical id`.
+    #[serde(default)]
+    pub needs: Vec<String>,
+    /// Digests of properties that the target takes and never shows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<String, String>,
+}
+
+/// Records of one account and region, by application and `type stack/logical id`.
+pub type Records = BTreeMap<String, Record>;
+
+/// Keeps records.
+pub trait StateStore: Send + Sync + Debug {
+    /// All records of an application in a target.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn load(&self, target: &str, application: &str) -> Result<Records, ApplierError>;
+
+    /// Sets records of an application, or takes them away.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    fn save(
+        &self,
+        target: &str,
+        application: &str,
+        changes: &BTreeMap<String, Option<Record>>,
+    ) -> Result<(), ApplierError>;
+
+    /// The applications that have records in a target.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn applications(&self, target: &str) -> Result<Vec<String>, ApplierError>;
+}
+
+fn merge(records: &mut Records, changes: &BTreeMap<String, Option<Record>>) {
+    for (key, change) in changes {
+        match change {
+            Some(record) => records.insert(key.clone(), record.clone()),
+            None => records.remove(key),
+        };
+    }
+}
+
+/// Keeps records in memory.
+#[derive(Debug, Default)]
+pub struct MemoryState(Mutex<BTreeMap<(String, String), Records>>);
+
+impl StateStore for MemoryState {
+    fn load(&self, target: &str, application: &str) -> Result<Records, ApplierError> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (target.to_owned(), application.to_owned());
+        Ok(kept.get(&key).cloned().unwrap_or_default())
+    }
+
+    fn save(
+        &self,
+        target: &str,
+        application: &str,
+        changes: &BTreeMap<String, Option<Record>>,
+    ) -> Result<(), ApplierError> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (target.to_owned(), application.to_owned());
+        merge(kept.entry(key).or_default(), changes);
+        Ok(())
+    }
+
+    fn applications(&self, target: &str) -> Result<Vec<String>, ApplierError> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_target = kept
+            .iter()
+            .filter(|((at, _), records)| at == target && !records.is_empty());
+        Ok(of_target.map(|((_, name), _)| name.clone()).collect())
+    }
+}
+
+/// Keeps records as one JSON file per application: read once, then written through.
+#[derive(Debug)]
+pub struct DirectoryState {
+    directory: PathBuf,
+    kept: Mutex<BTreeMap<(String, String), Records>>,
+}
+
+impl DirectoryState {
+    /// Keeps them in `directory`, which is made when the first comes.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            kept: Mutex::default(),
+        }
+    }
+
+    fn folder(&self, target: &str) -> PathBuf {
+        self.directory.join(URL_SAFE_NO_PAD.encode(target))
+    }
+
+    fn path(&self, target: &str, application: &str) -> PathBuf {
+        let name = URL_SAFE_NO_PAD.encode(application);
+        self.folder(target).join(format!("{name}.json"))
+    }
+
+    fn read(&self, target: &str, application: &str) -> Result<Records, ApplierError> {
+        let path = self.path(target, application);
+        let tell = |why: String| {
+            let message = format!("{}: the records cannot be read: {why}", path.display());
+            ApplierError::new(ErrorKind::Internal, message).help(
+                "restore the file, or remove it: resources with tags are found again without it",
+            )
+        };
+        match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| tell(error.to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Records::new()),
+            Err(error) => Err(tell(error.to_string())),
+        }
+    }
+}
+
+impl StateStore for DirectoryState {
+    fn load(&self, target: &str, application: &str) -> Result<Records, ApplierError> {
+        let key = (target.to_owned(), application.to_owned());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = kept.get(&key) {
+            return Ok(found.clone());
+        }
+        let found = self.read(target, application)?;
+        kept.insert(key, found.clone());
+        Ok(found)
+    }
+
+    fn save(
+        &self,
+        target: &str,
+        application: &str,
+        changes: &BTreeMap<String, Option<Record>>,
+    ) -> Result<(), ApplierError> {
+        let mut records = self.load(target, application)?;
+        let before = records.clone();
+        merge(&mut records, changes);
+        if records == before {
+            return Ok(());
+        }
+        let key = (target.to_owned(), application.to_owned());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another call may have written between: its changes stay.
+        let current = kept.entry(key).or_default();
+        merge(current, changes);
+        let bytes = serde_json::to_vec_pretty(&*current)
+            .map_err(|error| ApplierError::new(ErrorKind::Internal, error.to_string()))?;
+        let path = self.path(target, application);
+        write(&self.folder(target), &path, &bytes).map_err(|error| {
+            let message = format!("{}: the records cannot be kept: {error}", path.display());
+            ApplierError::new(ErrorKind::Internal, message)
+                .help("free space on the disk, or name another directory with --dir")
+        })
+    }
+
+    fn applications(&self, target: &str) -> Result<Vec<String>, ApplierError> {
+        let Ok(entries) = std::fs::read_dir(self.folder(target)) else {
+            return Ok(Vec::new());
+        };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                let name = name.to_str()?.strip_suffix(".json")?;
+                let bytes = URL_SAFE_NO_PAD.decode(name).ok()?;
+                String::from_utf8(bytes).ok()
+            })
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+
+    fn check(store: &dyn StateStore) {
+        let record = Record {
+            resource_type: "AWS::Lambda::Alias".to_owned(),
+            physical_id: "f|live".to_owned(),
+            ..Record::default()
+        };
+        let set = BTreeMap::from([("a".to_owned(), Some(record.clone()))]);
+        store.save("aws", "etl/prod", &set).unwrap();
+        let loaded = store.load("aws", "etl/prod").unwrap();
+        assert_eq!(loaded, Records::from([("a".to_owned(), record)]));
+        assert_eq!(store.applications("aws").unwrap(), ["etl/prod"]);
+        assert!(store.load("other", "etl/prod").unwrap().is_empty());
+        let unset = BTreeMap::from([("a".to_owned(), None)]);
+        store.save("aws", "etl/prod", &unset).unwrap();
+        assert!(store.load("aws", "etl/prod").unwrap().is_empty());
+    }
+
+    #[test]
+    fn stores_keep_and_forget() {
+        check(&MemoryState::default());
+        let directory = tempfile::tempdir().unwrap();
+        check(&DirectoryState::new(directory.path()));
+    }
+
+    #[test]
+    fn a_directory_outlives_its_store_and_damage_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let set = BTreeMap::from([("a".to_owned(), Some(Record::default()))]);
+        let first = DirectoryState::new(directory.path());
+        first.save("aws", "etl", &set).unwrap();
+        let second = DirectoryState::new(directory.path());
+        assert_eq!(second.load("aws", "etl").unwrap().len(), 1);
+        std::fs::write(second.path("aws", "etl"), b"{").unwrap();
+        let third = DirectoryState::new(directory.path());
+        assert!(third.load("aws", "etl").is_err());
+    }
+}
