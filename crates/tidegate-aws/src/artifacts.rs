@@ -77,7 +77,8 @@ impl Artifacts for DirectoryArtifacts {
 
     fn put(&self, sha256: &str, bytes: &Arc<[u8]>) -> Result<(), ApplierError> {
         let path = self.path(sha256);
-        if self.get(sha256).is_ok() {
+        let is_kept = std::fs::metadata(&path).is_ok_and(|found| found.len() == bytes.len() as u64);
+        if is_kept {
             return Ok(());
         }
         write(&self.directory, &path, bytes).map_err(|error| {
@@ -122,7 +123,7 @@ mod tests {
         assert!(artifacts.get(&sha256).is_err());
         artifacts.put(&sha256, &bytes).unwrap();
         assert_eq!(artifacts.get(&sha256).unwrap(), bytes);
-        std::fs::write(artifacts.path(&sha256), b"other").unwrap();
+        std::fs::write(artifacts.path(&sha256), b"xx").unwrap();
         assert_eq!(
             artifacts.get(&sha256).unwrap_err().kind,
             ErrorKind::NotFound

@@ -1,6 +1,6 @@
 //! The tracking id that says which application manages an object (Argo CD section 5).
 
-use crate::annotation;
+use crate::{AWS_GROUP, annotation};
 
 /// `<app>:<group>/<kind>:<namespace>/<name>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,9 @@ pub struct TrackingId {
 impl TrackingId {
     /// Splits an id; anything but exactly the form above is no id.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some((application, resource)) = text.split_once(":aws/") {
+            return Self::parse_resource(application, resource);
+        }
         let mut parts = text.splitn(3, ':');
         let (application, kind, place) = (parts.next()?, parts.next()?, parts.next()?);
         let (group, kind) = kind
@@ -31,6 +34,20 @@ impl TrackingId {
         Some(Self {
             application: application.to_owned(),
             group: group.to_owned(),
+            kind: kind.to_owned(),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+
+    /// A CloudFormation resource's type has colons of its own: `AWS::SQS::Queue:<stack>/<logical id>`.
+    fn parse_resource(application: &str, resource: &str) -> Option<Self> {
+        let (front, name) = resource.rsplit_once('/')?;
+        let (kind, namespace) = front.rsplit_once(':')?;
+        let is_plain = !application.contains(':') && !front.contains('/');
+        is_plain.then(|| Self {
+            application: application.to_owned(),
+            group: AWS_GROUP.to_owned(),
             kind: kind.to_owned(),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
@@ -76,6 +93,7 @@ mod tests {
             "a:apps/Deployment:x/y",
             "ns_a:/Service:x/y",
             "a:/Namespace:x/y:z",
+            "etl:aws/AWS::Lambda::Function:etl-prod/Transform",
         ] {
             assert_eq!(
                 TrackingId::parse(good).map(|id| id.to_string()).as_deref(),
@@ -93,6 +111,12 @@ mod tests {
         ] {
             assert_eq!(TrackingId::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn types_have_colons_of_their_own() {
+        let id = TrackingId::parse("etl:aws/AWS::SQS::Queue:etl-prod/Dead").expect("well-formed");
+        assert!(id.is_self_reference("aws", "AWS::SQS::Queue", "etl-prod", "Dead"));
     }
 
     #[test]
