@@ -17,7 +17,7 @@ use tidegate_manifest::{AWS_GROUP, CloudFormationResource, GroupKind, ResourceKe
 
 use crate::apply::Leftover;
 use crate::discover::Discovery;
-use crate::dynamic::NoDynamicValues;
+use crate::dynamic::BuiltInValues;
 use crate::facts::is_known;
 use crate::resolve::{Known, lookup_of};
 use crate::state::Records;
@@ -38,7 +38,7 @@ const SETTLE: Duration = Duration::from_secs(600);
 pub struct AwsApplierOptions {
     /// What is remembered of what was applied.
     pub state: Arc<dyn StateStore>,
-    /// Who looks up dynamic references; none: they are refused.
+    /// Who looks up dynamic references; none: the services that this build has.
     pub dynamic: Option<Arc<dyn DynamicValues>>,
     /// Who finds resources by tag; none: only what is remembered is known as owned.
     pub discovery: Option<Arc<dyn Discovery>>,
@@ -98,7 +98,9 @@ impl AwsApplier {
                 }
             }
         }
-        let dynamic = options.dynamic;
+        let dynamic = options
+            .dynamic
+            .unwrap_or_else(|| Arc::new(BuiltInValues::new(&aws)));
         Self {
             inner: Arc::new(Inner {
                 aws,
@@ -106,7 +108,7 @@ impl AwsApplier {
                 handlers: by_type,
                 fallback,
                 state: options.state,
-                dynamic: dynamic.unwrap_or_else(|| Arc::new(NoDynamicValues)),
+                dynamic,
                 discovery: options.discovery,
                 settle: options.settle,
                 announced: Mutex::default(),

@@ -4,7 +4,8 @@
 //! A [`Handler`] knows how one or a few resource types are read, created, changed and deleted;
 //! [`AwsApplier`] does the rest: it finds what is there, evaluates what templates leave open,
 //! compares, replaces, orders a batch by its references, waits, and keeps ownership.
-//! Must not know: the engine, any one service (but STS, which says who one is).
+//! Must not know: the engine, any one service (but those that say who one is, whose a resource is,
+//! and what a secret reference stands for).
 
 mod applier;
 mod apply;
@@ -27,6 +28,8 @@ mod preview;
 mod resolve;
 mod retry;
 mod state;
+#[cfg(feature = "tagging")]
+mod tagging;
 
 pub use applier::{AwsApplier, AwsApplierOptions};
 pub use artifacts::{Artifacts, DirectoryArtifacts, MemoryArtifacts};
@@ -42,3 +45,5 @@ pub use handler::{Deletion, Handler, LiveResource, Lookup, Resource, tags_of};
 pub use mark::{Mark, TAG_APPLICATION, TAG_ID, TAG_PREFIX};
 pub use retry::{Deadline, Pause, retry, settle};
 pub use state::{DirectoryState, MemoryState, Record, Records, StateStore};
+#[cfg(feature = "tagging")]
+pub use tagging::TaggingDiscovery;
