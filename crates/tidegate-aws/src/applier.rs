@@ -137,7 +137,7 @@ impl Inner {
             .or_else(|| fallback.filter(|_| is_known(resource_type)))
             .ok_or_else(|| {
                 let message = format!("{resource_type} is not a type that this build can apply");
-                ApplierError::new(ErrorKind::Invalid, message).help(
+                ApplierError::new(ErrorKind::NotFound, message).help(
                     "take the resource out, or deploy it by CloudFormation and name it by its ARN",
                 )
             })
@@ -167,19 +167,21 @@ impl Inner {
         self.state.save(&self.target_name(), application, &changes)
     }
 
-    /// What is remembered of a resource; of any application when none is named.
-    fn record(
+    /// What is remembered of a resource: of the application that is named, else of any.
+    pub(crate) fn record(
         &self,
         resource_type: &str,
         mark: &Mark,
         application: Option<&str>,
     ) -> Result<Option<Record>, ApplierError> {
         let key = record_key(resource_type, &mark.stack, &mark.logical_id);
-        if let Some(application) = application {
-            return Ok(self.records(application)?.remove(&key));
+        if let Some(application) = application
+            && let Some(found) = self.records(application)?.remove(&key)
+        {
+            return Ok(Some(found));
         }
-        for application in self.state.applications(&self.target_name())? {
-            if let Some(found) = self.records(&application)?.remove(&key) {
+        for other in self.state.applications(&self.target_name())? {
+            if let Some(found) = self.records(&other)?.remove(&key) {
                 return Ok(Some(found));
             }
         }
@@ -247,6 +249,9 @@ impl Inner {
                 (lookup.unwrap_or_else(|| lookup_by_key(key)), None, None)
             }
         };
+        if !self.serves(&lookup.resource_type) {
+            return Ok(None);
+        }
         let mark = lookup.mark.clone();
         let (live, record) = self.find(lookup, application.as_deref()).await?;
         let Some(live) = live else {
@@ -257,11 +262,10 @@ impl Inner {
             known.learn(&mark.stack, &mark.logical_id, Some(live.clone()));
         }
         let sensitive = resource.as_ref().map(|found| found.sensitive.clone());
-        let remembered = record.as_ref().map(|record| &record.mark);
         Ok(Some(preview::live_object(
             key,
             &live,
-            remembered,
+            record.as_ref(),
             &sensitive.unwrap_or_default(),
             None,
         )))
@@ -475,7 +479,8 @@ impl Applier for AwsApplier {
             items.entry(key).or_insert(owned);
         };
         for (key, record) in self.inner.records(&owner.application)? {
-            if Leftover::is_key(&key) {
+            let is_ours = record.mark.application == owner.application;
+            if Leftover::is_key(&key) || !is_ours {
                 continue;
             }
             let key = ResourceKey {
@@ -485,7 +490,8 @@ impl Applier for AwsApplier {
                 namespace: record.mark.stack.clone(),
                 name: record.mark.logical_id.clone(),
             };
-            add(key, record.physical_id, &record.mark);
+            let uid = Record::uid(&record.physical_id, Some(&record));
+            add(key, uid, &record.mark);
         }
         match self.inner.discovered(&owner).await {
             Ok(found) => {

@@ -59,7 +59,8 @@ const ONE_AT_A_TIME: &[&str] = &[
 pub(crate) struct Leftover {
     pub(crate) resource_type: String,
     pub(crate) physical_id: String,
-    pub(crate) mark: Mark,
+    /// On whose behalf it was replaced.
+    pub(crate) application: String,
 }
 
 impl Leftover {
@@ -106,7 +107,9 @@ impl Inner {
                 let facts = facts(&resource.resource_type);
                 let is_exact = handler.is_exact();
                 let found = compare::properties(&wanted, live, record.as_ref(), &facts, is_exact);
-                self.with_ownership(found, resource, live, record.as_ref(), application)?
+                let is_marked = !wanted.mark.application.is_empty();
+                let owner = is_marked.then_some(application);
+                with_ownership(found, resource, live, record.as_ref(), owner)?
             }
             None => Difference::default(),
         };
@@ -118,56 +121,6 @@ impl Inner {
             difference,
         };
         Ok((compared, open))
-    }
-
-    /// Refuses a resource that is somebody else's.
-    fn with_ownership(
-        &self,
-        mut difference: Difference,
-        resource: &CloudFormationResource,
-        live: &LiveResource,
-        record: Option<&Record>,
-        application: &str,
-    ) -> Result<Difference, ApplierError> {
-        let may_adopt = resource.annotations.get(ADOPT).map(String::as_str) == Some("true");
-        let refuse = |what: String, help: String| {
-            let kind = &resource.resource_type;
-            let message = format!("{kind} {} exists and {what}", live.physical_id);
-            Err(ApplierError::new(ErrorKind::Conflict, message).help(help))
-        };
-        let adopt = format!("set `{ADOPT}: \"true\"` in the resource's Metadata to take it over");
-        let Some(tags) = &live.tags else {
-            // What has no tags hangs on something that has: its owner answers for it.
-            let hangs_on_ours = !resource.references.is_empty() || record.is_some() || may_adopt;
-            if hangs_on_ours {
-                return Ok(difference);
-            }
-            return refuse("bears no mark".to_owned(), adopt);
-        };
-        match Mark::of_tags(tags) {
-            Some(mark) if mark.application == application => Ok(difference),
-            Some(mark) => refuse(
-                format!("is part of application {}", mark.application),
-                format!(
-                    "remove it from one of the two applications; deleting it from {} with \
-                     `DeletionPolicy: Retain` first keeps the resource",
-                    mark.application
-                ),
-            ),
-            None if may_adopt => {
-                difference.changed.insert("Tags".to_owned());
-                Ok(difference)
-            }
-            None => match tags.get(CLOUDFORMATION_STACK) {
-                Some(stack) => refuse(
-                    format!("is managed by the CloudFormation stack {stack}"),
-                    format!(
-                        "give the stack's resources `DeletionPolicy: Retain`, delete the stack, and {adopt}"
-                    ),
-                ),
-                None => refuse("bears no mark of Tidegate".to_owned(), adopt),
-            },
-        }
     }
 
     /// What applying would do.
@@ -189,7 +142,11 @@ impl Inner {
             Some(_) => outcome(&compared.difference),
             None => ChangeOutcome::Created,
         };
-        let mut changes = field_changes(body, &after);
+        let mut changes = match body {
+            Some(_) => field_changes(body, &after),
+            // A creation is told as one: all of it is new.
+            None => Vec::new(),
+        };
         if outcome == ChangeOutcome::Updated && changes.is_empty() {
             changes = unseen_changes(&compared.difference);
         }
@@ -210,7 +167,6 @@ impl Inner {
         live: &LiveResource,
         compared: &Compared,
     ) -> LiveObject {
-        let remembered = compared.record.as_ref().map(|record| &record.mark);
         let mut declared = compared.wanted.all_tags();
         if let Some(record) = &compared.record {
             let tags = record.tags.iter().map(|tag| (tag.clone(), String::new()));
@@ -219,7 +175,7 @@ impl Inner {
         live_object(
             &request.key,
             live,
-            remembered,
+            compared.record.as_ref(),
             &resource.sensitive,
             Some(&declared),
         )
@@ -235,7 +191,7 @@ impl Inner {
     ) -> Result<ApplyResult, ApplierError> {
         let application = &request.owner.application;
         let (mut compared, open) = self.compared(resource, known, application).await?;
-        check_precondition(&request.precondition, compared.live.as_ref())?;
+        check_precondition(&request.precondition, &compared)?;
         check_replacement(request, resource, &compared)?;
         if request.dry_run {
             return Ok(self.dry(request, resource, &compared));
@@ -246,15 +202,16 @@ impl Inner {
         self.with_dynamic_values(&mut compared.wanted).await?;
         compared.wanted.token = token(request, &compared);
         let handler = self.handler(&resource.resource_type)?;
-        let must_recreate =
-            request.mode == ApplyMode::Recreate && !compared.difference.changed.is_empty();
+        let must_recreate = must_recreate(request, &compared);
         let (outcome, id) = match &compared.live {
             None => (
                 ChangeOutcome::Created,
                 handler.create(&compared.wanted).await?,
             ),
             Some(live) if !compared.difference.create_only.is_empty() || must_recreate => {
-                let id = self.replace(resource, &compared, live, leftovers).await?;
+                let id = self
+                    .replace(resource, &compared, live, application, leftovers)
+                    .await?;
                 (ChangeOutcome::Replaced, id)
             }
             Some(live) if compared.difference.changed.is_empty() => {
@@ -266,7 +223,9 @@ impl Inner {
                 (ChangeOutcome::Updated, live.physical_id.clone())
             }
         };
-        self.remember_applied(resource, &compared, &id, application)?;
+        let recreated = (outcome == ChangeOutcome::Replaced).then_some(&request.operation_id);
+        compared.record =
+            Some(self.remember_applied(resource, &compared, &id, application, recreated)?);
         let live = match (&compared.live, outcome) {
             (Some(live), ChangeOutcome::Unchanged) if live.is_settled => live.clone(),
             _ => self.settled(resource, &compared.wanted, &id).await?,
@@ -293,6 +252,7 @@ impl Inner {
         let body = before.as_ref().map(|before| &before.body);
         let after = after_body(body, resource, &compared.wanted, &compared.difference);
         let outcome = match &compared.live {
+            Some(_) if must_recreate(request, compared) => ChangeOutcome::Replaced,
             Some(_) => outcome(&compared.difference),
             None => ChangeOutcome::Created,
         };
@@ -322,6 +282,7 @@ impl Inner {
         resource: &CloudFormationResource,
         compared: &Compared,
         live: &LiveResource,
+        application: &str,
         leftovers: &Mutex<Vec<Leftover>>,
     ) -> Result<String, ApplierError> {
         let handler = self.handler(&resource.resource_type)?;
@@ -333,15 +294,14 @@ impl Inner {
                 let leftover = Leftover {
                     resource_type: kind.to_owned(),
                     physical_id: old.clone(),
-                    mark: compared.wanted.mark.clone(),
+                    application: application.to_owned(),
                 };
                 let record = Record {
                     resource_type: kind.to_owned(),
                     physical_id: old.clone(),
-                    mark: leftover.mark.clone(),
+                    mark: compared.wanted.mark.clone(),
                     ..Record::default()
                 };
-                let application = &leftover.mark.application;
                 self.remember(application, leftover.key(), Some(record))?;
                 let mut list = leftovers.lock().unwrap_or_else(PoisonError::into_inner);
                 list.push(leftover);
@@ -397,7 +357,8 @@ impl Inner {
         compared: &Compared,
         id: &str,
         application: &str,
-    ) -> Result<(), ApplierError> {
+        recreated_by: Option<&String>,
+    ) -> Result<Record, ApplierError> {
         let facts = facts(&resource.resource_type);
         let unseen: BTreeMap<String, String> = compared
             .wanted
@@ -410,7 +371,17 @@ impl Inner {
             let stack = reference.stack.as_deref().unwrap_or(&resource.stack);
             format!("{stack}/{id}")
         });
+        let before = compared.record.as_ref();
+        let count = before.map_or(0, |record| record.incarnation);
+        let is_same_id = before.is_some_and(|record| record.physical_id == id);
         let record = Record {
+            incarnation: match recreated_by {
+                Some(_) if is_same_id => count.saturating_add(1),
+                Some(_) | None => count,
+            },
+            recreated_by: recreated_by
+                .or(before.and_then(|record| record.recreated_by.as_ref()))
+                .cloned(),
             resource_type: resource.resource_type.clone(),
             physical_id: id.to_owned(),
             mark: compared.wanted.mark.clone(),
@@ -419,15 +390,16 @@ impl Inner {
             needs: needs.collect(),
             unseen,
         };
-        if compared.record.as_ref() == Some(&record) {
-            return Ok(());
+        if before == Some(&record) {
+            return Ok(record);
         }
         let key = record_key(
             &resource.resource_type,
             &resource.stack,
             &resource.logical_id,
         );
-        self.remember(application, key, Some(record))
+        self.remember(application, key, Some(record.clone()))?;
+        Ok(record)
     }
 
     /// Deletes what replacements left behind, once everything that named it was moved.
@@ -442,7 +414,7 @@ impl Inner {
             };
             match handler.delete(kind, &leftover.physical_id).await {
                 Ok(_) => {
-                    let application = &leftover.mark.application;
+                    let application = &leftover.application;
                     if let Err(error) = self.remember(application, leftover.key(), None) {
                         tracing::warn!(%error, "a record was not cleared");
                     }
@@ -453,6 +425,56 @@ impl Inner {
                 }
             }
         }
+    }
+}
+
+/// Refuses a resource that is somebody else's.
+fn with_ownership(
+    mut difference: Difference,
+    resource: &CloudFormationResource,
+    live: &LiveResource,
+    record: Option<&Record>,
+    application: Option<&str>,
+) -> Result<Difference, ApplierError> {
+    let may_adopt = resource.annotations.get(ADOPT).map(String::as_str) == Some("true");
+    let refuse = |what: String, help: String| {
+        let kind = &resource.resource_type;
+        let message = format!("{kind} {} exists and {what}", live.physical_id);
+        Err(ApplierError::new(ErrorKind::Conflict, message).help(help))
+    };
+    let adopt = format!("set `{ADOPT}: \"true\"` in the resource's Metadata to take it over");
+    let Some(tags) = &live.tags else {
+        // What has no tags hangs on something that has: its owner answers for it.
+        let hangs_on_ours = !resource.references.is_empty() || record.is_some() || may_adopt;
+        if hangs_on_ours {
+            return Ok(difference);
+        }
+        return refuse("bears no mark".to_owned(), adopt);
+    };
+    match Mark::of_tags(tags) {
+        Some(mark) if Some(mark.application.as_str()) == application => Ok(difference),
+        Some(mark) => refuse(
+            format!("is part of application {}", mark.application),
+            format!(
+                "remove it from one of the two applications; deleting it from {} with \
+                 `DeletionPolicy: Retain` first keeps the resource",
+                mark.application
+            ),
+        ),
+        None if application.is_none() => Ok(difference),
+        None if may_adopt => {
+            difference.changed.insert("Tags".to_owned());
+            Ok(difference)
+        }
+        None => match tags.get(CLOUDFORMATION_STACK) {
+            Some(stack) => refuse(
+                format!("is managed by the CloudFormation stack {stack}"),
+                format!(
+                    "give the stack's resources `DeletionPolicy: Retain`, delete the stack, and {adopt}"
+                ),
+            ),
+            None => refuse("bears no mark of Tidegate".to_owned(), adopt),
+        },
     }
 }
 
@@ -507,10 +529,20 @@ fn check_replacement(
     )))
 }
 
+/// Whether somebody asked for a new resource, and this operation did not make it yet.
+fn must_recreate(request: &ApplyRequest, compared: &Compared) -> bool {
+    let done_by = compared
+        .record
+        .as_ref()
+        .and_then(|record| record.recreated_by.as_deref());
+    request.mode == ApplyMode::Recreate && done_by != Some(request.operation_id.as_str())
+}
+
 fn check_precondition(
     precondition: &Precondition,
-    live: Option<&LiveResource>,
+    compared: &Compared,
 ) -> Result<(), ApplierError> {
+    let live = compared.live.as_ref();
     let refuse = |what: &str| Err(ApplierError::new(ErrorKind::Conflict, what));
     if precondition
         .exists
@@ -523,7 +555,7 @@ fn check_precondition(
     };
     if let Some(uid) = &precondition.uid
         && !uid.is_empty()
-        && *uid != live.physical_id
+        && *uid != Record::uid(&live.physical_id, compared.record.as_ref())
     {
         return refuse("the resource is another one than was looked at");
     }

@@ -77,23 +77,28 @@ impl Inner {
             .owner
             .as_ref()
             .map(|owner| owner.application.as_str());
+        let mark = Mark {
+            application: owner.unwrap_or_default().to_owned(),
+            stack: request.key.namespace.clone(),
+            logical_id: request.key.name.clone(),
+            ..Mark::default()
+        };
+        // What is remembered counts more than what the caller believes: that is checked below.
+        let is_remembered = self.record(kind, &mark, owner)?.is_some();
+        let uid = request.precondition.uid.as_deref();
+        let uid = uid.filter(|_| !is_remembered);
         let lookup = Lookup {
             resource_type: kind.clone(),
-            physical_id: request.precondition.uid.clone(),
+            physical_id: uid.map(|uid| Record::physical_id_of(uid).to_owned()),
             physical_name: None,
             properties: <_>::default(),
-            mark: Mark {
-                application: owner.unwrap_or_default().to_owned(),
-                stack: request.key.namespace.clone(),
-                logical_id: request.key.name.clone(),
-                ..Mark::default()
-            },
+            mark,
         };
         let (live, record) = self.find(lookup, owner).await?;
         let forget = || -> Result<(), ApplierError> {
-            let Some(owner) = owner else { return Ok(()) };
+            let Some(record) = &record else { return Ok(()) };
             let key = record_key(kind, &request.key.namespace, &request.key.name);
-            self.remember(owner, key, None)
+            self.remember(record_owner(record, owner), key, None)
         };
         let Some(live) = live else {
             if !request.dry_run {
@@ -102,8 +107,16 @@ impl Inner {
             return Ok(DeleteOutcome::Absent);
         };
         let conflict = |message: String| Err(ApplierError::new(ErrorKind::Conflict, message));
+        if request.precondition.exists == Some(false) {
+            return conflict(format!("{} is there", live.physical_id));
+        }
+        let seen = crate::preview::live_object(&request.key, &live, record.as_ref(), &[], None);
+        let version = request.precondition.version.as_ref();
+        if version.is_some_and(|version| *version != seen.version) {
+            return conflict(format!("{} was changed since", live.physical_id));
+        }
         if let Some(uid) = &request.precondition.uid
-            && *uid != live.physical_id
+            && *uid != seen.uid
         {
             return conflict(format!("{uid} is gone; {} is another", live.physical_id));
         }
@@ -132,5 +145,13 @@ impl Inner {
                 finalizers: Vec::new(),
             }),
         }
+    }
+}
+
+/// Under whose name a record is kept.
+fn record_owner<'r>(record: &'r Record, owner: Option<&'r str>) -> &'r str {
+    match record.mark.application.as_str() {
+        "" => owner.unwrap_or_default(),
+        application => application,
     }
 }

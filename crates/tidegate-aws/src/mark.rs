@@ -21,7 +21,7 @@ const TAG_VALUE_MAX: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mark {
-    /// The application's tracking name.
+    /// The application's tracking name; empty: nobody's, and no tags are set.
     pub application: String,
     /// The stack.
     pub stack: String,
@@ -43,6 +43,9 @@ impl Mark {
 
     /// The mark as tags.
     pub fn tags(&self) -> BTreeMap<String, String> {
+        if self.application.is_empty() {
+            return BTreeMap::new();
+        }
         let mut tags = BTreeMap::from([
             (TAG_APPLICATION.to_owned(), cut(&self.application)),
             (TAG_ID.to_owned(), cut(&self.id())),

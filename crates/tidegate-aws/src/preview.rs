@@ -13,7 +13,7 @@ use tidegate_manifest::{
 
 use crate::mark::TAG_PREFIX;
 use crate::mask::mask;
-use crate::{Difference, LiveResource, Mark, Resource};
+use crate::{Difference, LiveResource, Mark, Record, Resource};
 
 /// The digest of a value: canonical, hexadecimal.
 pub(crate) fn digest(value: &Value) -> String {
@@ -45,11 +45,11 @@ pub(crate) fn mark_of_live(live: &LiveResource, remembered: Option<&Mark>) -> Op
 pub(crate) fn live_object(
     key: &ResourceKey,
     live: &LiveResource,
-    remembered: Option<&Mark>,
+    record: Option<&Record>,
     sensitive: &[String],
     declared_tags: Option<&BTreeMap<String, String>>,
 ) -> LiveObject {
-    let mark = mark_of_live(live, remembered);
+    let mark = mark_of_live(live, record.map(|record| &record.mark));
     let mut metadata = json!({"name": key.name, "namespace": key.namespace});
     if let Some(mark) = &mark {
         let mut annotations = mark.annotations.clone();
@@ -94,7 +94,7 @@ pub(crate) fn live_object(
         key: key.clone(),
         body,
         version,
-        uid: live.physical_id.clone(),
+        uid: Record::uid(&live.physical_id, record),
         health: Some(live.health.clone()),
     }
 }

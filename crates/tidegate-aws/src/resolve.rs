@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use tidegate_applier::{ApplierError, ErrorKind};
-use tidegate_manifest::CloudFormationResource;
+use tidegate_manifest::{CloudFormationResource, DeletionPolicy, TrackingId, annotation};
 
 use crate::applier::Inner;
 use crate::evaluate::{Ask, asks, dynamic_references, evaluate, replace_dynamic};
@@ -75,7 +75,7 @@ impl Inner {
             resource_type: resource.resource_type.clone(),
             physical_name: resource.physical_name.clone(),
             properties,
-            mark: mark_of(resource, application),
+            mark: mark_of(resource),
             token: String::new(),
         };
         Ok((resource, open))
@@ -193,18 +193,20 @@ pub(crate) fn lookup_of(wanted: &Resource) -> Lookup {
     }
 }
 
-/// The mark that a resource is to bear.
-pub(crate) fn mark_of(resource: &CloudFormationResource, application: &str) -> Mark {
+/// The mark that a resource is to bear: that of its tracking annotation.
+pub(crate) fn mark_of(resource: &CloudFormationResource) -> Mark {
+    let tracking = resource.annotations.get(annotation::TRACKING_ID);
+    let tracking = tracking.and_then(|id| TrackingId::parse(id));
     let kept = resource
         .annotations
         .iter()
-        .filter(|(name, _)| name.as_str() != tidegate_manifest::annotation::TRACKING_ID);
+        .filter(|(name, _)| name.as_str() != annotation::TRACKING_ID);
     Mark {
-        application: application.to_owned(),
+        application: tracking.map(|id| id.application).unwrap_or_default(),
         stack: resource.stack.clone(),
         logical_id: resource.logical_id.clone(),
         annotations: kept.map(|(k, v)| (k.clone(), v.clone())).collect(),
-        retain: resource.deletion_policy != tidegate_manifest::DeletionPolicy::Delete,
+        retain: resource.deletion_policy != DeletionPolicy::Delete,
     }
 }
 

@@ -39,7 +39,34 @@ pub struct Record {
     /// Digests of properties that the target takes and never shows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unseen: BTreeMap<String, String>,
+    /// How often it was made anew under the same physical id: tells one from the next.
+    #[serde(default)]
+    pub incarnation: u32,
+    /// The operation that made it anew last; the same one does not do it twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recreated_by: Option<String>,
 }
+
+impl Record {
+    /// The identity of this very resource.
+    pub(crate) fn uid(physical_id: &str, record: Option<&Self>) -> String {
+        match record.map(|record| record.incarnation) {
+            None | Some(0) => physical_id.to_owned(),
+            Some(incarnation) => format!("{physical_id}{INCARNATION}{incarnation}"),
+        }
+    }
+
+    /// The physical id in such an identity.
+    pub(crate) fn physical_id_of(uid: &str) -> &str {
+        match uid.rsplit_once(INCARNATION) {
+            Some((id, count)) if count.bytes().all(|b| b.is_ascii_digit()) => id,
+            Some(_) | None => uid,
+        }
+    }
+}
+
+/// Stands before the count in the identity of a resource that was made anew.
+const INCARNATION: char = '~';
 
 /// Records of one account and region, by application and `type stack/logical id`.
 pub type Records = BTreeMap<String, Record>;
