@@ -444,6 +444,11 @@ fn with_ownership(
     };
     let adopt = format!("set `{ADOPT}: \"true\"` in the resource's Metadata to take it over");
     let Some(tags) = &live.tags else {
+        let remembered = record.map(|record| record.mark.application.as_str());
+        if let Some(other) = remembered.filter(|other| application.is_some_and(|own| own != *other))
+        {
+            return refuse(format!("is part of application {other}"), adopt);
+        }
         // What has no tags hangs on something that has: its owner answers for it.
         let hangs_on_ours = !resource.references.is_empty() || record.is_some() || may_adopt;
         if hangs_on_ours {

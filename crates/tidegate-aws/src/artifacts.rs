@@ -110,8 +110,6 @@ fn missing(sha256: &str) -> ApplierError {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
     use super::*;
 
     #[test]

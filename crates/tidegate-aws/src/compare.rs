@@ -163,6 +163,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a table of literals reads better"
+    )]
     fn live(properties: Value, tags: Option<&[(&str, &str)]>) -> LiveResource {
         LiveResource {
             physical_id: "x".to_owned(),
@@ -179,6 +183,10 @@ mod tests {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a table of literals reads better"
+    )]
     fn wanted(properties: Value) -> Resource {
         Resource {
             properties: properties.as_object().cloned().unwrap_or_default(),

@@ -251,6 +251,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a table of literals reads better"
+    )]
     fn check(value: Value, expected: Value, open: &[&str]) {
         let answers = BTreeMap::from([
             ("Ref Queue".to_owned(), json!("https://q/1")),

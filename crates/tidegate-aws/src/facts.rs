@@ -49,7 +49,7 @@ pub struct TypeFacts {
 
 static FACTS: LazyLock<BTreeMap<&'static str, TypeFacts>> = LazyLock::new(|| {
     let lines = REGISTRY.lines();
-    lines.filter_map(|line| read(line)).collect()
+    lines.filter_map(read).collect()
 });
 
 fn read(line: &'static str) -> Option<(&'static str, TypeFacts)> {

@@ -210,6 +210,10 @@ mod tests {
 
     use super::*;
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a table of literals reads better"
+    )]
     fn resource(id: &str, ty: &str, properties: Value) -> CloudFormationResource {
         let mut asks = BTreeSet::new();
         crate::evaluate::asks(&properties, &mut asks);

@@ -238,8 +238,6 @@ impl StateStore for DirectoryState {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
     use super::*;
 
     fn check(store: &dyn StateStore) {

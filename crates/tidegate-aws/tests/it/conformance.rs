@@ -14,6 +14,10 @@ use crate::memory::{Memory, THING, nowhere};
 
 struct Things;
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a table of literals reads better"
+)]
 fn sample(kind: &str, name: &str, properties: Value, owner: Option<&OwnerRef>) -> Sample {
     let mut resource = CloudFormationResource {
         resource_type: kind.to_owned(),

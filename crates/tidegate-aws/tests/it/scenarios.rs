@@ -108,6 +108,10 @@ fn request(resource: &CloudFormationResource) -> ApplyRequest {
     ApplyRequest::new(key(resource), gvk, resource.to_body(), owner("etl"))
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a table of literals reads better"
+)]
 fn resource(kind: &str, id: &str, name: Option<&str>, properties: Value) -> CloudFormationResource {
     CloudFormationResource {
         resource_type: kind.to_owned(),
