@@ -72,7 +72,7 @@ fn id_of(resource: &Resource) -> String {
         Some(name) => name.clone(),
         None => format!(
             "{}|{}",
-            resource.text("On").unwrap_or_default(),
+            resource.text("Parent").unwrap_or_default(),
             resource.mark.logical_id
         ),
     }
@@ -88,7 +88,7 @@ impl Handler for Memory {
         let mut world = self.0.lock().unwrap();
         let mut ids: Vec<String> = lookup.physical_id.clone().into_iter().collect();
         ids.extend(lookup.physical_name.clone());
-        if let Some(on) = lookup.text("On") {
+        if let Some(on) = lookup.text("Parent") {
             ids.push(format!("{on}|{}", lookup.mark.logical_id));
         }
         for id in ids {

@@ -165,7 +165,7 @@ async fn a_batch_runs_in_the_order_of_its_references_and_twice_is_nothing() {
         &[&base],
     );
     let note = naming(
-        resource(NOTE, "Note", None, json!({"On": {"Ref": "OnBase"}})),
+        resource(NOTE, "Note", None, json!({"Parent": {"Ref": "OnBase"}})),
         &[&on_base],
     );
     bench.memory.with(|world| world.delay = 2);
@@ -230,7 +230,7 @@ async fn a_resource_that_comes_up_degraded_stops_what_builds_on_it() {
     bench.memory.with(|world| world.degrade = true);
     let base = resource(THING, "Base", Some("base"), json!({}));
     let next = naming(
-        resource(THING, "Next", Some("next"), json!({"On": {"Ref": "Base"}})),
+        resource(THING, "Next", Some("next"), json!({"Parent": {"Ref": "Base"}})),
         &[&base],
     );
     let answers = bench.apply(&[base, next]).await;
@@ -438,7 +438,7 @@ async fn what_is_deleted_goes_before_what_it_names_and_retained_resources_stay()
         &[&base],
     );
     let note = naming(
-        resource(NOTE, "Note", None, json!({"On": {"Ref": "User"}})),
+        resource(NOTE, "Note", None, json!({"Parent": {"Ref": "User"}})),
         &[&user],
     );
     let mut kept = resource(THING, "Kept", Some("kept"), json!({}));

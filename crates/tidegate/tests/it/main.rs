@@ -12,5 +12,8 @@ mod cluster;
 mod deletion;
 mod drift;
 mod hooks;
+#[path = "../../../tidegate-aws/tests/it/memory.rs"]
+mod memory;
 mod repository;
 mod sync;
+mod worlds;
