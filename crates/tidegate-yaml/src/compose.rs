@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::error::{YamlError, YamlErrorKind};
 use crate::node::{Key, Node, Span, Value};
 use crate::number;
-use crate::options::{DuplicateKeys, ParseOptions, Resolver};
+use crate::options::{DuplicateKeys, LocalTags, ParseOptions, Resolver};
 use crate::parser::{Raw, RawDocument, RawId};
 use crate::resolve::{self, Scalar};
 
@@ -209,6 +209,11 @@ impl<'t> Composer<'_, 't> {
             }
         };
         self.depth -= 1;
+        if self.options.local_tags == LocalTags::CloudFormation
+            && let Some(function) = function_of_tag(&raw.tag)
+        {
+            return node.map(|node| short_form(function, node));
+        }
         node
     }
 
@@ -237,7 +242,9 @@ impl<'t> Composer<'_, 't> {
             return Ok(Value::Null);
         };
         self.count_text(text.len(), raw.span)?;
-        if !plain {
+        let is_function = self.options.local_tags == LocalTags::CloudFormation
+            && function_of_tag(&raw.tag).is_some();
+        if !plain || is_function {
             return Ok(Value::String(Box::from(&**text)));
         }
         let value = match resolve::resolve(self.options.resolver, &raw.tag, text) {
@@ -510,5 +517,66 @@ fn allowed_alias_ratio(decoded: usize) -> f64 {
         0.10
     } else {
         0.99 - 0.89 * ((decoded - LOW) / (HIGH - LOW))
+    }
+}
+
+/// The name behind a local tag that CloudFormation takes as a function.
+fn function_of_tag(tag: &str) -> Option<&str> {
+    let name = tag.strip_prefix('!')?;
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b':');
+    is_name.then_some(name)
+}
+
+/// The long form of a tagged node.
+fn short_form(function: &str, node: Node) -> Node {
+    let span = node.span;
+    let name = match function {
+        "Ref" | "Condition" => function.to_owned(),
+        other => format!("Fn::{other}"),
+    };
+    let argument = match (function, &node.value) {
+        ("GetAtt", Value::String(text)) => {
+            let (id, attribute) = text.split_once('.').unwrap_or((text, ""));
+            let part = |text: &str| Node {
+                value: Value::String(text.into()),
+                span,
+            };
+            let mut parts = vec![part(id)];
+            if text.contains('.') {
+                parts.push(part(attribute));
+            }
+            Node {
+                value: Value::Sequence(parts),
+                span,
+            }
+        }
+        _ => node,
+    };
+    let key = Key {
+        text: name.into(),
+        span,
+    };
+    Node {
+        value: Value::Mapping(vec![(key, argument)]),
+        span,
+    }
+}
+
+#[cfg(test)]
+mod short_forms {
+    use crate::{ParseOptions, parse_one};
+
+    #[test]
+    fn tags_become_functions_however_deep() {
+        let text = "a: !Ref X\nb: !GetAtt A.B.C\nc: !Sub ['${x}', {x: !Ref Y}]\nd: !If [C, !Ref 'AWS::NoValue', 1]\ne: !Ref 012\nf: !Condition C\ng: !Join [',', [a, b]]\n";
+        let node = parse_one(text.as_bytes(), &ParseOptions::cloudformation()).expect("valid");
+        let expected = serde_json::json!({
+            "a": {"Ref": "X"}, "b": {"Fn::GetAtt": ["A", "B.C"]},
+            "c": {"Fn::Sub": ["${x}", {"x": {"Ref": "Y"}}]},
+            "d": {"Fn::If": ["C", {"Ref": "AWS::NoValue"}, 1]},
+            "e": {"Ref": "012"}, "f": {"Condition": "C"},
+            "g": {"Fn::Join": [",", ["a", "b"]]},
+        });
+        assert_eq!(node.to_json(), expected);
     }
 }

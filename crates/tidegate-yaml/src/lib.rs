@@ -24,5 +24,5 @@ pub use canonical::canonical;
 pub use emit::{stream_to_string, to_string};
 pub use error::{YamlError, YamlErrorKind, YamlErrors};
 pub use node::{Key, Node, Span, Value};
-pub use options::{DuplicateKeys, Limits, ParseOptions, Resolver};
+pub use options::{DuplicateKeys, Limits, LocalTags, ParseOptions, Resolver};
 pub use stream::{Document, ParsedStream, parse_one, parse_stream};

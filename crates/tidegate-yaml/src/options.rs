@@ -57,6 +57,17 @@ impl Default for Limits {
     }
 }
 
+/// What a local tag (`!Name`) means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LocalTags {
+    /// Nothing: the node is read as if it had none.
+    #[default]
+    Ignored,
+    /// CloudFormation's short forms: `!Sub x` is `{Fn::Sub: x}`, `!Ref x` is `{Ref: x}`,
+    /// `!GetAtt a.b` is `{Fn::GetAtt: [a, b]}`.
+    CloudFormation,
+}
+
 /// How to read one stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ParseOptions {
@@ -66,9 +77,19 @@ pub struct ParseOptions {
     pub limits: Limits,
     /// The rule for repeated keys.
     pub duplicate_keys: DuplicateKeys,
+    /// The meaning of local tags.
+    pub local_tags: LocalTags,
 }
 
 impl ParseOptions {
+    /// As CloudFormation templates are read: YAML 1.1 with short forms of functions.
+    pub fn cloudformation() -> Self {
+        ParseOptions {
+            local_tags: LocalTags::CloudFormation,
+            ..ParseOptions::default()
+        }
+    }
+
     /// As kustomize reads resources: its resolver, and repeated keys are an error.
     pub fn kyaml() -> Self {
         ParseOptions {
