@@ -1,3 +1,18 @@
 //! SAM templates, `serverless.yml` and CloudFormation: a file tree in, CloudFormation resources out.
 //!
-//! Must not know: Git, network, AWS clients.
+//! Everything becomes one form: a CloudFormation template, evaluated as far as it says itself what it
+//! holds. Must not know: Git, network, AWS clients.
+
+pub mod cloudformation;
+pub mod package;
+mod packaging;
+pub mod physical;
+mod reader;
+pub mod sam;
+pub mod service;
+mod template;
+
+pub use cloudformation::{Evaluated, evaluate};
+pub use package::{ArchiveSpec, archive};
+pub use reader::TemplateReader;
+pub use template::Template;
