@@ -30,3 +30,26 @@ pub(crate) fn json_type(code: &str) -> String {
         other => format!("com.amazonaws.sqs#{other}"),
     }
 }
+
+/// The refusal of a request that lacks a member, in SQS's words.
+pub(crate) fn missing(refusal: crate::refusal::Refusal) -> crate::refusal::Refusal {
+    let name = refusal
+        .message
+        .split_once("Value null at '")
+        .and_then(|(_, rest)| rest.split_once('\''))
+        .map(|(name, _)| name.to_owned());
+    match name {
+        Some(name) => {
+            let mut characters = name.chars();
+            let upper: String = characters
+                .next()
+                .map(|first| first.to_uppercase().chain(characters).collect())
+                .unwrap_or_default();
+            crate::refusal::refuse(
+                "MissingParameter",
+                format!("The request must contain the parameter {upper}."),
+            )
+        }
+        None => refusal,
+    }
+}
