@@ -398,9 +398,13 @@ impl<'a> Parser<'a> {
                 operands.len()
             ));
         }
-        let second = operands.pop().filter(|_| wanted == 2);
+        let second = if wanted == 2 { operands.pop() } else { None };
         let first = operands.pop();
         match (function, first, second) {
+            ("attribute_exists", Some(Operand::Path(path)), None) => Ok(Condition::Exists(path)),
+            ("attribute_not_exists", Some(Operand::Path(path)), None) => {
+                Ok(Condition::NotExists(path))
+            }
             ("begins_with", Some(a), Some(b)) => {
                 self.refuse_type(function, &a, &["S", "B"])?;
                 self.refuse_type(function, &b, &["S", "B"])?;
