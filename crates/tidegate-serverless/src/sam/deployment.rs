@@ -1,0 +1,268 @@
+//! `DeploymentPreference`: the CodeDeploy resources that shift traffic between versions.
+
+use serde_json::{Map, Value, json};
+
+use crate::sam::role::{branches, trust};
+use crate::sam::{
+    Fault, Made, Sam, Subject, attribute, fields, is_intrinsic, is_no_value, reference, tag_list,
+};
+
+const APPLICATION: &str = "ServerlessDeploymentApplication";
+const SERVICE_ROLE: &str = "CodeDeployServiceRole";
+const CONDITION: &str = "ServerlessCodeDeployCondition";
+
+/// Deployment types that CodeDeploy has for Lambda.
+const PREDEFINED: &[&str] = &[
+    "Canary10Percent5Minutes",
+    "Canary10Percent10Minutes",
+    "Canary10Percent15Minutes",
+    "Canary10Percent30Minutes",
+    "Linear10PercentEvery1Minute",
+    "Linear10PercentEvery2Minutes",
+    "Linear10PercentEvery3Minutes",
+    "Linear10PercentEvery10Minutes",
+    "AllAtOnce",
+];
+
+/// How a function wants its traffic shifted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Preference {
+    pub(crate) id: String,
+    pub(crate) is_enabled: bool,
+    kind: Value,
+    before: Option<Value>,
+    after: Option<Value>,
+    alarms: Option<Value>,
+    role: Option<Value>,
+    triggers: Option<Value>,
+    condition: Option<String>,
+    tags: Option<Value>,
+}
+
+/// Reads the preference of a function.
+pub(crate) fn read(sam: &Sam<'_>, subject: &Subject<'_>, given: &Value) -> Made<Preference> {
+    let known = |name: &str| {
+        let value = given.get(name).filter(|value| !value.is_null())?;
+        Some(sam.mapped(&sam.resolved(value)))
+    };
+    let fault = |message: &str| Err(Fault::new(subject.id, message));
+    let is_off = match known("Enabled") {
+        None => false,
+        Some(Value::Bool(flag)) => !flag,
+        Some(Value::String(text)) => text == "false" || text == "False",
+        Some(Value::Number(number)) => number.as_i64() == Some(0),
+        Some(Value::Null | Value::Array(_) | Value::Object(_)) => false,
+    };
+    if is_off {
+        return Ok(Preference::default());
+    }
+    let Some(kind) = known("Type") else {
+        return fault("'DeploymentPreference' is missing required Property 'Type'");
+    };
+    let hooks = given.get("Hooks").filter(|hooks| !hooks.is_null());
+    if hooks.is_some_and(|hooks| !hooks.is_object()) {
+        return fault("'Hooks' property of 'DeploymentPreference' must be a dictionary");
+    }
+    let hook = |name: &str| {
+        let value = hooks?.get(name).filter(|value| !value.is_null())?;
+        Some(value.clone())
+    };
+    let passes = match known("PassthroughCondition") {
+        Some(Value::Bool(flag)) => flag,
+        Some(Value::String(text)) => text == "true" || text == "True",
+        _ => false,
+    };
+    let condition = subject.resource.get("Condition").and_then(Value::as_str);
+    let propagates = subject.get("PropagateTags") == Some(&Value::Bool(true));
+    let get = |name: &str| given.get(name).filter(|value| !value.is_null()).cloned();
+    Ok(Preference {
+        id: subject.id.to_owned(),
+        is_enabled: true,
+        kind,
+        before: hook("PreTraffic"),
+        after: hook("PostTraffic"),
+        alarms: get("Alarms"),
+        role: get("Role"),
+        triggers: get("TriggerConfigurations"),
+        condition: condition.filter(|_| passes).map(str::to_owned),
+        tags: subject.get("Tags").filter(|_| propagates).cloned(),
+    })
+}
+
+impl Preference {
+    fn group(&self) -> String {
+        format!("{}DeploymentGroup", self.id)
+    }
+
+    /// What the alias says to CloudFormation.
+    pub(crate) fn update_policy(&self) -> Value {
+        let update = fields([
+            ("ApplicationName", Some(reference(APPLICATION))),
+            ("DeploymentGroupName", Some(reference(&self.group()))),
+            ("BeforeAllowTrafficHook", self.before.clone()),
+            ("AfterAllowTrafficHook", self.after.clone()),
+        ]);
+        json!({"CodeDeployLambdaAliasUpdate": update})
+    }
+
+    fn alarms(&self) -> Made<Option<Value>> {
+        let Some(alarms) = self.alarms.as_ref().filter(|alarms| !is_no_value(alarms)) else {
+            return Ok(None);
+        };
+        let built = |alarms: &Value| match alarms.as_array() {
+            None => Err(Fault::new(&self.id, "Alarms must be a list")),
+            Some(list) if list.first().is_none_or(is_no_value) => Ok(json!({})),
+            Some(list) => {
+                let named: Vec<Value> = list.iter().map(|alarm| json!({"Name": alarm})).collect();
+                Ok(json!({"Enabled": true, "Alarms": named}))
+            }
+        };
+        match branches(alarms) {
+            Some([condition, then, otherwise]) => {
+                let (then, otherwise) = (built(then)?, built(otherwise)?);
+                Ok(Some(json!({"Fn::If": [condition, then, otherwise]})))
+            }
+            None => Ok(Some(built(alarms)?).filter(|built| *built != json!({}))),
+        }
+    }
+}
+
+/// The full names of predefined types, however deep they stand in functions.
+fn config_name(value: &Value, key: Option<&str>) -> Value {
+    match value {
+        Value::Array(list) => list.iter().map(|value| config_name(value, None)).collect(),
+        Value::Object(map) if is_intrinsic(value) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), config_name(value, Some(key))))
+            .collect::<Map<_, _>>()
+            .into(),
+        Value::String(text) if PREDEFINED.contains(&text.as_str()) => {
+            let argument = json!(["CodeDeployDefault.Lambda${ConfigName}", {"ConfigName": text}]);
+            if key == Some("Fn::Sub") {
+                argument
+            } else {
+                json!({"Fn::Sub": argument})
+            }
+        }
+        other => other.clone(),
+    }
+}
+
+impl Sam<'_> {
+    /// The application, the service role and a group per function.
+    pub(crate) fn add_deployments(&mut self) {
+        if self.deployments.is_empty() {
+            return;
+        }
+        let preferences = std::mem::take(&mut self.deployments);
+        let attributes = self.deployment_condition(&preferences);
+        let mut tags = Map::new();
+        for preference in &preferences {
+            if let Some(Value::Object(own)) = &preference.tags {
+                tags.extend(own.clone());
+            }
+        }
+        let tags = (!tags.is_empty()).then(|| Value::Object(tags));
+        let tags = tag_list(None, tags.as_ref());
+        let application = fields([
+            ("ComputePlatform", Some(json!("Lambda"))),
+            ("Tags", tags.clone()),
+        ]);
+        self.emit(
+            APPLICATION,
+            "AWS::CodeDeploy::Application",
+            application,
+            attributes.clone(),
+        );
+        if preferences
+            .iter()
+            .any(|preference| preference.role.is_none())
+        {
+            let is_iso = ["aws-iso", "aws-iso-b"].contains(&self.options.partition.as_str());
+            let policy = if is_iso {
+                "service-role/AWSCodeDeployRoleForLambdaLimited"
+            } else {
+                "service-role/AWSCodeDeployRoleForLambda"
+            };
+            let role = fields([
+                (
+                    "AssumeRolePolicyDocument",
+                    Some(trust("codedeploy.amazonaws.com")),
+                ),
+                ("ManagedPolicyArns", Some(json!([self.managed_arn(policy)]))),
+                ("Tags", tags),
+            ]);
+            self.emit(SERVICE_ROLE, "AWS::IAM::Role", role, attributes);
+        }
+        for preference in preferences {
+            match preference.alarms() {
+                Ok(alarms) => self.add_group(&preference, alarms),
+                Err(fault) => self.faults.push(fault),
+            }
+        }
+    }
+
+    fn add_group(&mut self, preference: &Preference, alarms: Option<Value>) {
+        let role = preference.role.clone();
+        let properties = fields([
+            ("AlarmConfiguration", alarms),
+            ("ApplicationName", Some(reference(APPLICATION))),
+            (
+                "AutoRollbackConfiguration",
+                Some(json!({"Enabled": true, "Events": ["DEPLOYMENT_FAILURE",
+                    "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"]})),
+            ),
+            (
+                "DeploymentConfigName",
+                Some(config_name(&preference.kind, None)),
+            ),
+            (
+                "DeploymentStyle",
+                Some(
+                    json!({"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"}),
+                ),
+            ),
+            (
+                "ServiceRoleArn",
+                Some(role.unwrap_or_else(|| attribute(SERVICE_ROLE, "Arn"))),
+            ),
+            ("TriggerConfigurations", preference.triggers.clone()),
+            ("Tags", tag_list(None, preference.tags.as_ref())),
+        ]);
+        let condition = preference.condition.as_ref().map(|name| json!(name));
+        let attributes = fields([("Condition", condition)]);
+        let group = preference.group();
+        self.emit(
+            &group,
+            "AWS::CodeDeploy::DeploymentGroup",
+            properties,
+            attributes,
+        );
+    }
+
+    /// When every function is conditional, so is what they share.
+    fn deployment_condition(&mut self, preferences: &[Preference]) -> Map<String, Value> {
+        let names: Option<Vec<&String>> = preferences
+            .iter()
+            .map(|preference| preference.condition.as_ref())
+            .collect();
+        let Some(mut names) = names else {
+            return Map::new();
+        };
+        names.sort();
+        names.dedup();
+        let name = match names.as_slice() {
+            [only] => (*only).clone(),
+            several => {
+                let any: Vec<Value> = several
+                    .iter()
+                    .map(|name| json!({"Condition": name}))
+                    .collect();
+                self.conditions
+                    .insert(CONDITION.to_owned(), json!({"Fn::Or": any}));
+                CONDITION.to_owned()
+            }
+        };
+        fields([("Condition", Some(json!(name)))])
+    }
+}
