@@ -129,13 +129,18 @@ pub(super) fn model() -> &'static Model {
 fn not_found(type_name: &str, identifier: &str) -> Refusal {
     refuse(
         "ResourceNotFoundException",
-        format!("AWS::CloudFormation Resource of type '{type_name}' with identifier '{identifier}' was not found."),
+        format!(
+            "AWS::CloudFormation Resource of type '{type_name}' with identifier '{identifier}' was not found."
+        ),
     )
 }
 
 fn facts(type_name: &str) -> Result<&'static TypeFacts, Refusal> {
     types::find(type_name).ok_or_else(|| {
-        refuse("TypeNotFoundException", format!("The type '{type_name}' cannot be found."))
+        refuse(
+            "TypeNotFoundException",
+            format!("The type '{type_name}' cannot be found."),
+        )
     })
 }
 
@@ -145,7 +150,10 @@ fn supports(facts: &TypeFacts, handler: char, action: &str) -> Result<(), Refusa
     }
     Err(refuse(
         "UnsupportedActionException",
-        format!("Resource type {} does not support {action} action", facts.name),
+        format!(
+            "Resource type {} does not support {action} action",
+            facts.name
+        ),
     ))
 }
 
@@ -187,14 +195,22 @@ impl Resources {
     pub(crate) fn settle(&mut self, now: Timestamp, natives: &dyn Natives) {
         let mut due: Vec<Request> = Vec::new();
         for request in &mut self.requests {
-            if !request.applied && request.cancelled.is_none() && request.failure.is_none() && request.done <= now {
+            if !request.applied
+                && request.cancelled.is_none()
+                && request.failure.is_none()
+                && request.done <= now
+            {
                 request.applied = true;
                 due.push(request.clone());
             }
         }
         for request in due {
             let outcome = self.apply(&request, natives);
-            if let Some(place) = self.requests.iter_mut().find(|one| one.token == request.token) {
+            if let Some(place) = self
+                .requests
+                .iter_mut()
+                .find(|one| one.token == request.token)
+            {
                 match outcome {
                     Ok(identifier) => place.identifier = identifier.or(place.identifier.take()),
                     Err(refusal) => {
@@ -205,7 +221,11 @@ impl Resources {
         }
     }
 
-    fn apply(&mut self, request: &Request, natives: &dyn Natives) -> Result<Option<String>, Refusal> {
+    fn apply(
+        &mut self,
+        request: &Request,
+        natives: &dyn Natives,
+    ) -> Result<Option<String>, Refusal> {
         let name = &request.type_name;
         let identifier = request.identifier.clone().unwrap_or_default();
         let key = (name.clone(), identifier.clone());
@@ -248,7 +268,9 @@ impl Resources {
 
     /// The properties of a resource: what was asked for, with what its own service says.
     fn read(&self, natives: &dyn Natives, type_name: &str, identifier: &str) -> Option<Value> {
-        let kept = self.models.get(&(type_name.to_owned(), identifier.to_owned()));
+        let kept = self
+            .models
+            .get(&(type_name.to_owned(), identifier.to_owned()));
         match natives.read(type_name, identifier) {
             None => kept.cloned(),
             Some(None) => None,
@@ -286,7 +308,12 @@ fn handler_code(code: &str) -> String {
     let matched = match code {
         code if code.contains("Exist") && !code.contains("NotExist") => "AlreadyExists",
         code if code.contains("InUse") => "ResourceConflict",
-        code if code.contains("NotFound") || code.contains("NotExist") || code.contains("NoSuch") => "NotFound",
+        code if code.contains("NotFound")
+            || code.contains("NotExist")
+            || code.contains("NoSuch") =>
+        {
+            "NotFound"
+        }
         code if code.contains("Limit") => "ServiceLimitExceeded",
         code if code.contains("Throttl") => "Throttling",
         code if code.contains("Conflict") => "ResourceConflict",
@@ -314,18 +341,24 @@ impl Call<'_> {
         let Some(token) = self.input["ClientToken"].as_str() else {
             return Ok(None);
         };
-        let known = self
-            .resources
-            .requests
-            .iter()
-            .find(|request| request.client.as_ref().is_some_and(|(client, _)| client == token));
+        let known = self.resources.requests.iter().find(|request| {
+            request
+                .client
+                .as_ref()
+                .is_some_and(|(client, _)| client == token)
+        });
         match known {
             None => Ok(None),
             Some(request)
                 if request.operation == operation
-                    && request.client.as_ref().is_some_and(|(_, sent)| sent == payload) =>
+                    && request
+                        .client
+                        .as_ref()
+                        .is_some_and(|(_, sent)| sent == payload) =>
             {
-                Ok(Some(json!({"ProgressEvent": request.describe(self.scope.now)})))
+                Ok(Some(
+                    json!({"ProgressEvent": request.describe(self.scope.now)}),
+                ))
             }
             Some(_) => Err(refuse(
                 "ClientTokenConflictException",
@@ -366,7 +399,9 @@ impl Call<'_> {
     ) -> Value {
         self.resources.counter += 1;
         let seed = format!("request/{}", self.resources.counter);
-        let client = self.input["ClientToken"].as_str().map(|token| (token.to_owned(), payload));
+        let client = self.input["ClientToken"]
+            .as_str()
+            .map(|token| (token.to_owned(), payload));
         let request = Request {
             token: self.scope.uuid(&seed),
             type_name: type_name.to_owned(),
@@ -390,7 +425,11 @@ impl Call<'_> {
         self.resources.settle(self.scope.now, self.natives);
         let token = described["RequestToken"].clone();
         let now = self.scope.now;
-        let request = self.resources.requests.iter().find(|request| token == request.token.as_str());
+        let request = self
+            .resources
+            .requests
+            .iter()
+            .find(|request| token == request.token.as_str());
         json!({"ProgressEvent": request.map_or(described, |request| request.describe(now))})
     }
 
@@ -408,10 +447,16 @@ impl Call<'_> {
             .filter(Value::is_object)
             .ok_or_else(|| refuse("ValidationException", "DesiredState must be a JSON object."))?;
         if let Some(words) = identify::check(facts, &model) {
-            return Err(refuse("ValidationException", format!("Model validation failed ({words})")));
+            return Err(refuse(
+                "ValidationException",
+                format!("Model validation failed ({words})"),
+            ));
         }
         if self.resources.models.len() >= RESOURCES || self.resources.bytes > TOTAL_BYTES {
-            return Err(refuse("ServiceLimitExceededException", "The sandbox has no room for another resource."));
+            return Err(refuse(
+                "ServiceLimitExceededException",
+                "The sandbox has no room for another resource.",
+            ));
         }
         self.resources.counter += 1;
         let seed = format!("resource/{}", self.resources.counter);
@@ -426,7 +471,14 @@ impl Call<'_> {
                     format!("Resource of type '{type_name}' with identifier '{identifier}' already exists."),
                 )
             });
-        Ok(self.begin(&type_name, Some(identifier), Operation::Create, Some(model), payload, failure))
+        Ok(self.begin(
+            &type_name,
+            Some(identifier),
+            Operation::Create,
+            Some(model),
+            payload,
+            failure,
+        ))
     }
 
     fn update(&mut self) -> Result<Value, Refusal> {
@@ -444,14 +496,29 @@ impl Call<'_> {
             .read(self.natives, &type_name, &identifier)
             .ok_or_else(|| not_found(&type_name, &identifier))?;
         self.alone(&type_name, &identifier)?;
-        let changes: Value = serde_json::from_str(&patch_text)
-            .map_err(|error| refuse("ValidationException", format!("PatchDocument is not valid JSON: {error}")))?;
-        let patched = patch::apply(&model, &changes).map_err(|words| refuse("ValidationException", words))?;
+        let changes: Value = serde_json::from_str(&patch_text).map_err(|error| {
+            refuse(
+                "ValidationException",
+                format!("PatchDocument is not valid JSON: {error}"),
+            )
+        })?;
+        let patched =
+            patch::apply(&model, &changes).map_err(|words| refuse("ValidationException", words))?;
         identify::check_change(facts, &model, &patched)?;
         if patched.to_string().len() > PROPERTIES_BYTES {
-            return Err(refuse("ValidationException", "The resource's properties are larger than 262144 bytes."));
+            return Err(refuse(
+                "ValidationException",
+                "The resource's properties are larger than 262144 bytes.",
+            ));
         }
-        Ok(self.begin(&type_name, Some(identifier), Operation::Update, Some(patched), payload, None))
+        Ok(self.begin(
+            &type_name,
+            Some(identifier),
+            Operation::Update,
+            Some(patched),
+            payload,
+            None,
+        ))
     }
 
     fn delete(&mut self) -> Result<Value, Refusal> {
@@ -464,14 +531,26 @@ impl Call<'_> {
             return Ok(answer);
         }
         self.alone(&type_name, &identifier)?;
-        let found = self.resources.read(self.natives, &type_name, &identifier).is_some();
+        let found = self
+            .resources
+            .read(self.natives, &type_name, &identifier)
+            .is_some();
         let failure = (!found).then(|| {
             (
                 "NotFound".to_owned(),
-                format!("Resource of type '{type_name}' with identifier '{identifier}' was not found."),
+                format!(
+                    "Resource of type '{type_name}' with identifier '{identifier}' was not found."
+                ),
             )
         });
-        Ok(self.begin(&type_name, Some(identifier), Operation::Delete, None, payload, failure))
+        Ok(self.begin(
+            &type_name,
+            Some(identifier),
+            Operation::Delete,
+            None,
+            payload,
+            failure,
+        ))
     }
 
     fn get(&mut self) -> Result<Value, Refusal> {
@@ -494,7 +573,9 @@ impl Call<'_> {
         let type_name = self.text("TypeName").to_owned();
         let facts = facts(&type_name)?;
         supports(facts, 'L', "LIST")?;
-        let limit = self.input["MaxResults"].as_u64().map_or(20, |limit| limit.clamp(1, 100));
+        let limit = self.input["MaxResults"]
+            .as_u64()
+            .map_or(20, |limit| limit.clamp(1, 100));
         let limit = usize::try_from(limit).unwrap_or(20);
         let after = self.text("NextToken");
         let mut identifiers: Vec<String> = match self.natives.list(&type_name) {
@@ -533,7 +614,10 @@ impl Call<'_> {
             .iter_mut()
             .find(|request| request.token == token)
             .ok_or_else(|| {
-                refuse("RequestTokenNotFoundException", format!("Request with token {token} was not found"))
+                refuse(
+                    "RequestTokenNotFoundException",
+                    format!("Request with token {token} was not found"),
+                )
             })
     }
 
@@ -546,9 +630,13 @@ impl Call<'_> {
         let now = self.scope.now;
         let filter = &self.input["ResourceRequestStatusFilter"];
         let wanted = |field: &str, value: &str| {
-            filter[field].as_array().is_none_or(|list| list.iter().any(|one| one == value))
+            filter[field]
+                .as_array()
+                .is_none_or(|list| list.iter().any(|one| one == value))
         };
-        let limit = self.input["MaxResults"].as_u64().map_or(20, |limit| limit.clamp(1, 100));
+        let limit = self.input["MaxResults"]
+            .as_u64()
+            .map_or(20, |limit| limit.clamp(1, 100));
         let events: Vec<Value> = self
             .resources
             .requests
@@ -568,7 +656,11 @@ impl Call<'_> {
         if !request.is_open(now) {
             return Err(refuse(
                 "ConcurrentModificationException",
-                format!("The request {} is already in the state {}.", request.token, request.status(now)),
+                format!(
+                    "The request {} is already in the state {}.",
+                    request.token,
+                    request.status(now)
+                ),
             ));
         }
         request.cancelled = Some(now);

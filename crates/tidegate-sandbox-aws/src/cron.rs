@@ -62,7 +62,12 @@ impl Schedule {
     }
 
     /// The first moment after `after`; rates count from `start`.
-    pub(crate) fn next(&self, after: Timestamp, start: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    pub(crate) fn next(
+        &self,
+        after: Timestamp,
+        start: Timestamp,
+        zone: &TimeZone,
+    ) -> Option<Timestamp> {
         match self {
             Self::Rate(every) => {
                 let passed = after.duration_since(start).as_secs().max(0);
@@ -86,7 +91,10 @@ impl Schedule {
 
 fn rate(text: &str, strict: bool) -> Option<Schedule> {
     let (value, unit) = text.split_once(' ')?;
-    let value: i64 = value.parse().ok().filter(|value| (1..=525_600 * 10).contains(value))?;
+    let value: i64 = value
+        .parse()
+        .ok()
+        .filter(|value| (1..=525_600 * 10).contains(value))?;
     let (singular, seconds) = match unit {
         "minute" => (true, 60),
         "minutes" => (false, 60),
@@ -126,7 +134,11 @@ fn month_field(text: &str) -> Option<Day> {
         return Some(Day::LastOfMonth);
     }
     if let Some(day) = text.strip_suffix('W') {
-        return day.parse().ok().filter(|day| (1..=31).contains(day)).map(Day::Workday);
+        return day
+            .parse()
+            .ok()
+            .filter(|day| (1..=31).contains(day))
+            .map(Day::Workday);
     }
     field(text, 1, 31, &[]).map(Day::OfMonth)
 }
@@ -146,7 +158,9 @@ fn week_field(text: &str) -> Option<Day> {
 }
 
 fn value(text: &str, min: i64, max: i64, names: &[&str]) -> Option<i64> {
-    let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
+    let named = names
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(text));
     let value = match named {
         Some(index) => i64::try_from(index).ok()? + 1,
         None => text.parse().ok()?,
@@ -158,7 +172,10 @@ fn field(text: &str, min: i64, max: i64, names: &[&str]) -> Option<BTreeSet<i64>
     let mut all = BTreeSet::new();
     for part in text.split(',') {
         let (range, step) = match part.split_once('/') {
-            Some((range, step)) => (range, Some(step.parse::<i64>().ok().filter(|step| *step > 0)?)),
+            Some((range, step)) => (
+                range,
+                Some(step.parse::<i64>().ok().filter(|step| *step > 0)?),
+            ),
             None => (part, None),
         };
         let (from, to) = match range.split_once('-') {
@@ -191,7 +208,8 @@ impl Cron {
             if self.allows(date) {
                 for hour in &self.hours {
                     for minute in &self.minutes {
-                        let (hour, minute) = (i8::try_from(*hour).ok()?, i8::try_from(*minute).ok()?);
+                        let (hour, minute) =
+                            (i8::try_from(*hour).ok()?, i8::try_from(*minute).ok()?);
                         let at = zone.to_timestamp(date.at(hour, minute, 0, 0)).ok()?;
                         if at > after {
                             return Some(at);
@@ -245,7 +263,6 @@ fn nearest_workday(date: Date, day: i64) -> Option<Date> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     #[track_caller]
@@ -253,7 +270,11 @@ mod tests {
         let schedule = Schedule::parse(expression, true).unwrap();
         let after: Timestamp = after.parse().unwrap();
         let next = schedule.next(after, Timestamp::UNIX_EPOCH, &TimeZone::UTC);
-        assert_eq!(next, expected.map(|text| text.parse().unwrap()), "{expression}");
+        assert_eq!(
+            next,
+            expected.map(|text| text.parse().unwrap()),
+            "{expression}"
+        );
     }
 
     #[test]
@@ -276,9 +297,21 @@ mod tests {
     #[test]
     fn bad_expressions_are_refused() {
         for text in [
-            "", "rate(5 minute)", "rate(1 minutes)", "rate(0 minutes)", "rate(-1 day)", "rate(5 weeks)",
-            "cron(* * * * * *)", "cron(0 12 * * *)", "cron(61 * * * ? *)", "cron(0 0 ? * ? *)", "cron(x * * * ? *)",
-            "at(tomorrow)", "every(5 minutes)", "rate(5 minutes", "cron(0/0 * * * ? *)",
+            "",
+            "rate(5 minute)",
+            "rate(1 minutes)",
+            "rate(0 minutes)",
+            "rate(-1 day)",
+            "rate(5 weeks)",
+            "cron(* * * * * *)",
+            "cron(0 12 * * *)",
+            "cron(61 * * * ? *)",
+            "cron(0 0 ? * ? *)",
+            "cron(x * * * ? *)",
+            "at(tomorrow)",
+            "every(5 minutes)",
+            "rate(5 minutes",
+            "cron(0/0 * * * ? *)",
         ] {
             assert_eq!(Schedule::parse(text, true), None, "{text}");
         }

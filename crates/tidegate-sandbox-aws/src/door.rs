@@ -121,7 +121,11 @@ impl Door {
         };
         let id = uuid::Uuid::new_v4().to_string();
         let service = origin.service.as_deref();
-        let mut answer = match self.services.iter().find(|one| one.takes(service, &request)) {
+        let mut answer = match self
+            .services
+            .iter()
+            .find(|one| one.takes(service, &request))
+        {
             Some(one) => one.answer(&scope, &request).await,
             None => match way(service, &request) {
                 Some(Way::Json(service, operation)) => {
@@ -135,7 +139,11 @@ impl Door {
                 None => unknown(service, &request),
             },
         };
-        let name = if service == Some("s3") { "x-amz-request-id" } else { "x-amzn-requestid" };
+        let name = if service == Some("s3") {
+            "x-amz-request-id"
+        } else {
+            "x-amzn-requestid"
+        };
         answer.headers.push((name.into(), id));
         answer
     }
@@ -162,7 +170,12 @@ fn way(service: Option<&str>, request: &Incoming) -> Option<Way> {
     let form = request
         .header("content-type")
         .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-    let action = || request.parameters().iter().any(|(name, _)| name == "Action");
+    let action = || {
+        request
+            .parameters()
+            .iter()
+            .any(|(name, _)| name == "Action")
+    };
     match service {
         Some(service @ ("sqs" | "sns")) if form || action() => Some(Way::Query(service.to_owned())),
         Some("scheduler") => Some(Way::Rest),

@@ -21,7 +21,7 @@ mod table;
 mod transact;
 mod value;
 
-pub(crate) use stream::{LogBatch, LogOrigin};
+pub use stream::{LogBatch, LogOrigin};
 
 use crate::refusal::{Refusal, refuse};
 use crate::regions::Scope;
@@ -130,11 +130,6 @@ impl Tables {
             .values()
             .map(|table| (table.arn.clone(), table.tags.clone()))
             .collect()
-    }
-
-    /// The ARN of the newest stream of a table, if it has one.
-    pub(crate) fn stream_arn(&self, table: &str) -> Option<String> {
-        self.tables.get(table)?.log.as_ref().map(|log| log.arn.clone())
     }
 }
 

@@ -86,7 +86,8 @@ impl Effect {
             },
             "lambda" => Self::Function {
                 arn: arn.to_owned(),
-                event: serde_json::from_str(payload).unwrap_or_else(|_| Value::String(payload.to_owned())),
+                event: serde_json::from_str(payload)
+                    .unwrap_or_else(|_| Value::String(payload.to_owned())),
             },
             "sns" => Self::Topic {
                 arn: arn.to_owned(),

@@ -12,6 +12,8 @@ mod manage;
 mod put;
 mod targets;
 
+pub(crate) use targets::find;
+
 use crate::cron::Schedule;
 use crate::effect::Effect;
 use crate::refusal::{Refusal, refuse};
@@ -22,8 +24,6 @@ use crate::shape::{self, Model};
 const BUSES: usize = 100;
 /// Rules of one bus.
 const RULES: usize = 300;
-/// Times that one schedule fires for one tick of a clock that was moved far.
-pub(crate) const CATCH_UP: usize = 1;
 
 #[derive(Clone, Debug, Default)]
 struct Bus {
@@ -132,17 +132,24 @@ impl Buses {
         let mut all = Vec::new();
         for bus in self.buses.values() {
             all.push((bus.arn.clone(), bus.tags.clone()));
-            all.extend(bus.rules.values().map(|rule| (rule.arn.clone(), rule.tags.clone())));
+            all.extend(
+                bus.rules
+                    .values()
+                    .map(|rule| (rule.arn.clone(), rule.tags.clone())),
+            );
         }
         all
     }
 
-    /// Fires the scheduled rules that are due; a clock that leapt fires each at most [`CATCH_UP`] times.
+    /// Fires the scheduled rules that are due, each once however far the clock leapt.
     pub(crate) fn tick(&mut self, scope: &Scope, effects: &mut Vec<Effect>) {
         let mut fired = Vec::new();
         for bus in self.buses.values_mut() {
             for rule in bus.rules.values_mut() {
-                let Some(due) = rule.due.filter(|due| *due <= scope.now && rule.state == "ENABLED") else {
+                let Some(due) = rule
+                    .due
+                    .filter(|due| *due <= scope.now && rule.state == "ENABLED")
+                else {
                     continue;
                 };
                 rule.due = rule
@@ -190,7 +197,9 @@ struct Call<'a> {
 
 /// The name in a bus's name or ARN.
 fn bus_name(given: &str) -> &str {
-    given.split_once(":event-bus/").map_or(given, |(_, name)| name)
+    given
+        .split_once(":event-bus/")
+        .map_or(given, |(_, name)| name)
 }
 
 impl Call<'_> {

@@ -30,7 +30,11 @@ impl Faults {
     pub(crate) fn meet(&self, service: &str, operation: &str) -> Option<Refusal> {
         let mut waiting = self.waiting.lock();
         let index = waiting.iter().position(|fault| {
-            fault.service == service && fault.operation.as_deref().is_none_or(|name| name == operation)
+            fault.service == service
+                && fault
+                    .operation
+                    .as_deref()
+                    .is_none_or(|name| name == operation)
         })?;
         let fault = &mut waiting[index];
         fault.times -= 1;

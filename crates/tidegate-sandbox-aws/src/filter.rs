@@ -70,10 +70,14 @@ fn check_object(map: &Map<String, Value>, depth: usize) -> Result<(), String> {
         }
         match value {
             Value::Object(inner) if inner.is_empty() => {
-                return Err(format!("\"{name}\" must be an object or an array with at least one value"));
+                return Err(format!(
+                    "\"{name}\" must be an object or an array with at least one value"
+                ));
             }
             Value::Object(inner) => check_object(inner, depth - 1)?,
-            Value::Array(list) if list.is_empty() => return Err("Empty arrays are not allowed".into()),
+            Value::Array(list) if list.is_empty() => {
+                return Err("Empty arrays are not allowed".into());
+            }
             Value::Array(list) => list.iter().try_for_each(check_matcher)?,
             _ => return Err(format!("\"{name}\" must be an object or an array")),
         }
@@ -84,7 +88,9 @@ fn check_object(map: &Map<String, Value>, depth: usize) -> Result<(), String> {
 fn check_matcher(matcher: &Value) -> Result<(), String> {
     let map = match matcher {
         Value::Object(map) => map,
-        Value::Array(_) => return Err("Match value must be String, number, true, false, or null".into()),
+        Value::Array(_) => {
+            return Err("Match value must be String, number, true, false, or null".into());
+        }
         _ => return Ok(()),
     };
     let mut fields = map.iter();
@@ -136,8 +142,12 @@ fn check_matcher(matcher: &Value) -> Result<(), String> {
 }
 
 fn check_numeric(operand: &Value) -> Result<(), String> {
-    let list = operand.as_array().ok_or("Value of numeric must be an array.")?;
-    let bad = || Err("Bad numeric range: use \"=\", or one or two of \"<\", \"<=\", \">\", \">=\" with numbers".to_owned());
+    let list = operand
+        .as_array()
+        .ok_or("Value of numeric must be an array.")?;
+    let bad = || {
+        Err("Bad numeric range: use \"=\", or one or two of \"<\", \"<=\", \">\", \">=\" with numbers".to_owned())
+    };
     let pairs: Vec<(&str, f64)> = list
         .chunks(2)
         .filter_map(|pair| Some((pair.first()?.as_str()?, pair.get(1)?.as_f64()?)))
@@ -158,12 +168,15 @@ fn matches_object(map: &Map<String, Value>, event: Option<&Value>, depth: usize)
     }
     if let Some(Value::Array(elements)) = event {
         // Every field must match within one and the same element.
-        return elements.iter().any(|element| matches_object(map, Some(element), depth - 1));
+        return elements
+            .iter()
+            .any(|element| matches_object(map, Some(element), depth - 1));
     }
     map.iter().all(|(name, pattern)| {
         if is_or(name, pattern) {
             return pattern.as_array().into_iter().flatten().any(|one| {
-                one.as_object().is_some_and(|inner| matches_object(inner, event, depth - 1))
+                one.as_object()
+                    .is_some_and(|inner| matches_object(inner, event, depth - 1))
             });
         }
         let below = event.and_then(|event| step(event, name));
@@ -221,7 +234,9 @@ fn matches_scalar(matcher: &Value, value: &Value) -> bool {
         "prefix" | "suffix" | "equals-ignore-case" | "wildcard" => {
             text.is_some_and(|text| matches_words(operator, operand, text))
         }
-        "numeric" => value.as_f64().is_some_and(|number| matches_numeric(operand, number)),
+        "numeric" => value
+            .as_f64()
+            .is_some_and(|number| matches_numeric(operand, number)),
         "cidr" => text
             .zip(operand.as_str())
             .is_some_and(|(text, range)| in_cidr(text, range)),
@@ -232,7 +247,9 @@ fn matches_scalar(matcher: &Value, value: &Value) -> bool {
                     Value::Array(list) => list.clone(),
                     one => vec![one.clone()],
                 };
-                !text.is_some_and(|text| choices.iter().any(|one| matches_words(operator, one, text)))
+                !text.is_some_and(|text| {
+                    choices.iter().any(|one| matches_words(operator, one, text))
+                })
             }),
             one => !same(one, value),
         },
@@ -241,7 +258,9 @@ fn matches_scalar(matcher: &Value, value: &Value) -> bool {
 }
 
 fn matches_words(operator: &str, operand: &Value, text: &str) -> bool {
-    let folded = operand["equals-ignore-case"].as_str().map(str::to_lowercase);
+    let folded = operand["equals-ignore-case"]
+        .as_str()
+        .map(str::to_lowercase);
     match (operator, operand.as_str(), folded) {
         ("prefix", Some(wanted), _) => text.starts_with(wanted),
         ("suffix", Some(wanted), _) => text.ends_with(wanted),
@@ -254,7 +273,7 @@ fn matches_words(operator: &str, operand: &Value, text: &str) -> bool {
 }
 
 /// `*` stands for any text; `\*` and `\\` for themselves. One pass with one point of return.
-fn wildcard(pattern: &str, text: &str) -> bool {
+pub(crate) fn wildcard(pattern: &str, text: &str) -> bool {
     let mut parts: Vec<Option<char>> = Vec::new();
     let mut characters = pattern.chars();
     while let Some(character) = characters.next() {
@@ -294,7 +313,9 @@ fn matches_numeric(operand: &Value, number: f64) -> bool {
     let list = operand.as_array().map_or(&[][..], Vec::as_slice);
     !list.is_empty()
         && list.chunks(2).all(|pair| {
-            let (Some(operator), Some(bound)) = (pair[0].as_str(), pair.get(1).and_then(Value::as_f64)) else {
+            let (Some(operator), Some(bound)) =
+                (pair[0].as_str(), pair.get(1).and_then(Value::as_f64))
+            else {
                 return false;
             };
             match operator {
@@ -326,7 +347,12 @@ fn in_cidr(text: &str, range: &str) -> bool {
     let (address, width) = if six {
         (text.parse::<Ipv6Addr>().ok().map(u128::from), 128)
     } else {
-        (text.parse::<Ipv4Addr>().ok().map(|v4| u128::from(u32::from(v4))), 32)
+        (
+            text.parse::<Ipv4Addr>()
+                .ok()
+                .map(|v4| u128::from(u32::from(v4))),
+            32,
+        )
     };
     let Some(address) = address else {
         return false;
@@ -343,6 +369,10 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "calls read better with values"
+    )]
     fn check(pattern: Value, event: Value, expected: bool) {
         let text = pattern.to_string();
         assert_eq!(check_text(&text), Ok(()), "{text}");
@@ -359,14 +389,22 @@ mod tests {
             (json!(null), json!(null), true),
             (json!(""), json!(""), true),
             (json!({"prefix": "ab"}), json!("abc"), true),
-            (json!({"suffix": {"equals-ignore-case": "PNG"}}), json!("x.png"), true),
+            (
+                json!({"suffix": {"equals-ignore-case": "PNG"}}),
+                json!("x.png"),
+                true,
+            ),
             (json!({"equals-ignore-case": "X"}), json!("x"), true),
             (json!({"wildcard": "a*b*"}), json!("axxbyy"), true),
             (json!({"wildcard": "a\\*b"}), json!("axb"), false),
             (json!({"wildcard": "*a"}), json!("aab"), false),
             (json!({"anything-but": ["a", "b"]}), json!("c"), true),
             (json!({"anything-but": ["a", "b"]}), json!("a"), false),
-            (json!({"anything-but": {"prefix": ["x", "y"]}}), json!("yes"), false),
+            (
+                json!({"anything-but": {"prefix": ["x", "y"]}}),
+                json!("yes"),
+                false,
+            ),
             (json!({"anything-but": 5}), json!(6), true),
             (json!({"numeric": [">", 0, "<=", 5]}), json!(5), true),
             (json!({"numeric": [">", 0, "<=", 5]}), json!("5"), false),
@@ -384,24 +422,47 @@ mod tests {
 
     #[test]
     fn structure() {
-        check(json!({"a": {"b": [1]}, "c": ["x", "y"]}), json!({"a": {"b": 1}, "c": "y"}), true);
+        check(
+            json!({"a": {"b": [1]}, "c": ["x", "y"]}),
+            json!({"a": {"b": 1}, "c": "y"}),
+            true,
+        );
         check(json!({"a.b": [1]}), json!({"a": {"b": 1}}), true);
         check(json!({"a": ["x"]}), json!({"a": ["z", "x"]}), true);
         let list = json!({"l": [{"x": 1, "y": 2}, {"x": 3, "y": 4}]});
         check(json!({"l": {"x": [1], "y": [2]}}), list.clone(), true);
         check(json!({"l": {"x": [1], "y": [4]}}), list, false);
-        check(json!({"$or": [{"a": [1]}, {"b": [2]}]}), json!({"b": 2}), true);
-        check(json!({"c": [1], "$or": [{"a": [1]}, {"b": [2]}]}), json!({"b": 2}), false);
+        check(
+            json!({"$or": [{"a": [1]}, {"b": [2]}]}),
+            json!({"b": 2}),
+            true,
+        );
+        check(
+            json!({"c": [1], "$or": [{"a": [1]}, {"b": [2]}]}),
+            json!({"b": 2}),
+            false,
+        );
     }
 
     #[test]
     fn bad_patterns_are_refused() {
         for pattern in [
-            "", "[]", "{}", "{\"a\": 1}", "{\"a\": []}", "{\"a\": {}}", "{\"a\": [[1]]}",
-            "{\"a\": [{\"prefix\": 1}]}", "{\"a\": [{\"numeric\": [\">\", \"1\"]}]}",
-            "{\"a\": [{\"numeric\": [\">\", 5, \"<\", 1]}]}", "{\"a\": [{\"numeric\": []}]}",
-            "{\"a\": [{\"what\": 1}]}", "{\"a\": [{\"wildcard\": \"a**\"}]}", "{\"a\": [{\"exists\": 1}]}",
-            "{\"a\": [{\"anything-but\": [1, \"a\"]}]}", "{\"a\": [{\"cidr\": \"10.0.0.0\"}]}",
+            "",
+            "[]",
+            "{}",
+            "{\"a\": 1}",
+            "{\"a\": []}",
+            "{\"a\": {}}",
+            "{\"a\": [[1]]}",
+            "{\"a\": [{\"prefix\": 1}]}",
+            "{\"a\": [{\"numeric\": [\">\", \"1\"]}]}",
+            "{\"a\": [{\"numeric\": [\">\", 5, \"<\", 1]}]}",
+            "{\"a\": [{\"numeric\": []}]}",
+            "{\"a\": [{\"what\": 1}]}",
+            "{\"a\": [{\"wildcard\": \"a**\"}]}",
+            "{\"a\": [{\"exists\": 1}]}",
+            "{\"a\": [{\"anything-but\": [1, \"a\"]}]}",
+            "{\"a\": [{\"cidr\": \"10.0.0.0\"}]}",
             "{\"a\": [{\"prefix\": \"a\", \"suffix\": \"b\"}]}",
         ] {
             assert!(check_text(pattern).is_err(), "{pattern}");

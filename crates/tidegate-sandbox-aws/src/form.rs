@@ -37,7 +37,11 @@ pub(crate) fn document(pairs: &[(String, String)]) -> Value {
             insert(&mut root, &steps, value);
         }
     }
-    Value::Object(root.into_iter().map(|(name, value)| (name, tidy(value))).collect())
+    Value::Object(
+        root.into_iter()
+            .map(|(name, value)| (name, tidy(value)))
+            .collect(),
+    )
 }
 
 fn insert(map: &mut Map<String, Value>, steps: &[&str], value: &str) {
@@ -60,7 +64,10 @@ fn tidy(value: Value) -> Value {
     let Value::Object(map) = value else {
         return value;
     };
-    let map: Map<String, Value> = map.into_iter().map(|(name, value)| (name, tidy(value))).collect();
+    let map: Map<String, Value> = map
+        .into_iter()
+        .map(|(name, value)| (name, tidy(value)))
+        .collect();
     if map.len() == 1 {
         if let Some(list @ Value::Array(_)) = map.get("member") {
             return list.clone();
@@ -86,8 +93,12 @@ fn tidy(value: Value) -> Value {
 /// `[{key, value}]` or `[{Name, Value}]` as a map.
 pub(crate) fn entries_map(entries: &[Value]) -> Value {
     let map = entries.iter().filter_map(|entry| {
-        let name = ["key", "Name", "Key"].iter().find_map(|field| entry[*field].as_str())?;
-        let value = ["value", "Value"].iter().find_map(|field| entry.get(*field))?;
+        let name = ["key", "Name", "Key"]
+            .iter()
+            .find_map(|field| entry[*field].as_str())?;
+        let value = ["value", "Value"]
+            .iter()
+            .find_map(|field| entry.get(*field))?;
         Some((name.to_owned(), value.clone()))
     });
     Value::Object(map.collect())
@@ -137,7 +148,13 @@ pub(crate) fn answer(
 }
 
 /// An error in XML.
-pub(crate) fn error(namespace: &str, code: &str, message: &str, status: u16, request: &str) -> String {
+pub(crate) fn error(
+    namespace: &str,
+    code: &str,
+    message: &str,
+    status: u16,
+    request: &str,
+) -> String {
     let kind = if status < 500 { "Sender" } else { "Receiver" };
     format!(
         "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{request}</RequestId></ErrorResponse>",
@@ -182,13 +199,20 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "calls read better with values"
+    )]
     fn check(body: &str, expected: Value) {
         assert_eq!(document(&pairs(body)), expected);
     }
 
     #[test]
     fn forms_become_documents() {
-        check("Action=X&Name=a+b%26", json!({"Action": "X", "Name": "a b&"}));
+        check(
+            "Action=X&Name=a+b%26",
+            json!({"Action": "X", "Name": "a b&"}),
+        );
         check(
             "Tags.member.2.Key=b&Tags.member.1.Key=a&Tags.member.1.Value=",
             json!({"Tags": [{"Key": "a", "Value": ""}, {"Key": "b"}]}),

@@ -27,6 +27,7 @@ use crate::scheduler::{self, Schedules};
 use crate::secrets::{self, Secrets};
 use crate::sns::{self, Topics};
 use crate::sqs::{self, Answer, Queues};
+use crate::states::{self, Machines};
 
 /// Deliveries that one request may cause, however services feed each other.
 const DELIVERIES: usize = 1_000;
@@ -63,6 +64,7 @@ pub(crate) struct Hub {
     schedules: Mutex<Regions<Schedules>>,
     secrets: Mutex<Regions<Secrets>>,
     parameters: Mutex<Regions<Parameters>>,
+    machines: Mutex<Regions<Machines>>,
     resources: Mutex<Regions<Resources>>,
     /// Counts requests that may have changed something; pollers and long polls wait on it.
     changes: watch::Sender<u64>,
@@ -87,6 +89,7 @@ impl Hub {
             schedules: Mutex::default(),
             secrets: Mutex::default(),
             parameters: Mutex::default(),
+            machines: Mutex::default(),
             resources: Mutex::default(),
             changes: watch::Sender::new(0),
         }
@@ -103,15 +106,6 @@ impl Hub {
 
     fn changed(&self) {
         self.changes.send_modify(|count| *count += 1);
-    }
-
-    /// Does the sandbox have a JSON service of this name?
-    pub(crate) fn knows(service: &str) -> bool {
-        matches!(
-            service,
-            "kinesis" | "dynamodb" | "dynamodbstreams" | "sqs" | "sns" | "events" | "scheduler"
-                | "secretsmanager" | "ssm" | "cloudcontrol" | "tagging"
-        )
     }
 
     /// Answers one operation of a JSON service; a receive waits for messages.
@@ -146,7 +140,8 @@ impl Hub {
             match self.call_queues(&scope, "ReceiveMessage", input)? {
                 Answer::Ready(answer) => return Ok(answer),
                 Answer::Wait(seconds) => {
-                    let end = *deadline.get_or_insert_with(|| scope.after(SignedDuration::from_secs(seconds)));
+                    let end = *deadline
+                        .get_or_insert_with(|| scope.after(SignedDuration::from_secs(seconds)));
                     if scope.now >= end {
                         return Ok(json!({}));
                     }
@@ -161,12 +156,19 @@ impl Hub {
         }
     }
 
-    fn call_queues(&self, scope: &Scope, operation: &str, input: &Value) -> Result<Answer, Refusal> {
+    fn call_queues(
+        &self,
+        scope: &Scope,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Answer, Refusal> {
         check_model(sqs::model(), operation, input, "InvalidParameterValue")
-            .map_err(|refusal| sqs::fault::missing(refusal))?;
+            .map_err(sqs::fault::missing)?;
         let reuse = signed(self.options.delays.queue_name_reuse);
         let mut queues = self.queues.lock();
-        queues.get(&scope.region).call(scope, reuse, operation, input)
+        queues
+            .get(&scope.region)
+            .call(scope, reuse, operation, input)
     }
 
     /// Answers one operation of a JSON service at once.
@@ -191,39 +193,72 @@ impl Hub {
                     stream: signed(delays.stream),
                     consumer: signed(delays.consumer),
                 };
-                self.streams.lock().get(region).call(scope, delays, operation, input)
+                self.streams
+                    .lock()
+                    .get(region)
+                    .call(scope, delays, operation, input)
             }
             "dynamodb" => {
                 checked(dynamodb::model(), "ValidationException")?;
-                self.tables.lock().get(region).call(scope, signed(delays.table), operation, input)
+                self.tables
+                    .lock()
+                    .get(region)
+                    .call(scope, signed(delays.table), operation, input)
             }
             "dynamodbstreams" => {
                 checked(dynamodb::streams_model(), "ValidationException")?;
-                self.tables.lock().get(region).call_streams(scope, operation, input)
+                self.tables
+                    .lock()
+                    .get(region)
+                    .call_streams(scope, operation, input)
             }
-            "sqs" => self.call_queues(scope, operation, input).map(|answer| match answer {
-                Answer::Ready(answer) => answer,
-                Answer::Wait(_) => json!({}),
-            }),
+            "sqs" => self
+                .call_queues(scope, operation, input)
+                .map(|answer| match answer {
+                    Answer::Ready(answer) => answer,
+                    Answer::Wait(_) => json!({}),
+                }),
             "sns" => {
                 checked(sns::model(), "ValidationError")?;
-                self.topics.lock().get(region).call(scope, operation, input, &mut effects)
+                self.topics
+                    .lock()
+                    .get(region)
+                    .call(scope, operation, input, &mut effects)
             }
             "events" => {
                 checked(events::model(), "ValidationException")?;
-                self.buses.lock().get(region).call(scope, operation, input, &mut effects)
+                self.buses
+                    .lock()
+                    .get(region)
+                    .call(scope, operation, input, &mut effects)
             }
             "scheduler" => {
                 checked(scheduler::model(), "ValidationException")?;
-                self.schedules.lock().get(region).call(scope, operation, input)
+                self.schedules
+                    .lock()
+                    .get(region)
+                    .call(scope, operation, input)
             }
             "secretsmanager" => {
                 checked(secrets::model(), "ValidationException")?;
-                self.secrets.lock().get(region).call(scope, operation, input)
+                self.secrets
+                    .lock()
+                    .get(region)
+                    .call(scope, operation, input)
             }
             "ssm" => {
                 checked(parameters::model(), "ValidationException")?;
-                self.parameters.lock().get(region).call(scope, operation, input)
+                self.parameters
+                    .lock()
+                    .get(region)
+                    .call(scope, operation, input)
+            }
+            "states" => {
+                checked(states::model(), "ValidationException")?;
+                self.machines
+                    .lock()
+                    .get(region)
+                    .call(scope, operation, input)
             }
             "cloudcontrol" => {
                 checked(control::model(), "ValidationException")?;
@@ -237,12 +272,21 @@ impl Hub {
         answer
     }
 
-    fn call_control(&self, scope: &Scope, operation: &str, input: &Value) -> Result<Value, Refusal> {
-        let call = |service: &str, operation: &str, input: &Value| self.call_now(scope, service, operation, input);
+    fn call_control(
+        &self,
+        scope: &Scope,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, Refusal> {
+        let call = |service: &str, operation: &str, input: &Value| {
+            self.call_now(scope, service, operation, input)
+        };
         let natives = ByCalls { call: &call };
         let delay = signed(self.options.delays.resource_request);
         let mut resources = self.resources.lock();
-        resources.get(&scope.region).call(scope, delay, &natives, operation, input)
+        resources
+            .get(&scope.region)
+            .call(scope, delay, &natives, operation, input)
     }
 
     /// Carries deliveries out, and those that they cause, up to a limit.
@@ -252,12 +296,19 @@ impl Hub {
         while let Some(effect) = waiting.pop_front() {
             done += 1;
             if done > DELIVERIES {
-                tracing::warn!(left = waiting.len(), "services feed each other in a circle; deliveries dropped");
+                tracing::warn!(
+                    left = waiting.len(),
+                    "services feed each other in a circle; deliveries dropped"
+                );
                 return;
             }
             let mut caused = Vec::new();
             if let Err(refusal) = self.deliver_one(scope, &effect, &mut caused) {
-                tracing::warn!(code = refusal.code, message = refusal.message, "a delivery was refused");
+                tracing::warn!(
+                    code = refusal.code,
+                    message = refusal.message,
+                    "a delivery was refused"
+                );
             }
             waiting.extend(caused);
         }
@@ -266,7 +317,12 @@ impl Hub {
         }
     }
 
-    fn deliver_one(&self, scope: &Scope, effect: &Effect, caused: &mut Vec<Effect>) -> Result<(), Refusal> {
+    fn deliver_one(
+        &self,
+        scope: &Scope,
+        effect: &Effect,
+        caused: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
         let at = |arn: &str| {
             let region = arn.split(':').nth(3).filter(|region| !region.is_empty());
             Scope {
@@ -277,13 +333,25 @@ impl Hub {
         match effect {
             Effect::Queue { arn, message } => {
                 let scope = at(arn);
-                self.queues.lock().get(&scope.region).deliver(&scope, arn, message).map(drop)
+                self.queues
+                    .lock()
+                    .get(&scope.region)
+                    .deliver(&scope, arn, message)
+                    .map(drop)
             }
             Effect::Function { arn, event } => match self.functions.get() {
                 Some(functions) => functions.invoke(&at(arn), arn, event.clone()),
-                None => Err(Refusal::unsupported("sandbox", "Invoke: it has no Lambda service")),
+                None => Err(Refusal::unsupported(
+                    "sandbox",
+                    "Invoke: it has no Lambda service",
+                )),
             },
-            Effect::Topic { arn, message, subject, group } => {
+            Effect::Topic {
+                arn,
+                message,
+                subject,
+                group,
+            } => {
                 let scope = at(arn);
                 let mut input = json!({"TopicArn": arn, "Message": message});
                 if let Some(subject) = subject {
@@ -293,13 +361,19 @@ impl Hub {
                     input["MessageGroupId"] = json!(group);
                     input["MessageDeduplicationId"] = json!(uuid::Uuid::new_v4().to_string());
                 }
-                self.topics.lock().get(&scope.region).call(&scope, "Publish", &input, caused).map(drop)
+                self.topics
+                    .lock()
+                    .get(&scope.region)
+                    .call(&scope, "Publish", &input, caused)
+                    .map(drop)
             }
             Effect::Stream { arn, key, data } => {
                 use base64::Engine as _;
                 use base64::engine::general_purpose::STANDARD;
-                let input = json!({"StreamARN": arn, "PartitionKey": key, "Data": STANDARD.encode(data)});
-                self.call_now(&at(arn), "kinesis", "PutRecord", &input).map(drop)
+                let input =
+                    json!({"StreamARN": arn, "PartitionKey": key, "Data": STANDARD.encode(data)});
+                self.call_now(&at(arn), "kinesis", "PutRecord", &input)
+                    .map(drop)
             }
             Effect::Bus { region, entry } => {
                 let scope = Scope {
@@ -307,12 +381,17 @@ impl Hub {
                     ..scope.clone()
                 };
                 let input = json!({"Entries": [entry]});
-                self.buses.lock().get(region).call(&scope, "PutEvents", &input, caused).map(drop)
+                self.buses
+                    .lock()
+                    .get(region)
+                    .call(&scope, "PutEvents", &input, caused)
+                    .map(drop)
             }
-            Effect::Machine { arn, .. } => Err(Refusal::unsupported(
-                "sandbox",
-                &format!("StartExecution of {arn}: it has no Step Functions"),
-            )),
+            Effect::Machine { arn, input } => {
+                let input = json!({"stateMachineArn": arn, "input": input});
+                self.call_now(&at(arn), "states", "StartExecution", &input)
+                    .map(drop)
+            }
             Effect::Unreachable { arn, reason } => {
                 tracing::warn!(arn, reason, "a delivery has no way");
                 Ok(())
@@ -334,7 +413,10 @@ impl Hub {
         }
         let reachable = |target: &str, bucket: &str| self.reachable(target, bucket);
         let mut effects = Vec::new();
-        let answer = self.buckets.lock().call(scope, request, &reachable, &mut effects);
+        let answer = self
+            .buckets
+            .lock()
+            .call(scope, request, &reachable, &mut effects);
         self.deliver(scope, effects);
         answer
     }
@@ -345,7 +427,13 @@ impl Hub {
         let region = parts.get(3).copied().unwrap_or("");
         match parts.get(2).copied() {
             Some("sqs") => self.queues.lock().get(region).visibility(target).is_some(),
-            Some("sns") => self.topics.lock().get(region).tagged().iter().any(|(arn, _)| arn == target),
+            Some("sns") => self
+                .topics
+                .lock()
+                .get(region)
+                .tagged()
+                .iter()
+                .any(|(arn, _)| arn == target),
             Some("lambda") => self
                 .functions
                 .get()
@@ -363,6 +451,7 @@ impl Hub {
         all.extend(self.topics.lock().get(region).tagged());
         all.extend(self.buses.lock().get(region).tagged());
         all.extend(self.schedules.lock().get(region).tagged());
+        all.extend(self.machines.lock().get(region).tagged());
         all.extend(self.secrets.lock().get(region).tagged());
         all.extend(self.parameters.lock().get(region).tagged(scope));
         let buckets = self.buckets.lock().tagged();
@@ -375,7 +464,9 @@ impl Hub {
         if let Some(functions) = self.functions.get() {
             all.extend(functions.tagged(region));
         }
-        let call = |service: &str, operation: &str, input: &Value| self.call_now(scope, service, operation, input);
+        let call = |service: &str, operation: &str, input: &Value| {
+            self.call_now(scope, service, operation, input)
+        };
         let natives = ByCalls { call: &call };
         all.extend(self.resources.lock().get(region).tagged(&natives));
         all

@@ -18,12 +18,12 @@ mod shard;
 mod stream;
 mod tags;
 
-pub(crate) use reader::{Batch, Origin, ShardView};
-pub(crate) use sequence::{Position, Sequence};
-pub(crate) use shard::Record;
+pub use reader::{Batch, Origin, ShardView};
+pub use sequence::{Position, Sequence};
+pub use shard::Record;
 
-use crate::regions::Scope;
 use crate::refusal::{Refusal, refuse};
+use crate::regions::Scope;
 use crate::shape::{self, Model};
 use stream::{Status, Stream};
 
@@ -178,7 +178,10 @@ impl Call<'_> {
     fn missing(&self, name: &str) -> Refusal {
         refuse(
             "ResourceNotFoundException",
-            format!("Stream {name} under account {} not found.", self.scope.account),
+            format!(
+                "Stream {name} under account {} not found.",
+                self.scope.account
+            ),
         )
     }
 

@@ -24,6 +24,7 @@ mod dynamodb;
 mod effect;
 mod events;
 mod faults;
+pub mod feeds;
 mod filter;
 mod form;
 mod hub;
@@ -40,6 +41,7 @@ mod server;
 mod shape;
 mod sns;
 mod sqs;
+mod states;
 mod tagging;
 
 pub use clock::{Clock, ManualClock};
@@ -80,6 +82,11 @@ impl SandboxAws {
     /// Lets a fault wait for its requests; says whether there was room.
     pub fn inject(&self, fault: Fault) -> bool {
         self.hub.faults.add(fault)
+    }
+
+    /// What its streams, queues and tables hold, read without HTTP.
+    pub fn feeds(&self) -> feeds::Feeds {
+        feeds::Feeds::new(Arc::clone(&self.hub))
     }
 
     /// Ends it: no new connections, open ones get a moment.

@@ -39,7 +39,9 @@ struct Parameter {
 
 impl std::fmt::Debug for Parameter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Parameter").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Parameter")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -58,7 +60,10 @@ fn missing(name: &str) -> Refusal {
 }
 
 fn arn(scope: &Scope, name: &str) -> String {
-    scope.arn("ssm", &format!("parameter/{}", name.trim_start_matches('/')))
+    scope.arn(
+        "ssm",
+        &format!("parameter/{}", name.trim_start_matches('/')),
+    )
 }
 
 impl Parameter {
@@ -66,12 +71,19 @@ impl Parameter {
         match selector {
             None => self.versions.last(),
             Some(selector) => self.versions.iter().find(|version| {
-                selector.parse() == Ok(version.number) || version.labels.iter().any(|label| label == selector)
+                selector.parse() == Ok(version.number)
+                    || version.labels.iter().any(|label| label == selector)
             }),
         }
     }
 
-    fn show(&self, version: &Version, selector: Option<&str>, decrypt: bool, scope: &Scope) -> Value {
+    fn show(
+        &self,
+        version: &Version,
+        selector: Option<&str>,
+        decrypt: bool,
+        scope: &Scope,
+    ) -> Value {
         let hidden = version.kind == "SecureString" && !decrypt;
         let value = if hidden {
             use base64::Engine as _;
@@ -110,7 +122,10 @@ impl Parameter {
                 map.insert("KeyId".into(), json!(key));
             }
         }
-        map.insert("LastModifiedUser".into(), json!(format!("arn:aws:iam::{}:root", scope.account)));
+        map.insert(
+            "LastModifiedUser".into(),
+            json!(format!("arn:aws:iam::{}:root", scope.account)),
+        );
         if let Some(description) = &self.description {
             map.insert("Description".into(), json!(description));
         }
@@ -129,12 +144,22 @@ fn read_tags(value: &Value) -> BTreeMap<String, String> {
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned())))
+        .filter_map(|tag| {
+            Some((
+                tag["Key"].as_str()?.to_owned(),
+                tag["Value"].as_str()?.to_owned(),
+            ))
+        })
         .collect()
 }
 
 fn names(value: &Value) -> Vec<&str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 impl Parameters {
@@ -142,7 +167,12 @@ impl Parameters {
     ///
     /// # Errors
     /// The service's own refusal.
-    pub(crate) fn call(&mut self, scope: &Scope, operation: &str, input: &Value) -> Result<Value, Refusal> {
+    pub(crate) fn call(
+        &mut self,
+        scope: &Scope,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, Refusal> {
         let decrypt = input["WithDecryption"].as_bool() == Some(true);
         match operation {
             "PutParameter" => self.put(scope, input),
@@ -254,7 +284,9 @@ impl Parameters {
         if value.len() > limit {
             return Err(refuse(
                 "ValidationException",
-                format!("{tier} tier parameters support a maximum parameter value of {limit} characters."),
+                format!(
+                    "{tier} tier parameters support a maximum parameter value of {limit} characters."
+                ),
             ));
         }
         if let Some(pattern) = input["AllowedPattern"].as_str()
@@ -271,9 +303,15 @@ impl Parameters {
         let overwrite = input["Overwrite"].as_bool() == Some(true);
         let kind = match (input["Type"].as_str(), self.parameters.get(&name)) {
             (Some(kind), _) => kind.to_owned(),
-            (None, Some(known)) => known.versions.last().map_or("String".into(), |v| v.kind.clone()),
+            (None, Some(known)) => known
+                .versions
+                .last()
+                .map_or("String".into(), |v| v.kind.clone()),
             (None, None) => {
-                return Err(refuse("ValidationException", "A parameter type is required when you create a parameter."));
+                return Err(refuse(
+                    "ValidationException",
+                    "A parameter type is required when you create a parameter.",
+                ));
             }
         };
         if self.parameters.contains_key(&name) {
@@ -290,26 +328,39 @@ impl Parameters {
                 ));
             }
         } else if self.parameters.len() >= PARAMETERS {
-            return Err(refuse("ParameterLimitExceeded", format!("the sandbox keeps at most {PARAMETERS} parameters in a region")));
+            return Err(refuse(
+                "ParameterLimitExceeded",
+                format!("the sandbox keeps at most {PARAMETERS} parameters in a region"),
+            ));
         }
-        let parameter = self.parameters.entry(name.clone()).or_insert_with(|| Parameter {
-            name,
-            description: None,
-            pattern: None,
-            tier: tier.to_owned(),
-            data_type: input["DataType"].as_str().unwrap_or("text").to_owned(),
-            tags: read_tags(&input["Tags"]),
-            versions: Vec::new(),
-        });
+        let parameter = self
+            .parameters
+            .entry(name.clone())
+            .or_insert_with(|| Parameter {
+                name,
+                description: None,
+                pattern: None,
+                tier: tier.to_owned(),
+                data_type: input["DataType"].as_str().unwrap_or("text").to_owned(),
+                tags: read_tags(&input["Tags"]),
+                versions: Vec::new(),
+            });
         if let Some(description) = input["Description"].as_str() {
             parameter.description = Some(description.to_owned());
         }
         if let Some(pattern) = input["AllowedPattern"].as_str() {
             parameter.pattern = Some(pattern.to_owned());
         }
-        let number = parameter.versions.last().map_or(1, |version| version.number + 1);
-        let key = (kind == "SecureString")
-            .then(|| input["KeyId"].as_str().unwrap_or("alias/aws/ssm").to_owned());
+        let number = parameter
+            .versions
+            .last()
+            .map_or(1, |version| version.number + 1);
+        let key = (kind == "SecureString").then(|| {
+            input["KeyId"]
+                .as_str()
+                .unwrap_or("alias/aws/ssm")
+                .to_owned()
+        });
         parameter.versions.push(Version {
             number,
             value,
@@ -334,7 +385,9 @@ impl Parameters {
         }
         let prefix = format!("{}/", path.trim_end_matches('/'));
         let recursive = input["Recursive"].as_bool() == Some(true);
-        let limit = input["MaxResults"].as_u64().map_or(10, |limit| limit.clamp(1, 10));
+        let limit = input["MaxResults"]
+            .as_u64()
+            .map_or(10, |limit| limit.clamp(1, 10));
         let after = input["NextToken"].as_str().unwrap_or("");
         let mut found: Vec<&Parameter> = self
             .parameters
@@ -352,7 +405,9 @@ impl Parameters {
         found.truncate(limit);
         let shown: Vec<Value> = found
             .iter()
-            .filter_map(|parameter| Some(parameter.show(parameter.versions.last()?, None, decrypt, scope)))
+            .filter_map(|parameter| {
+                Some(parameter.show(parameter.versions.last()?, None, decrypt, scope))
+            })
             .collect();
         let mut answer = json!({"Parameters": shown});
         if more && let Some(last) = found.last() {
@@ -362,7 +417,9 @@ impl Parameters {
     }
 
     fn describe(&self, scope: &Scope, input: &Value) -> Value {
-        let limit = input["MaxResults"].as_u64().map_or(10, |limit| limit.clamp(1, 50));
+        let limit = input["MaxResults"]
+            .as_u64()
+            .map_or(10, |limit| limit.clamp(1, 50));
         let limit = usize::try_from(limit).unwrap_or(10);
         let after = input["NextToken"].as_str().unwrap_or("");
         let filters: Vec<&Value> = input["ParameterFilters"]
@@ -384,10 +441,16 @@ impl Parameters {
                 };
                 match filter["Key"].as_str() {
                     Some("Name") => test(&parameter.name),
-                    Some("Type") => parameter.versions.last().is_some_and(|version| test(&version.kind)),
+                    Some("Type") => parameter
+                        .versions
+                        .last()
+                        .is_some_and(|version| test(&version.kind)),
                     Some("Path") => values.iter().any(|value| parameter.name.starts_with(value)),
                     Some(key) => match key.strip_prefix("tag:") {
-                        Some(tag) => parameter.tags.get(tag).is_some_and(|value| values.is_empty() || test(value)),
+                        Some(tag) => parameter
+                            .tags
+                            .get(tag)
+                            .is_some_and(|value| values.is_empty() || test(value)),
                         None => true,
                     },
                     None => true,
@@ -397,11 +460,16 @@ impl Parameters {
         let mut found: Vec<&Parameter> = self
             .parameters
             .values()
-            .filter(|parameter| wanted(parameter) && (after.is_empty() || parameter.name.as_str() > after))
+            .filter(|parameter| {
+                wanted(parameter) && (after.is_empty() || parameter.name.as_str() > after)
+            })
             .collect();
         let more = found.len() > limit;
         found.truncate(limit);
-        let shown: Vec<Value> = found.iter().map(|parameter| parameter.describe(scope)).collect();
+        let shown: Vec<Value> = found
+            .iter()
+            .map(|parameter| parameter.describe(scope))
+            .collect();
         let mut answer = json!({"Parameters": shown});
         if more && let Some(last) = found.last() {
             answer["NextToken"] = json!(last.name);

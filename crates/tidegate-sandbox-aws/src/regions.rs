@@ -65,7 +65,9 @@ impl Scope {
     pub(crate) fn uuid(&self, seed: &str) -> String {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&self.digest(seed)[..16]);
-        uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+        uuid::Builder::from_random_bytes(bytes)
+            .into_uuid()
+            .to_string()
     }
 
     fn digest(&self, seed: &str) -> [u8; 32] {

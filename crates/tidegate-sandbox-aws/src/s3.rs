@@ -90,11 +90,14 @@ impl Response {
         }
     }
 
-    fn xml(body: String) -> Self {
+    fn xml(body: impl AsRef<str>) -> Self {
         Self {
             status: 200,
             headers: vec![("content-type".into(), "application/xml".into())],
-            body: Bytes::from(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{body}")),
+            body: Bytes::from(format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}",
+                body.as_ref()
+            )),
         }
     }
 
@@ -222,7 +225,11 @@ impl Call<'_> {
         if request.key.len() > 1_024 {
             return Err(refuse("KeyTooLongError", "Your key is too long"));
         }
-        match (request.method.as_str(), request.has("uploadId"), request.has("uploads")) {
+        match (
+            request.method.as_str(),
+            request.has("uploadId"),
+            request.has("uploads"),
+        ) {
             ("POST", _, true) => return self.create_upload(),
             ("PUT", true, _) => return self.upload_part(),
             ("POST", true, _) => return self.complete_upload(),
@@ -244,7 +251,9 @@ impl Call<'_> {
             "DELETE" => self.delete_object(),
             other => Err(refuse(
                 "MethodNotAllowed",
-                format!("The sandbox's S3 does not answer {other} on an object with these parameters."),
+                format!(
+                    "The sandbox's S3 does not answer {other} on an object with these parameters."
+                ),
             )
             .status(405)),
         }

@@ -88,12 +88,19 @@ impl Schedules {
     ///
     /// # Errors
     /// The service's own refusal.
-    pub(crate) fn call(&mut self, scope: &Scope, operation: &str, input: &Value) -> Result<Value, Refusal> {
-        self.groups.entry("default".into()).or_insert_with(|| Group {
-            arn: scope.arn("scheduler", "schedule-group/default"),
-            created: scope.now,
-            tags: BTreeMap::new(),
-        });
+    pub(crate) fn call(
+        &mut self,
+        scope: &Scope,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, Refusal> {
+        self.groups
+            .entry("default".into())
+            .or_insert_with(|| Group {
+                arn: scope.arn("scheduler", "schedule-group/default"),
+                created: scope.now,
+                tags: BTreeMap::new(),
+            });
         let mut call = Call {
             schedules: self,
             scope,

@@ -39,7 +39,9 @@ struct Secret {
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secret").field("arn", &self.arn).finish_non_exhaustive()
+        f.debug_struct("Secret")
+            .field("arn", &self.arn)
+            .finish_non_exhaustive()
     }
 }
 
@@ -59,12 +61,17 @@ fn seconds(time: Timestamp) -> f64 {
 }
 
 fn missing() -> Refusal {
-    refuse("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+    refuse(
+        "ResourceNotFoundException",
+        "Secrets Manager can't find the specified secret.",
+    )
 }
 
 impl Secret {
     fn staged(&self, stage: &str) -> Option<(&String, &Version)> {
-        self.versions.iter().find(|(_, version)| version.stages.contains(stage))
+        self.versions
+            .iter()
+            .find(|(_, version)| version.stages.contains(stage))
     }
 
     fn describe(&self) -> Value {
@@ -110,13 +117,18 @@ impl Secret {
         self.changed = version.created;
         self.versions.insert(id, version);
         if self.versions.len() > VERSIONS {
-            self.versions.retain(|_, version| !version.stages.is_empty());
+            self.versions
+                .retain(|_, version| !version.stages.is_empty());
         }
     }
 }
 
 fn tag_list(tags: &BTreeMap<String, String>) -> Value {
-    json!(tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect::<Vec<_>>())
+    json!(
+        tags.iter()
+            .map(|(key, value)| json!({"Key": key, "Value": value}))
+            .collect::<Vec<_>>()
+    )
 }
 
 fn read_tags(value: &Value) -> BTreeMap<String, String> {
@@ -124,7 +136,12 @@ fn read_tags(value: &Value) -> BTreeMap<String, String> {
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned())))
+        .filter_map(|tag| {
+            Some((
+                tag["Key"].as_str()?.to_owned(),
+                tag["Value"].as_str()?.to_owned(),
+            ))
+        })
         .collect()
 }
 
@@ -133,7 +150,12 @@ impl Secrets {
     ///
     /// # Errors
     /// The service's own refusal.
-    pub(crate) fn call(&mut self, scope: &Scope, operation: &str, input: &Value) -> Result<Value, Refusal> {
+    pub(crate) fn call(
+        &mut self,
+        scope: &Scope,
+        operation: &str,
+        input: &Value,
+    ) -> Result<Value, Refusal> {
         self.secrets
             .retain(|_, secret| secret.deleted.is_none_or(|at| at > scope.now));
         match operation {
@@ -165,7 +187,12 @@ impl Secrets {
             }
             "UntagResource" => {
                 let secret = self.live(input)?;
-                for key in input["TagKeys"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                for key in input["TagKeys"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                {
                     secret.tags.remove(key);
                 }
                 Ok(Value::Null)
@@ -176,7 +203,10 @@ impl Secrets {
 
     /// Every secret with its tags, for the tagging API.
     pub(crate) fn tagged(&self) -> Vec<(String, BTreeMap<String, String>)> {
-        self.secrets.values().map(|secret| (secret.arn.clone(), secret.tags.clone())).collect()
+        self.secrets
+            .values()
+            .map(|secret| (secret.arn.clone(), secret.tags.clone()))
+            .collect()
     }
 
     /// A secret by name, ARN, or ARN without its suffix.
@@ -187,7 +217,11 @@ impl Secrets {
             .find(|secret| {
                 secret.name == id
                     || secret.arn == id
-                    || (id.starts_with("arn:") && secret.arn.rsplit_once('-').is_some_and(|(stem, _)| stem == id))
+                    || (id.starts_with("arn:")
+                        && secret
+                            .arn
+                            .rsplit_once('-')
+                            .is_some_and(|(stem, _)| stem == id))
             })
             .ok_or_else(missing)
     }
@@ -215,7 +249,10 @@ impl Secrets {
             None => scope.uuid(&format!("secret/{}", self.counter)),
         };
         let stages = match input["VersionStages"].as_array() {
-            Some(list) => list.iter().filter_map(|stage| stage.as_str().map(str::to_owned)).collect(),
+            Some(list) => list
+                .iter()
+                .filter_map(|stage| stage.as_str().map(str::to_owned))
+                .collect(),
             None => BTreeSet::from(["AWSCURRENT".to_owned()]),
         };
         Some((
@@ -254,7 +291,10 @@ impl Secrets {
                 ));
             }
             None if self.secrets.len() >= SECRETS => {
-                return Err(refuse("LimitExceededException", format!("the sandbox keeps at most {SECRETS} secrets in a region")));
+                return Err(refuse(
+                    "LimitExceededException",
+                    format!("the sandbox keeps at most {SECRETS} secrets in a region"),
+                ));
             }
             None => {}
         }
@@ -288,7 +328,9 @@ impl Secrets {
             None => secret.staged(stage),
         };
         let Some((id, version)) = found else {
-            let label = id.map_or(format!("staging label: {stage}"), |id| format!("VersionId: {id}"));
+            let label = id.map_or(format!("staging label: {stage}"), |id| {
+                format!("VersionId: {id}")
+            });
             return Err(refuse(
                 "ResourceNotFoundException",
                 format!("Secrets Manager can't find the specified secret value for {label}"),
@@ -324,12 +366,17 @@ impl Secrets {
         {
             return Err(refuse(
                 "ResourceExistsException",
-                format!("You can't use ClientRequestToken {id} because that value is already in use for a version of secret {}.", secret.arn),
+                format!(
+                    "You can't use ClientRequestToken {id} because that value is already in use for a version of secret {}.",
+                    secret.arn
+                ),
             ));
         }
         let stages = version.stages.clone();
         secret.add(id.clone(), version);
-        Ok(json!({"ARN": secret.arn, "Name": secret.name, "VersionId": id, "VersionStages": stages}))
+        Ok(
+            json!({"ARN": secret.arn, "Name": secret.name, "VersionId": id, "VersionStages": stages}),
+        )
     }
 
     fn update(&mut self, scope: &Scope, input: &Value) -> Result<Value, Refusal> {
@@ -384,21 +431,35 @@ impl Secrets {
     }
 
     fn list(&self, input: &Value) -> Value {
-        let limit = input["MaxResults"].as_u64().map_or(100, |limit| limit.clamp(1, 100));
+        let limit = input["MaxResults"]
+            .as_u64()
+            .map_or(100, |limit| limit.clamp(1, 100));
         let limit = usize::try_from(limit).unwrap_or(100);
         let after = input["NextToken"].as_str().unwrap_or("");
         let planned = input["IncludePlannedDeletion"].as_bool() == Some(true);
         let wanted = |secret: &Secret| {
-            input["Filters"].as_array().into_iter().flatten().all(|filter| {
-                let values: Vec<&str> =
-                    filter["Values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-                match filter["Key"].as_str() {
-                    Some("name") => values.iter().any(|value| secret.name.starts_with(value)),
-                    Some("tag-key") => values.iter().any(|value| secret.tags.keys().any(|key| key.starts_with(value))),
-                    Some("tag-value") => values.iter().any(|value| secret.tags.values().any(|tag| tag.starts_with(value))),
-                    _ => true,
-                }
-            })
+            input["Filters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .all(|filter| {
+                    let values: Vec<&str> = filter["Values"]
+                        .as_array()
+                        .into_iter()
+                        .flatten()
+                        .filter_map(Value::as_str)
+                        .collect();
+                    match filter["Key"].as_str() {
+                        Some("name") => values.iter().any(|value| secret.name.starts_with(value)),
+                        Some("tag-key") => values
+                            .iter()
+                            .any(|value| secret.tags.keys().any(|key| key.starts_with(value))),
+                        Some("tag-value") => values
+                            .iter()
+                            .any(|value| secret.tags.values().any(|tag| tag.starts_with(value))),
+                        _ => true,
+                    }
+                })
         };
         let mut found: Vec<&Secret> = self
             .secrets

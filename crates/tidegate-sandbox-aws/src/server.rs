@@ -131,7 +131,9 @@ async fn handle(door: &Door, request: http::Request<Body>) -> http::Response<Ful
     };
     let mut headers = headers;
     if let Some(authority) = head.uri.authority() {
-        headers.entry("host".into()).or_insert_with(|| authority.to_string());
+        headers
+            .entry("host".into())
+            .or_insert_with(|| authority.to_string());
     }
     let incoming = Incoming {
         method: head.method.as_str().to_owned(),

@@ -99,11 +99,6 @@ impl Model {
         Self { operations, shapes }
     }
 
-    /// Does the model describe `operation`?
-    pub(crate) fn knows(&self, operation: &str) -> bool {
-        self.operations.contains_key(operation)
-    }
-
     /// Checks the input of an operation.
     ///
     /// # Errors
@@ -196,9 +191,9 @@ impl Model {
         depth: usize,
         found: &mut Vec<String>,
     ) -> Result<(), Flaw> {
-        let map = value
-            .as_object()
-            .ok_or_else(|| Flaw::Type("Start of structure or map found where not expected.".into()))?;
+        let map = value.as_object().ok_or_else(|| {
+            Flaw::Type("Start of structure or map found where not expected.".into())
+        })?;
         for member in members {
             let path = if path.is_empty() {
                 lower_first(member.name)
@@ -233,7 +228,10 @@ fn check_leaf(
                 found.push(violation(
                     path,
                     value,
-                    &format!("Member must satisfy regular expression pattern: {}", pattern.text),
+                    &format!(
+                        "Member must satisfy regular expression pattern: {}",
+                        pattern.text
+                    ),
                 ));
             }
         }
@@ -321,7 +319,10 @@ fn check_length(length: usize, bounds: Bounds, path: &str, value: &Value, found:
 }
 
 fn violation(path: &str, value: &Value, rule: &str) -> String {
-    format!("Value '{}' at '{path}' failed to satisfy constraint: {rule}", shown(value))
+    format!(
+        "Value '{}' at '{path}' failed to satisfy constraint: {rule}",
+        shown(value)
+    )
 }
 
 /// A value as the services print it, cut where it would fill a screen.
@@ -463,6 +464,10 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "calls read better with values"
+    )]
     fn check(operation: &str, input: Value, expected: Result<(), Flaw>) {
         assert_eq!(model!("kinesis").check(operation, &input), expected);
     }
@@ -533,8 +538,14 @@ mod tests {
         check(
             "CreateStream",
             json!({"StreamName": 5}),
-            Err(Flaw::Type("NUMBER_VALUE cannot be converted to String".into())),
+            Err(Flaw::Type(
+                "NUMBER_VALUE cannot be converted to String".into(),
+            )),
         );
-        check("CreateStream", json!({"StreamName": "s", "Unknown": 1}), Ok(()));
+        check(
+            "CreateStream",
+            json!({"StreamName": "s", "Unknown": 1}),
+            Ok(()),
+        );
     }
 }

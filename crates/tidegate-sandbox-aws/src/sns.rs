@@ -34,7 +34,10 @@ pub(super) fn model() -> &'static Model {
 }
 
 fn invalid(words: impl Into<String>) -> Refusal {
-    refuse("InvalidParameter", format!("Invalid parameter: {}", words.into()))
+    refuse(
+        "InvalidParameter",
+        format!("Invalid parameter: {}", words.into()),
+    )
 }
 
 impl Topics {
@@ -107,7 +110,10 @@ impl Call<'_> {
     fn topic_of(&mut self, field: &str) -> Result<&mut Topic, Refusal> {
         let arn = self.text(field).unwrap_or("").to_owned();
         if arn.splitn(6, ':').count() != 6 {
-            return Err(invalid(format!("{field} Reason: An ARN must have at least 6 elements, not {}", arn.split(':').count())));
+            return Err(invalid(format!(
+                "{field} Reason: An ARN must have at least 6 elements, not {}",
+                arn.split(':').count()
+            )));
         }
         self.topics
             .topics

@@ -17,7 +17,6 @@ mod moves;
 mod queue;
 mod reader;
 
-pub(crate) use queue::{Message, MessageAttribute};
 pub(crate) use reader::{Outgoing, event_record};
 
 use crate::refusal::{Refusal, refuse};
@@ -139,7 +138,11 @@ struct Call<'a> {
 
 /// The last part of a queue's URL or ARN: its name.
 pub(crate) fn queue_name(given: &str) -> &str {
-    given.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or(given)
+    given
+        .trim_end_matches('/')
+        .rsplit(['/', ':'])
+        .next()
+        .unwrap_or(given)
 }
 
 impl Call<'_> {

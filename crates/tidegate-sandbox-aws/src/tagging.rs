@@ -18,13 +18,22 @@ const PAGE: usize = 100;
 ///
 /// # Errors
 /// The service's own refusal.
-pub(crate) fn call(hub: &Hub, scope: &Scope, operation: &str, input: &Value) -> Result<Value, Refusal> {
+pub(crate) fn call(
+    hub: &Hub,
+    scope: &Scope,
+    operation: &str,
+    input: &Value,
+) -> Result<Value, Refusal> {
     let model = shape::model!("resourcegroupstaggingapi");
     check_model(model, operation, input, "InvalidParameterException")?;
     match operation {
         "GetResources" => get_resources(hub.tagged(scope), input),
         "GetTagKeys" => {
-            let keys: BTreeSet<String> = hub.tagged(scope).into_iter().flat_map(|(_, tags)| tags.into_keys()).collect();
+            let keys: BTreeSet<String> = hub
+                .tagged(scope)
+                .into_iter()
+                .flat_map(|(_, tags)| tags.into_keys())
+                .collect();
             Ok(json!({"TagKeys": keys, "PaginationToken": ""}))
         }
         "GetTagValues" => {
@@ -41,11 +50,17 @@ pub(crate) fn call(hub: &Hub, scope: &Scope, operation: &str, input: &Value) -> 
     }
 }
 
-fn get_resources(mut all: Vec<(String, BTreeMap<String, String>)>, input: &Value) -> Result<Value, Refusal> {
+fn get_resources(
+    mut all: Vec<(String, BTreeMap<String, String>)>,
+    input: &Value,
+) -> Result<Value, Refusal> {
     let after = input["PaginationToken"].as_str().unwrap_or("");
     let limit = match input["ResourcesPerPage"].as_u64() {
         Some(limit) if !(1..=100).contains(&limit) => {
-            return Err(refuse("InvalidParameterException", "ResourcesPerPage must be between 1 and 100."));
+            return Err(refuse(
+                "InvalidParameterException",
+                "ResourcesPerPage must be between 1 and 100.",
+            ));
         }
         Some(limit) => usize::try_from(limit).unwrap_or(PAGE),
         None => PAGE,
@@ -65,11 +80,18 @@ fn get_resources(mut all: Vec<(String, BTreeMap<String, String>)>, input: &Value
         .collect();
     let more = found.len() > limit;
     found.truncate(limit);
-    let token = found.last().map(|(arn, _)| arn.clone()).filter(|_| more).unwrap_or_default();
+    let token = found
+        .last()
+        .map(|(arn, _)| arn.clone())
+        .filter(|_| more)
+        .unwrap_or_default();
     let list: Vec<Value> = found
         .into_iter()
         .map(|(arn, tags)| {
-            let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+            let tags: Vec<Value> = tags
+                .iter()
+                .map(|(key, value)| json!({"Key": key, "Value": value}))
+                .collect();
             json!({"ResourceARN": arn, "Tags": tags})
         })
         .collect();
@@ -77,7 +99,12 @@ fn get_resources(mut all: Vec<(String, BTreeMap<String, String>)>, input: &Value
 }
 
 fn texts(value: &Value) -> Vec<&str> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 /// Every filter's key must be there, with one of its values if it has any.
@@ -92,7 +119,10 @@ fn has_tags(tags: &BTreeMap<String, String>, filters: &Value) -> bool {
 /// Is an ARN of a type such as `sqs`, `dynamodb:table` or `lambda:function`?
 fn is_of(arn: &str, kind: &str) -> bool {
     let parts: Vec<&str> = arn.splitn(6, ':').collect();
-    let (service, rest) = (parts.get(2).copied().unwrap_or(""), parts.get(5).copied().unwrap_or(""));
+    let (service, rest) = (
+        parts.get(2).copied().unwrap_or(""),
+        parts.get(5).copied().unwrap_or(""),
+    );
     match kind.split_once(':') {
         None => service == kind,
         Some((wanted, resource)) => {
@@ -125,7 +155,9 @@ fn change(hub: &Hub, scope: &Scope, operation: &str, input: &Value) -> Value {
             ("events" | "kinesis", false) => ("UntagResource", "ResourceARN", Value::Null),
             ("events", true) => ("TagResource", "ResourceARN", json!(list)),
             ("dynamodb" | "sns" | "scheduler", true) => ("TagResource", "ResourceArn", json!(list)),
-            ("dynamodb" | "sns" | "scheduler", false) => ("UntagResource", "ResourceArn", Value::Null),
+            ("dynamodb" | "sns" | "scheduler", false) => {
+                ("UntagResource", "ResourceArn", Value::Null)
+            }
             ("secretsmanager", true) => ("TagResource", "SecretId", json!(list)),
             ("secretsmanager", false) => ("UntagResource", "SecretId", Value::Null),
             _ => {
@@ -144,11 +176,14 @@ fn change(hub: &Hub, scope: &Scope, operation: &str, input: &Value) -> Value {
             request["TagKeys"] = keys.clone();
         }
         if let Err(refusal) = hub.call_now(scope, service, name, &request) {
-            failed.insert(arn, json!({
-                "StatusCode": refusal.status,
-                "ErrorCode": "InvalidParameterException",
-                "ErrorMessage": refusal.message,
-            }));
+            failed.insert(
+                arn,
+                json!({
+                    "StatusCode": refusal.status,
+                    "ErrorCode": "InvalidParameterException",
+                    "ErrorMessage": refusal.message,
+                }),
+            );
         }
     }
     json!({"FailedResourcesMap": failed})

@@ -45,7 +45,12 @@ pub(super) fn complete(facts: &TypeFacts, model: &mut Value, scope: &Scope, seed
         let name = facts
             .identifier
             .iter()
-            .chain(facts.create_only.iter().filter(|path| path.ends_with("Name")))
+            .chain(
+                facts
+                    .create_only
+                    .iter()
+                    .filter(|path| path.ends_with("Name")),
+            )
             .find_map(|path| map.get(*path).and_then(Value::as_str).map(str::to_owned))
             .unwrap_or_else(|| random.clone());
         let make = |path: &str| -> Value {
@@ -110,7 +115,10 @@ pub(super) fn normal(facts: &TypeFacts, given: &str) -> String {
     let parts: Vec<&str> = facts
         .identifier
         .iter()
-        .filter_map(|path| map.get(path.rsplit('/').next().unwrap_or(path)).and_then(Value::as_str))
+        .filter_map(|path| {
+            map.get(path.rsplit('/').next().unwrap_or(path))
+                .and_then(Value::as_str)
+        })
         .collect();
     parts.join("|")
 }
@@ -131,18 +139,27 @@ pub(super) fn check_change(facts: &TypeFacts, old: &Value, new: &Value) -> Resul
     if !read_only.is_empty() {
         return Err(refuse(
             "ValidationException",
-            format!("Invalid patch update: readOnlyProperties [{}] cannot be updated", read_only.join(", ")),
+            format!(
+                "Invalid patch update: readOnlyProperties [{}] cannot be updated",
+                read_only.join(", ")
+            ),
         ));
     }
     let create_only = changed(&facts.create_only);
     if !create_only.is_empty() {
         return Err(refuse(
             "NotUpdatableException",
-            format!("Invalid patch update: createOnlyProperties [{}] cannot be updated", create_only.join(", ")),
+            format!(
+                "Invalid patch update: createOnlyProperties [{}] cannot be updated",
+                create_only.join(", ")
+            ),
         ));
     }
     match check(facts, &without(new, &facts.read_only)) {
-        Some(words) => Err(refuse("ValidationException", format!("Model validation failed ({words})"))),
+        Some(words) => Err(refuse(
+            "ValidationException",
+            format!("Model validation failed ({words})"),
+        )),
         None => Ok(()),
     }
 }
@@ -162,7 +179,9 @@ fn without(model: &Value, names: &[&str]) -> Value {
 pub(super) fn readable(facts: &TypeFacts, model: &Value) -> Value {
     let mut shown = model.clone();
     for path in &facts.write_only {
-        let (above, last) = path.rsplit_once('/').map_or(("", *path), |(above, last)| (above, last));
+        let (above, last) = path
+            .rsplit_once('/')
+            .map_or(("", *path), |(above, last)| (above, last));
         let place = if above.is_empty() {
             Some(&mut shown)
         } else {
@@ -184,7 +203,12 @@ pub(super) fn arn_of(model: &Value, identifier: &str) -> Option<String> {
         .as_object()?
         .iter()
         .filter(|(name, _)| name.to_ascii_lowercase().ends_with("arn"))
-        .find_map(|(_, value)| value.as_str().filter(|text| text.starts_with("arn:")).map(str::to_owned))
+        .find_map(|(_, value)| {
+            value
+                .as_str()
+                .filter(|text| text.starts_with("arn:"))
+                .map(str::to_owned)
+        })
 }
 
 /// The tags of a generic resource, whether a list or a map.
@@ -192,7 +216,12 @@ pub(super) fn tags_of(model: &Value) -> BTreeMap<String, String> {
     match &model["Tags"] {
         Value::Array(list) => list
             .iter()
-            .filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned())))
+            .filter_map(|tag| {
+                Some((
+                    tag["Key"].as_str()?.to_owned(),
+                    tag["Value"].as_str()?.to_owned(),
+                ))
+            })
             .collect(),
         Value::Object(map) => map
             .iter()

@@ -17,7 +17,12 @@ pub(crate) trait Natives {
     /// What the service says of a resource; `Some(None)` when it has none. A null property is absent.
     fn read(&self, type_name: &str, identifier: &str) -> Option<Option<Value>>;
     /// Changes a resource to a new model.
-    fn update(&self, type_name: &str, identifier: &str, model: &Value) -> Option<Result<(), Refusal>>;
+    fn update(
+        &self,
+        type_name: &str,
+        identifier: &str,
+        model: &Value,
+    ) -> Option<Result<(), Refusal>>;
     /// Deletes a resource.
     fn delete(&self, type_name: &str, identifier: &str) -> Option<Result<(), Refusal>>;
     /// The identifiers of all resources of a type.
@@ -50,8 +55,16 @@ const QUEUE_NUMBERS: [&str; 6] = [
     "VisibilityTimeout",
     "KmsDataKeyReusePeriodSeconds",
 ];
-const QUEUE_FLAGS: [&str; 3] = ["FifoQueue", "ContentBasedDeduplication", "SqsManagedSseEnabled"];
-const QUEUE_TEXTS: [&str; 3] = ["KmsMasterKeyId", "DeduplicationScope", "FifoThroughputLimit"];
+const QUEUE_FLAGS: [&str; 3] = [
+    "FifoQueue",
+    "ContentBasedDeduplication",
+    "SqsManagedSseEnabled",
+];
+const QUEUE_TEXTS: [&str; 3] = [
+    "KmsMasterKeyId",
+    "DeduplicationScope",
+    "FifoThroughputLimit",
+];
 const QUEUE_DOCUMENTS: [&str; 2] = ["RedrivePolicy", "RedriveAllowPolicy"];
 const TOPIC_TEXTS: [&str; 6] = [
     "DisplayName",
@@ -79,7 +92,11 @@ fn tag_map(tags: &Value) -> BTreeMap<String, String> {
 
 fn tag_list(tags: &Value) -> Value {
     match tags {
-        Value::Object(map) => json!(map.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect::<Vec<_>>()),
+        Value::Object(map) => json!(
+            map.iter()
+                .map(|(key, value)| json!({"Key": key, "Value": value}))
+                .collect::<Vec<_>>()
+        ),
         Value::Array(list) => json!(list),
         _ => json!([]),
     }
@@ -95,10 +112,12 @@ fn unless_empty(list: Value) -> Value {
 }
 
 fn name_of(model: &Value, field: &str) -> Result<String, Refusal> {
-    model[field]
-        .as_str()
-        .map(str::to_owned)
-        .ok_or_else(|| refuse("ValidationException", format!("#: required key [{field}] not found")))
+    model[field].as_str().map(str::to_owned).ok_or_else(|| {
+        refuse(
+            "ValidationException",
+            format!("#: required key [{field}] not found"),
+        )
+    })
 }
 
 fn queue_settings(model: &Value) -> Map<String, Value> {
@@ -124,7 +143,11 @@ impl ByCalls<'_> {
     fn create_queue(&self, model: &Value) -> Result<String, Refusal> {
         let name = match model["QueueName"].as_str() {
             Some(name) => name.to_owned(),
-            None => model["QueueUrl"].as_str().and_then(|url| url.rsplit('/').next()).unwrap_or("").to_owned(),
+            None => model["QueueUrl"]
+                .as_str()
+                .and_then(|url| url.rsplit('/').next())
+                .unwrap_or("")
+                .to_owned(),
         };
         let input = json!({
             "QueueName": name,
@@ -144,7 +167,10 @@ impl ByCalls<'_> {
             "Arn": settings["QueueArn"],
         });
         for name in QUEUE_NUMBERS {
-            if let Some(number) = settings[name].as_str().and_then(|text| text.parse::<i64>().ok()) {
+            if let Some(number) = settings[name]
+                .as_str()
+                .and_then(|text| text.parse::<i64>().ok())
+            {
                 model[name] = json!(number);
             }
         }
@@ -162,7 +188,9 @@ impl ByCalls<'_> {
                 .and_then(|text| serde_json::from_str(text).ok())
                 .unwrap_or_default();
         }
-        let tags = self.run("sqs", "ListQueueTags", &json!({"QueueUrl": url})).ok()?;
+        let tags = self
+            .run("sqs", "ListQueueTags", &json!({"QueueUrl": url}))
+            .ok()?;
         model["Tags"] = unless_empty(tag_list(&tags["Tags"]));
         Some(model)
     }
@@ -181,7 +209,11 @@ impl ByCalls<'_> {
             .map(|(key, _)| key)
             .filter(|key| !new.contains_key(*key))
             .collect();
-        self.run("sqs", "UntagQueue", &json!({"QueueUrl": url, "TagKeys": gone}))?;
+        self.run(
+            "sqs",
+            "UntagQueue",
+            &json!({"QueueUrl": url, "TagKeys": gone}),
+        )?;
         self.run("sqs", "TagQueue", &json!({"QueueUrl": url, "Tags": new}))?;
         Ok(())
     }
@@ -210,7 +242,9 @@ impl ByCalls<'_> {
 
     fn read_stream(&self, name: &str) -> Option<Value> {
         let by_name = json!({"StreamName": name});
-        let answer = self.run("kinesis", "DescribeStreamSummary", &by_name).ok()?;
+        let answer = self
+            .run("kinesis", "DescribeStreamSummary", &by_name)
+            .ok()?;
         let summary = &answer["StreamDescriptionSummary"];
         let tags = self.run("kinesis", "ListTagsForStream", &by_name).ok()?;
         let mut model = json!({
@@ -234,22 +268,28 @@ impl ByCalls<'_> {
 
     /// One change of a stream at a time, as the service has it; the rest is refused until it is ACTIVE again.
     fn update_stream(&self, name: &str, model: &Value) -> Result<(), Refusal> {
-        let old = self
-            .read_stream(name)
-            .ok_or_else(|| refuse("ResourceNotFoundException", format!("Stream {name} not found.")))?;
+        let old = self.read_stream(name).ok_or_else(|| {
+            refuse(
+                "ResourceNotFoundException",
+                format!("Stream {name} not found."),
+            )
+        })?;
         let differs = |field: &str| model.get(field).is_some_and(|value| *value != old[field]);
         if differs("RetentionPeriodHours") {
-            let more = model["RetentionPeriodHours"].as_i64() > old["RetentionPeriodHours"].as_i64();
+            let more =
+                model["RetentionPeriodHours"].as_i64() > old["RetentionPeriodHours"].as_i64();
             let operation = if more {
                 "IncreaseStreamRetentionPeriod"
             } else {
                 "DecreaseStreamRetentionPeriod"
             };
-            let input = json!({"StreamName": name, "RetentionPeriodHours": model["RetentionPeriodHours"]});
+            let input =
+                json!({"StreamName": name, "RetentionPeriodHours": model["RetentionPeriodHours"]});
             self.run("kinesis", operation, &input)?;
         }
         if differs("StreamModeDetails") {
-            let input = json!({"StreamARN": old["Arn"], "StreamModeDetails": model["StreamModeDetails"]});
+            let input =
+                json!({"StreamARN": old["Arn"], "StreamModeDetails": model["StreamModeDetails"]});
             self.run("kinesis", "UpdateStreamMode", &input)?;
         } else if differs("ShardCount") && old.get("ShardCount").is_some() {
             let input = json!({
@@ -263,10 +303,18 @@ impl ByCalls<'_> {
             .filter(|key| !new.contains_key(key))
             .collect();
         if !gone.is_empty() {
-            self.run("kinesis", "RemoveTagsFromStream", &json!({"StreamName": name, "TagKeys": gone}))?;
+            self.run(
+                "kinesis",
+                "RemoveTagsFromStream",
+                &json!({"StreamName": name, "TagKeys": gone}),
+            )?;
         }
         if !new.is_empty() {
-            self.run("kinesis", "AddTagsToStream", &json!({"StreamName": name, "Tags": new}))?;
+            self.run(
+                "kinesis",
+                "AddTagsToStream",
+                &json!({"StreamName": name, "Tags": new}),
+            )?;
         }
         Ok(())
     }
@@ -274,19 +322,28 @@ impl ByCalls<'_> {
     fn create_topic(&self, model: &Value) -> Result<String, Refusal> {
         let name = match model["TopicName"].as_str() {
             Some(name) => name.to_owned(),
-            None => model["TopicArn"].as_str().and_then(|arn| arn.rsplit(['/', ':']).next()).unwrap_or("").to_owned(),
+            None => model["TopicArn"]
+                .as_str()
+                .and_then(|arn| arn.rsplit(['/', ':']).next())
+                .unwrap_or("")
+                .to_owned(),
         };
         let mut attributes = topic_attributes(model);
         if model["FifoTopic"] == true {
             attributes.insert("FifoTopic".into(), json!("true"));
         }
-        let input = json!({"Name": name, "Attributes": attributes, "Tags": tag_list(&model["Tags"])});
+        let input =
+            json!({"Name": name, "Attributes": attributes, "Tags": tag_list(&model["Tags"])});
         Ok(text(&self.run("sns", "CreateTopic", &input)?["TopicArn"]))
     }
 
     fn read_topic(&self, arn: &str) -> Option<Value> {
-        let answer = self.run("sns", "GetTopicAttributes", &json!({"TopicArn": arn})).ok()?;
-        let tags = self.run("sns", "ListTagsForResource", &json!({"ResourceArn": arn})).ok()?;
+        let answer = self
+            .run("sns", "GetTopicAttributes", &json!({"TopicArn": arn}))
+            .ok()?;
+        let tags = self
+            .run("sns", "ListTagsForResource", &json!({"ResourceArn": arn}))
+            .ok()?;
         let attributes = &answer["Attributes"];
         let mut model = json!({
             "TopicArn": arn,
@@ -313,24 +370,45 @@ impl ByCalls<'_> {
         }
         let old = self.run("sns", "ListTagsForResource", &json!({"ResourceArn": arn}))?;
         let new = tag_map(&model["Tags"]);
-        let gone: Vec<String> = tag_map(&old["Tags"]).into_keys().filter(|key| !new.contains_key(key)).collect();
-        self.run("sns", "UntagResource", &json!({"ResourceArn": arn, "TagKeys": gone}))?;
-        self.run("sns", "TagResource", &json!({"ResourceArn": arn, "Tags": tag_list(&model["Tags"])}))?;
+        let gone: Vec<String> = tag_map(&old["Tags"])
+            .into_keys()
+            .filter(|key| !new.contains_key(key))
+            .collect();
+        self.run(
+            "sns",
+            "UntagResource",
+            &json!({"ResourceArn": arn, "TagKeys": gone}),
+        )?;
+        self.run(
+            "sns",
+            "TagResource",
+            &json!({"ResourceArn": arn, "Tags": tag_list(&model["Tags"])}),
+        )?;
         Ok(())
     }
 
     fn create_table(&self, model: &Value) -> Result<String, Refusal> {
         let mut input = Map::new();
         for name in [
-            "TableName", "AttributeDefinitions", "KeySchema", "BillingMode", "ProvisionedThroughput",
-            "GlobalSecondaryIndexes", "LocalSecondaryIndexes", "TableClass", "DeletionProtectionEnabled",
+            "TableName",
+            "AttributeDefinitions",
+            "KeySchema",
+            "BillingMode",
+            "ProvisionedThroughput",
+            "GlobalSecondaryIndexes",
+            "LocalSecondaryIndexes",
+            "TableClass",
+            "DeletionProtectionEnabled",
         ] {
             if let Some(value) = model.get(name) {
                 input.insert(name.into(), value.clone());
             }
         }
         if let Some(view) = model["StreamSpecification"]["StreamViewType"].as_str() {
-            input.insert("StreamSpecification".into(), json!({"StreamEnabled": true, "StreamViewType": view}));
+            input.insert(
+                "StreamSpecification".into(),
+                json!({"StreamEnabled": true, "StreamViewType": view}),
+            );
         }
         input.insert("Tags".into(), tag_list(&model["Tags"]));
         self.run("dynamodb", "CreateTable", &Value::Object(input))?;
@@ -338,10 +416,16 @@ impl ByCalls<'_> {
     }
 
     fn read_table(&self, name: &str) -> Option<Value> {
-        let answer = self.run("dynamodb", "DescribeTable", &json!({"TableName": name})).ok()?;
+        let answer = self
+            .run("dynamodb", "DescribeTable", &json!({"TableName": name}))
+            .ok()?;
         let table = &answer["Table"];
         let tags = self
-            .run("dynamodb", "ListTagsOfResource", &json!({"ResourceArn": table["TableArn"]}))
+            .run(
+                "dynamodb",
+                "ListTagsOfResource",
+                &json!({"ResourceArn": table["TableArn"]}),
+            )
             .ok()?;
         let mut model = json!({
             "TableName": name,
@@ -361,9 +445,12 @@ impl ByCalls<'_> {
     }
 
     fn update_table(&self, name: &str, model: &Value) -> Result<(), Refusal> {
-        let old = self
-            .read_table(name)
-            .ok_or_else(|| refuse("ResourceNotFoundException", format!("Table {name} not found")))?;
+        let old = self.read_table(name).ok_or_else(|| {
+            refuse(
+                "ResourceNotFoundException",
+                format!("Table {name} not found"),
+            )
+        })?;
         let mut input = json!({"TableName": name});
         for field in ["BillingMode", "DeletionProtectionEnabled"] {
             if model.get(field).is_some_and(|value| *value != old[field]) {
@@ -377,10 +464,21 @@ impl ByCalls<'_> {
             self.run("dynamodb", "UpdateTable", &input)?;
         }
         let new = tag_map(&model["Tags"]);
-        let gone: Vec<String> = tag_map(&old["Tags"]).into_keys().filter(|key| !new.contains_key(key)).collect();
+        let gone: Vec<String> = tag_map(&old["Tags"])
+            .into_keys()
+            .filter(|key| !new.contains_key(key))
+            .collect();
         let arn = &old["Arn"];
-        self.run("dynamodb", "UntagResource", &json!({"ResourceArn": arn, "TagKeys": gone}))?;
-        self.run("dynamodb", "TagResource", &json!({"ResourceArn": arn, "Tags": tag_list(&model["Tags"])}))?;
+        self.run(
+            "dynamodb",
+            "UntagResource",
+            &json!({"ResourceArn": arn, "TagKeys": gone}),
+        )?;
+        self.run(
+            "dynamodb",
+            "TagResource",
+            &json!({"ResourceArn": arn, "Tags": tag_list(&model["Tags"])}),
+        )?;
         Ok(())
     }
 
@@ -401,7 +499,9 @@ impl ByCalls<'_> {
     }
 
     fn read_parameter(&self, name: &str) -> Option<Value> {
-        let answer = self.run("ssm", "GetParameter", &json!({"Name": name})).ok()?;
+        let answer = self
+            .run("ssm", "GetParameter", &json!({"Name": name}))
+            .ok()?;
         let parameter = &answer["Parameter"];
         Some(json!({
             "Name": name,
@@ -419,7 +519,9 @@ impl ByCalls<'_> {
             .flatten()
             .filter_map(|entry| match entry {
                 Value::String(text) => Some(text.clone()),
-                other => ["TopicArn", "Name"].iter().find_map(|name| other[*name].as_str().map(str::to_owned)),
+                other => ["TopicArn", "Name"]
+                    .iter()
+                    .find_map(|name| other[*name].as_str().map(str::to_owned)),
             })
             .collect()
     }
@@ -459,7 +561,12 @@ impl Natives for ByCalls<'_> {
         })
     }
 
-    fn update(&self, type_name: &str, identifier: &str, model: &Value) -> Option<Result<(), Refusal>> {
+    fn update(
+        &self,
+        type_name: &str,
+        identifier: &str,
+        model: &Value,
+    ) -> Option<Result<(), Refusal>> {
         Some(match type_name {
             "AWS::Kinesis::Stream" => self.update_stream(identifier, model),
             "AWS::SQS::Queue" => self.update_queue(identifier, model),
@@ -472,7 +579,11 @@ impl Natives for ByCalls<'_> {
 
     fn delete(&self, type_name: &str, identifier: &str) -> Option<Result<(), Refusal>> {
         let (service, operation, input) = match type_name {
-            "AWS::Kinesis::Stream" => ("kinesis", "DeleteStream", json!({"StreamName": identifier, "EnforceConsumerDeletion": true})),
+            "AWS::Kinesis::Stream" => (
+                "kinesis",
+                "DeleteStream",
+                json!({"StreamName": identifier, "EnforceConsumerDeletion": true}),
+            ),
             "AWS::SQS::Queue" => ("sqs", "DeleteQueue", json!({"QueueUrl": identifier})),
             "AWS::SNS::Topic" => ("sns", "DeleteTopic", json!({"TopicArn": identifier})),
             "AWS::DynamoDB::Table" => ("dynamodb", "DeleteTable", json!({"TableName": identifier})),

@@ -12,21 +12,33 @@ const CHANGES: usize = 10_000;
 /// # Errors
 /// What is wrong with the patch, with the number of the change.
 pub(super) fn apply(document: &Value, patch: &Value) -> Result<Value, String> {
-    let changes = patch.as_array().ok_or("PatchDocument must be a JSON array.")?;
+    let changes = patch
+        .as_array()
+        .ok_or("PatchDocument must be a JSON array.")?;
     if changes.len() > CHANGES {
         return Err(format!("PatchDocument has more than {CHANGES} changes."));
     }
     let mut next = document.clone();
     for (index, change) in changes.iter().enumerate() {
-        step(&mut next, change).map_err(|words| format!("Invalid patch update: change {index}: {words}"))?;
+        step(&mut next, change)
+            .map_err(|words| format!("Invalid patch update: change {index}: {words}"))?;
     }
     Ok(next)
 }
 
 fn step(document: &mut Value, change: &Value) -> Result<(), String> {
     let path = change["path"].as_str().ok_or("path is missing")?;
-    let value = || change.get("value").cloned().ok_or_else(|| "value is missing".to_owned());
-    let from = || change["from"].as_str().ok_or_else(|| "from is missing".to_owned());
+    let value = || {
+        change
+            .get("value")
+            .cloned()
+            .ok_or_else(|| "value is missing".to_owned())
+    };
+    let from = || {
+        change["from"]
+            .as_str()
+            .ok_or_else(|| "from is missing".to_owned())
+    };
     let absent = |path: &str| format!("there is nothing at {path}");
     match change["op"].as_str() {
         Some("add") => add(document, path, value()?),
@@ -46,7 +58,10 @@ fn step(document: &mut Value, change: &Value) -> Result<(), String> {
         }
         Some("copy") => {
             let from = from()?;
-            let copied = document.pointer(from).cloned().ok_or_else(|| absent(from))?;
+            let copied = document
+                .pointer(from)
+                .cloned()
+                .ok_or_else(|| absent(from))?;
             add(document, path, copied)
         }
         Some("test") => {
@@ -117,6 +132,10 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "calls read better with values"
+    )]
     fn check(patch: Value, expected: Option<Value>) {
         let document = json!({"a": 1, "l": [1, 2], "m": {"x/y": 2}});
         assert_eq!(apply(&document, &patch).ok(), expected);
@@ -124,11 +143,26 @@ mod tests {
 
     #[test]
     fn changes_of_every_kind() {
-        check(json!([{"op": "add", "path": "/b", "value": 2}]), Some(json!({"a": 1, "b": 2, "l": [1, 2], "m": {"x/y": 2}})));
-        check(json!([{"op": "add", "path": "/l/-", "value": 3}, {"op": "add", "path": "/l/0", "value": 0}]), Some(json!({"a": 1, "l": [0, 1, 2, 3], "m": {"x/y": 2}})));
-        check(json!([{"op": "remove", "path": "/m/x~1y"}]), Some(json!({"a": 1, "l": [1, 2], "m": {}})));
-        check(json!([{"op": "move", "from": "/a", "path": "/l/1"}]), Some(json!({"l": [1, 1, 2], "m": {"x/y": 2}})));
-        check(json!([{"op": "copy", "from": "/a", "path": "/c"}, {"op": "test", "path": "/c", "value": 1}]), Some(json!({"a": 1, "c": 1, "l": [1, 2], "m": {"x/y": 2}})));
+        check(
+            json!([{"op": "add", "path": "/b", "value": 2}]),
+            Some(json!({"a": 1, "b": 2, "l": [1, 2], "m": {"x/y": 2}})),
+        );
+        check(
+            json!([{"op": "add", "path": "/l/-", "value": 3}, {"op": "add", "path": "/l/0", "value": 0}]),
+            Some(json!({"a": 1, "l": [0, 1, 2, 3], "m": {"x/y": 2}})),
+        );
+        check(
+            json!([{"op": "remove", "path": "/m/x~1y"}]),
+            Some(json!({"a": 1, "l": [1, 2], "m": {}})),
+        );
+        check(
+            json!([{"op": "move", "from": "/a", "path": "/l/1"}]),
+            Some(json!({"l": [1, 1, 2], "m": {"x/y": 2}})),
+        );
+        check(
+            json!([{"op": "copy", "from": "/a", "path": "/c"}, {"op": "test", "path": "/c", "value": 1}]),
+            Some(json!({"a": 1, "c": 1, "l": [1, 2], "m": {"x/y": 2}})),
+        );
         for bad in [
             json!({}),
             json!([{"op": "test", "path": "/a", "value": 2}]),

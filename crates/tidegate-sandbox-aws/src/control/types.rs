@@ -64,7 +64,6 @@ fn read(line: &'static str) -> Option<TypeFacts> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     #[test]

@@ -11,12 +11,13 @@ use crate::regions::Scope;
 use crate::sqs;
 
 /// Target prefixes and the services behind them.
-const TARGETS: [(&str, &str); 10] = [
+const TARGETS: [(&str, &str); 11] = [
     ("Kinesis_20131202", "kinesis"),
     ("DynamoDB_20120810", "dynamodb"),
     ("DynamoDBStreams_20120810", "dynamodbstreams"),
     ("AmazonSQS", "sqs"),
     ("AWSEvents", "events"),
+    ("AWSStepFunctions", "states"),
     ("secretsmanager", "secretsmanager"),
     ("AmazonSSM", "ssm"),
     ("CloudApiService", "cloudcontrol"),
@@ -42,12 +43,21 @@ pub(super) async fn answer(
         .header("content-type")
         .filter(|kind| kind.starts_with("application/x-amz-json"))
         .unwrap_or("application/x-amz-json-1.1");
-    let done = if request.header("content-type").is_some_and(|kind| kind.contains("cbor")) {
-        Err(refuse("SerializationException", "the sandbox speaks JSON, not CBOR"))
+    let done = if request
+        .header("content-type")
+        .is_some_and(|kind| kind.contains("cbor"))
+    {
+        Err(refuse(
+            "SerializationException",
+            "the sandbox speaks JSON, not CBOR",
+        ))
     } else {
         match read_json(&request.body) {
             Ok(input) if input.is_object() => hub.call(scope, service, operation, &input).await,
-            Ok(_) => Err(refuse("SerializationException", "the request is no JSON object")),
+            Ok(_) => Err(refuse(
+                "SerializationException",
+                "the request is no JSON object",
+            )),
             Err(words) => Err(refuse("SerializationException", words)),
         }
     };
@@ -85,7 +95,11 @@ fn refused(service: &str, kind: &str, refusal: &Refusal) -> Outgoing {
     let mut answer = Outgoing::new(refusal.status, kind, body.to_string())
         .header("x-amzn-errortype", refusal.code.clone());
     if service == "sqs" {
-        let side = if refusal.status < 500 { "Sender" } else { "Receiver" };
+        let side = if refusal.status < 500 {
+            "Sender"
+        } else {
+            "Receiver"
+        };
         answer = answer.header(
             "x-amzn-query-error",
             format!("{};{side}", sqs::fault::query_code(&refusal.code)),

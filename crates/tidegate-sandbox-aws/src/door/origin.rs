@@ -26,14 +26,19 @@ pub(super) fn read(request: &Incoming, options: &AwsOptions) -> Origin {
                 .find(|(name, _)| name == "X-Amz-Credential")
                 .map(|(_, value)| value.clone())
         });
-    let parts: Vec<&str> = credential.as_deref().map(|text| text.rsplit('/').collect()).unwrap_or_default();
+    let parts: Vec<&str> = credential
+        .as_deref()
+        .map(|text| text.rsplit('/').collect())
+        .unwrap_or_default();
     let (service, region) = match parts[..] {
         ["aws4_request", service, region, ..] => (Some(service.to_owned()), region),
         _ => (None, ""),
     };
     let valid = !region.is_empty()
         && region.len() <= 40
-        && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        && region
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let host = request.header("host").unwrap_or("127.0.0.1");
     Origin {
         service,
@@ -53,10 +58,15 @@ mod tests {
             ..Incoming::default()
         };
         if !header.is_empty() {
-            request.headers.insert("authorization".into(), header.into());
+            request
+                .headers
+                .insert("authorization".into(), header.into());
         }
         let origin = read(&request, &AwsOptions::default());
-        assert_eq!((origin.service.as_deref(), origin.region.as_str()), (service, region));
+        assert_eq!(
+            (origin.service.as_deref(), origin.region.as_str()),
+            (service, region)
+        );
     }
 
     #[test]
@@ -67,7 +77,12 @@ mod tests {
             Some("sqs"),
             "eu-west-1",
         );
-        check("", "X-Amz-Credential=k%2F20260101%2Fus-west-2%2Fs3%2Faws4_request", Some("s3"), "us-west-2");
+        check(
+            "",
+            "X-Amz-Credential=k%2F20260101%2Fus-west-2%2Fs3%2Faws4_request",
+            Some("s3"),
+            "us-west-2",
+        );
         check("", "", None, "us-east-1");
         check("nonsense Credential=/", "", None, "us-east-1");
     }

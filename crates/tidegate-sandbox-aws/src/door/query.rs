@@ -27,7 +27,10 @@ pub(super) async fn answer(
     let action = document["Action"].as_str().unwrap_or("").to_owned();
     let namespace = if service == "sqs" { SQS } else { SNS };
     let done = if action.is_empty() {
-        Err(refuse("MissingAction", "the request has no parameter Action"))
+        Err(refuse(
+            "MissingAction",
+            "the request has no parameter Action",
+        ))
     } else if service == "sqs" {
         let input = sqs_query::input(&action, document, &request.path);
         hub.call(scope, "sqs", &action, &input).await
@@ -59,7 +62,10 @@ fn refused(service: &str, namespace: &str, refusal: &Refusal, id: &str) -> Outgo
 
 /// Forms know text only: what SNS has as flags becomes flags.
 fn sns_input(mut document: Value) -> Value {
-    if let Some(flag) = document["ReturnSubscriptionArn"].as_str().map(|text| text == "true") {
+    if let Some(flag) = document["ReturnSubscriptionArn"]
+        .as_str()
+        .map(|text| text == "true")
+    {
         document["ReturnSubscriptionArn"] = json!(flag);
     }
     if let Some(map) = document.as_object_mut() {

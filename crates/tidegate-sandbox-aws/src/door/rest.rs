@@ -21,11 +21,20 @@ pub(super) async fn answer(hub: &Hub, scope: &Scope, request: &Incoming) -> Outg
         Ok(body) => body,
         Err(words) => return written(Err(refuse("SerializationException", words))),
     };
-    let done = match scheduler::rest::route(&request.method, &request.parts(), &query, &parameters, body) {
+    let done = match scheduler::rest::route(
+        &request.method,
+        &request.parts(),
+        &query,
+        &parameters,
+        body,
+    ) {
         Some((operation, input)) => hub.call(scope, "scheduler", operation, &input).await,
         None => Err(refuse(
             "UnknownOperationException",
-            format!("the sandbox's Scheduler has no {} {}", request.method, request.path),
+            format!(
+                "the sandbox's Scheduler has no {} {}",
+                request.method, request.path
+            ),
         )
         .status(404)),
     };
@@ -96,7 +105,12 @@ mod tests {
         check("127.0.0.1:80", "/b", "b", "");
         check("localhost:80", "/", "", "");
         check("b.localhost:80", "/k", "b", "k");
-        check("my.bucket.s3.eu-west-1.amazonaws.com", "/k//x", "my.bucket", "k//x");
+        check(
+            "my.bucket.s3.eu-west-1.amazonaws.com",
+            "/k//x",
+            "my.bucket",
+            "k//x",
+        );
         check("s3.localhost:80", "/b/k", "b", "k");
     }
 }

@@ -66,16 +66,25 @@ fn entry(document: Value) -> Value {
                 out.insert("MessageSystemAttributes".into(), entries_map(&list));
             }
             ("SendMessageBatchRequestEntry", Some(list)) => {
-                out.insert("Entries".into(), json!(list.into_iter().map(entry).collect::<Vec<_>>()));
+                out.insert(
+                    "Entries".into(),
+                    json!(list.into_iter().map(entry).collect::<Vec<_>>()),
+                );
             }
             (name, Some(list)) => {
-                let member = LISTS.iter().find(|(flat, _)| *flat == name).map_or(name, |(_, member)| member);
+                let member = LISTS
+                    .iter()
+                    .find(|(flat, _)| *flat == name)
+                    .map_or(name, |(_, member)| member);
                 let list: Vec<Value> = list.into_iter().map(entry).collect();
                 out.insert(member.to_owned(), json!(list));
             }
             (name, None) if NUMBERS.contains(&name) => {
                 let number = value.as_str().and_then(|text| text.parse::<i64>().ok());
-                out.insert(name.to_owned(), number.map_or(value, |number| json!(number)));
+                out.insert(
+                    name.to_owned(),
+                    number.map_or(value, |number| json!(number)),
+                );
             }
             (name, None) => {
                 out.insert(name.to_owned(), value);
@@ -103,7 +112,10 @@ fn pairs(element: &str, key: &str, map: &Value) -> String {
         .map(|(name, value)| {
             let value = match value {
                 Value::Object(inner) => {
-                    let fields: String = inner.iter().map(|(name, value)| leaf(name, &plain(value))).collect();
+                    let fields: String = inner
+                        .iter()
+                        .map(|(name, value)| leaf(name, &plain(value)))
+                        .collect();
                     format!("<Value>{fields}</Value>")
                 }
                 other => leaf("Value", &plain(other)),
@@ -116,7 +128,11 @@ fn pairs(element: &str, key: &str, map: &Value) -> String {
 /// The answer of an operation in XML.
 pub(super) fn answer(action: &str, value: &Value, namespace: &str, id: &str) -> String {
     let inner = fields(action, value);
-    let result = if inner.is_empty() && !action.starts_with("Get") && !action.starts_with("List") && action != "ReceiveMessage" {
+    let result = if inner.is_empty()
+        && !action.starts_with("Get")
+        && !action.starts_with("List")
+        && action != "ReceiveMessage"
+    {
         String::new()
     } else {
         format!("<{action}Result>{inner}</{action}Result>")
@@ -144,7 +160,10 @@ fn fields(action: &str, value: &Value) -> String {
                 for one in list {
                     match one {
                         Value::Object(_) => {
-                            out.push_str(&format!("<{element}>{}</{element}>", fields(action, one)));
+                            out.push_str(&format!(
+                                "<{element}>{}</{element}>",
+                                fields(action, one)
+                            ));
                         }
                         other => out.push_str(&leaf(&element, &plain(other))),
                     }

@@ -30,13 +30,18 @@ impl Call<'_> {
         self.room()?;
         let input = self.input;
         let now = self.scope.now;
-        let requests = input["RequestItems"].as_object().cloned().unwrap_or_default();
+        let requests = input["RequestItems"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         let total: usize = requests
             .values()
             .map(|list| list.as_array().map_or(0, Vec::len))
             .sum();
         if total > WRITES {
-            return Err(invalid("Too many items requested for the BatchWriteItem call"));
+            return Err(invalid(
+                "Too many items requested for the BatchWriteItem call",
+            ));
         }
         if total == 0 {
             return Err(invalid(
@@ -48,7 +53,8 @@ impl Call<'_> {
             let table = self.tables.data_table(name)?;
             let mut seen = BTreeSet::new();
             for request in list.as_array().into_iter().flatten() {
-                let (key, change) = match (request.get("PutRequest"), request.get("DeleteRequest")) {
+                let (key, change) = match (request.get("PutRequest"), request.get("DeleteRequest"))
+                {
                     (Some(put), None) => {
                         let item = read_item(&put["Item"]).map_err(invalid)?;
                         (check_item(table, &item)?, Change::Put(item))
@@ -79,7 +85,10 @@ impl Call<'_> {
                     write_units(table.remove(&key, now, false).as_ref().map_or(0, item_size))
                 }
             };
-            let before = units.get(&table.name).and_then(Value::as_f64).unwrap_or(0.0);
+            let before = units
+                .get(&table.name)
+                .and_then(Value::as_f64)
+                .unwrap_or(0.0);
             units.insert(table.name.clone(), json!(before + cost));
         }
         let mut answer = json!({"UnprocessedItems": {}});
@@ -89,13 +98,18 @@ impl Call<'_> {
 
     pub(super) fn batch_get(&mut self) -> Result<Value, Refusal> {
         let input = self.input;
-        let requests = input["RequestItems"].as_object().cloned().unwrap_or_default();
+        let requests = input["RequestItems"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
         let total: usize = requests
             .values()
             .map(|request| request["Keys"].as_array().map_or(0, Vec::len))
             .sum();
         if total > READS {
-            return Err(invalid("Too many items requested for the BatchGetItem call"));
+            return Err(invalid(
+                "Too many items requested for the BatchGetItem call",
+            ));
         }
         let mut responses = Map::new();
         let mut unprocessed = Map::new();

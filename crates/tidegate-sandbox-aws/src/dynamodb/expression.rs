@@ -151,7 +151,10 @@ pub(super) enum Action {
 impl Action {
     pub(super) fn path(&self) -> &Path {
         match self {
-            Self::Set(path, _) | Self::Remove(path) | Self::Add(path, _) | Self::Delete(path, _) => path,
+            Self::Set(path, _)
+            | Self::Remove(path)
+            | Self::Add(path, _)
+            | Self::Delete(path, _) => path,
         }
     }
 }
@@ -173,7 +176,9 @@ impl Substitutions {
         let map = |field: &str| -> Result<Map<String, Value>, String> {
             match input.get(field) {
                 None | Some(Value::Null) => Ok(Map::new()),
-                Some(Value::Object(map)) if map.is_empty() => Err(format!("{field} must not be empty")),
+                Some(Value::Object(map)) if map.is_empty() => {
+                    Err(format!("{field} must not be empty"))
+                }
                 Some(Value::Object(_)) if !any_expression => Err(format!(
                     "{field} can only be specified when using expressions"
                 )),

@@ -51,7 +51,11 @@ pub(super) fn read_write(input: &Value) -> Result<Write, Refusal> {
 pub(super) fn read_projection(input: &Value) -> Result<Option<Vec<Path>>, Refusal> {
     if let Some(list) = input.get("AttributesToGet").and_then(Value::as_array) {
         let names = list.iter().filter_map(Value::as_str);
-        return Ok(Some(names.map(|name| Path(vec![Step::Name(name.to_owned())])).collect()));
+        return Ok(Some(
+            names
+                .map(|name| Path(vec![Step::Name(name.to_owned())]))
+                .collect(),
+        ));
     }
     let text = input.get("ProjectionExpression").and_then(Value::as_str);
     let with = Substitutions::read(input, text.is_some()).map_err(invalid)?;
@@ -72,12 +76,17 @@ pub(super) fn read_key(table: &Table, value: &Value) -> Result<(ItemKey, Item), 
     let wanted = table.keys.names().count();
     let fits = given.len() == wanted
         && table.keys.names().all(|name| {
-            given
-                .get(name)
-                .is_some_and(|value| table.attributes.get(name).is_some_and(|kind| kind == value.kind()))
+            given.get(name).is_some_and(|value| {
+                table
+                    .attributes
+                    .get(name)
+                    .is_some_and(|kind| kind == value.kind())
+            })
         });
     if !fits {
-        return Err(invalid("The provided key element does not match the schema"));
+        return Err(invalid(
+            "The provided key element does not match the schema",
+        ));
     }
     check_empty(&table.keys, &given)?;
     let key = table
@@ -170,8 +179,14 @@ pub(super) fn check_condition(
     if holds(condition, present.unwrap_or(&nothing)) {
         return Ok(());
     }
-    let refused = refuse("ConditionalCheckFailedException", "The conditional request failed");
-    match (input["ReturnValuesOnConditionCheckFailure"].as_str(), present) {
+    let refused = refuse(
+        "ConditionalCheckFailedException",
+        "The conditional request failed",
+    );
+    match (
+        input["ReturnValuesOnConditionCheckFailure"].as_str(),
+        present,
+    ) {
         (Some("ALL_OLD"), Some(item)) => Err(refused.with("Item", item_json(item))),
         _ => Err(refused),
     }
@@ -328,7 +343,11 @@ impl Call<'_> {
         let units = write_units(item_size(&next));
         table.store(key, next.clone(), now);
         let mut answer = Map::new();
-        let paths: Vec<Path> = write.actions.iter().map(|action| action.path().clone()).collect();
+        let paths: Vec<Path> = write
+            .actions
+            .iter()
+            .map(|action| action.path().clone())
+            .collect();
         let shown = match input["ReturnValues"].as_str() {
             Some("ALL_OLD") => present,
             Some("ALL_NEW") => Some(next),

@@ -25,7 +25,11 @@ pub(super) fn write(input: &Value, expressions: bool) -> Result<Option<Write>, R
         return Ok(None);
     }
     if expressions {
-        return Err(mixed(if expected.is_some() { "Expected" } else { "AttributeUpdates" }));
+        return Err(mixed(if expected.is_some() {
+            "Expected"
+        } else {
+            "AttributeUpdates"
+        }));
     }
     let condition = match input.get("Expected") {
         Some(conditions) => self::conditions(conditions, input["ConditionalOperator"].as_str())?,
@@ -65,7 +69,10 @@ pub(super) fn mixed(parameter: &str) -> Refusal {
 ///
 /// # Errors
 /// DynamoDB's own words.
-pub(super) fn conditions(map: &Value, operator: Option<&str>) -> Result<Option<Condition>, Refusal> {
+pub(super) fn conditions(
+    map: &Value,
+    operator: Option<&str>,
+) -> Result<Option<Condition>, Refusal> {
     let mut joined: Option<Condition> = None;
     for (name, body) in map.as_object().into_iter().flatten() {
         let next = condition(name, body)?;
@@ -129,7 +136,10 @@ fn condition(name: &str, body: &Value) -> Result<Condition, Refusal> {
                 Ok(Condition::BeginsWith(subject(), value))
             }
             (1, Some(value)) if operator == "CONTAINS" => Ok(Condition::Contains(subject(), value)),
-            (1, Some(value)) => Ok(Condition::Not(Box::new(Condition::Contains(subject(), value)))),
+            (1, Some(value)) => Ok(Condition::Not(Box::new(Condition::Contains(
+                subject(),
+                value,
+            )))),
             _ => Err(wrong()),
         },
         _ => Err(wrong()),
@@ -138,5 +148,9 @@ fn condition(name: &str, body: &Value) -> Result<Condition, Refusal> {
 
 fn equal(subject: Operand, value: &Value) -> Result<Condition, Refusal> {
     let value = Attribute::read(value).map_err(invalid)?;
-    Ok(Condition::Compare(Comparator::Equal, subject, Operand::Value(value)))
+    Ok(Condition::Compare(
+        Comparator::Equal,
+        subject,
+        Operand::Value(value),
+    ))
 }

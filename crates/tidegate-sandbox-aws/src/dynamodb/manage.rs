@@ -22,7 +22,9 @@ fn in_use(words: String) -> Refusal {
 }
 
 fn bad_parameter(words: &str) -> Refusal {
-    invalid(format!("One or more parameter values were invalid: {words}"))
+    invalid(format!(
+        "One or more parameter values were invalid: {words}"
+    ))
 }
 
 /// Checks the form of a table's or an index's name.
@@ -52,11 +54,14 @@ fn read_keys(schema: &Value) -> Result<Keys, Refusal> {
         }
         Ok(element["AttributeName"].as_str().map(str::to_owned))
     };
-    let hash = part(0, "HASH", "first")?
-        .ok_or_else(|| invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type"))?;
+    let hash = part(0, "HASH", "first")?.ok_or_else(|| {
+        invalid("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+    })?;
     let range = part(1, "RANGE", "second")?;
     if elements.len() > 2 {
-        return Err(invalid("Invalid KeySchema: a key schema has one or two elements"));
+        return Err(invalid(
+            "Invalid KeySchema: a key schema has one or two elements",
+        ));
     }
     if range.as_ref() == Some(&hash) {
         return Err(invalid(
@@ -131,7 +136,11 @@ fn check_attributes(
 ) -> Result<(), Refusal> {
     let mut needed: BTreeSet<&String> = keys.names().collect();
     let shown = |names: Vec<&String>| {
-        names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+        names
+            .into_iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let defined = shown(attributes.keys().collect());
     if keys.names().any(|name| !attributes.contains_key(name)) {
@@ -141,7 +150,11 @@ fn check_attributes(
         )));
     }
     for index in indexes {
-        if index.keys.names().any(|name| !attributes.contains_key(name)) {
+        if index
+            .keys
+            .names()
+            .any(|name| !attributes.contains_key(name))
+        {
             return Err(bad_parameter(&format!(
                 "Some index key attributes are not defined in AttributeDefinitions. Keys: [{}], AttributeDefinitions: [{defined}]",
                 shown(index.keys.names().collect())
@@ -167,7 +180,10 @@ fn check_indexes(indexes: &[Index], keys: &Keys) -> Result<(), Refusal> {
     let mut names = BTreeSet::new();
     for index in indexes {
         if !names.insert(&index.name) {
-            return Err(bad_parameter(&format!("Duplicate index name: {}", index.name)));
+            return Err(bad_parameter(&format!(
+                "Duplicate index name: {}",
+                index.name
+            )));
         }
         if index.global {
             continue;
@@ -193,10 +209,14 @@ fn check_indexes(indexes: &[Index], keys: &Keys) -> Result<(), Refusal> {
     }
     let global = indexes.iter().filter(|index| index.global).count();
     if global > GLOBAL {
-        return Err(bad_parameter("GlobalSecondaryIndex count exceeds the per-table limit of 20"));
+        return Err(bad_parameter(
+            "GlobalSecondaryIndex count exceeds the per-table limit of 20",
+        ));
     }
     if indexes.len() - global > LOCAL {
-        return Err(bad_parameter("Number of LocalSecondaryIndexes exceeds per-table limit of 5"));
+        return Err(bad_parameter(
+            "Number of LocalSecondaryIndexes exceeds per-table limit of 5",
+        ));
     }
     Ok(())
 }
@@ -209,14 +229,15 @@ impl Call<'_> {
         let keys = read_keys(&input["KeySchema"])?;
         let attributes = read_attributes(&input["AttributeDefinitions"]);
         let mut indexes = Vec::new();
-        for (field, global) in [("GlobalSecondaryIndexes", true), ("LocalSecondaryIndexes", false)] {
+        for (field, global) in [
+            ("GlobalSecondaryIndexes", true),
+            ("LocalSecondaryIndexes", false),
+        ] {
             let Some(list) = input.get(field).and_then(Value::as_array) else {
                 continue;
             };
             if list.is_empty() {
-                return Err(bad_parameter(&format!(
-                    "List of {field} is empty"
-                )));
+                return Err(bad_parameter(&format!("List of {field} is empty")));
             }
             for index in list {
                 indexes.push(read_index(index, global, IndexState::Active)?);
@@ -227,7 +248,11 @@ impl Call<'_> {
         let on_demand = self.text("BillingMode") == Some("PAY_PER_REQUEST");
         let throughput = read_throughput(&input["ProvisionedThroughput"]);
         check_billing(on_demand, throughput.is_some())?;
-        if !on_demand && let Some(index) = indexes.iter().find(|index| index.global && index.throughput.is_none()) {
+        if !on_demand
+            && let Some(index) = indexes
+                .iter()
+                .find(|index| index.global && index.throughput.is_none())
+        {
             return Err(bad_parameter(&format!(
                 "ProvisionedThroughput must be specified for index: {}",
                 index.name
@@ -239,7 +264,9 @@ impl Call<'_> {
         if self.tables.tables.len() >= TABLES {
             return Err(refuse(
                 "LimitExceededException",
-                format!("Subscriber limit exceeded: the sandbox keeps at most {TABLES} tables in a region"),
+                format!(
+                    "Subscriber limit exceeded: the sandbox keeps at most {TABLES} tables in a region"
+                ),
             ));
         }
         let arn = self.scope.arn("dynamodb", &format!("table/{name}"));
@@ -287,14 +314,20 @@ impl Call<'_> {
         let key = match specification["KMSMasterKeyId"].as_str() {
             Some(key) if key.starts_with("arn:") => key.to_owned(),
             Some(key) => self.scope.arn("kms", &format!("key/{key}")),
-            None => self.scope.arn("kms", &format!("key/{}", self.scope.uuid("aws/dynamodb"))),
+            None => self
+                .scope
+                .arn("kms", &format!("key/{}", self.scope.uuid("aws/dynamodb"))),
         };
         Some(json!({"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key}))
     }
 
     /// Enables or disables the stream as the request says.
     fn apply_stream(&self, table: &mut Table) -> Result<(), Refusal> {
-        let Some(specification) = self.input.get("StreamSpecification").filter(|s| s.is_object()) else {
+        let Some(specification) = self
+            .input
+            .get("StreamSpecification")
+            .filter(|s| s.is_object())
+        else {
             return Ok(());
         };
         let view = specification["StreamViewType"].as_str();
@@ -311,7 +344,9 @@ impl Call<'_> {
                 table.log = Some(Log::new(&table.arn, view, self.scope));
                 Ok(())
             }
-            (_, Some(_)) => Err(bad_parameter("Table is being created or updated with StreamViewType but StreamEnabled is false")),
+            (_, Some(_)) => Err(bad_parameter(
+                "Table is being created or updated with StreamViewType but StreamEnabled is false",
+            )),
             _ if table.status == Status::Creating => Ok(()),
             _ => match &mut table.log {
                 Some(log) if log.enabled => {
@@ -365,7 +400,9 @@ impl Call<'_> {
     }
 
     pub(super) fn list_tables(&mut self) -> Value {
-        let limit = self.input["Limit"].as_u64().map_or(100, |limit| limit.clamp(1, 100));
+        let limit = self.input["Limit"]
+            .as_u64()
+            .map_or(100, |limit| limit.clamp(1, 100));
         let limit = usize::try_from(limit).unwrap_or(100);
         let after = self.text("ExclusiveStartTableName");
         let mut names: Vec<&String> = self
@@ -390,7 +427,11 @@ impl Call<'_> {
         let name = super::table_name(self.text("TableName").unwrap_or("")).to_owned();
         let mut table = self.table()?.clone();
         if table.status != Status::Active {
-            let doing = if table.status == Status::Creating { "created" } else { "updated" };
+            let doing = if table.status == Status::Creating {
+                "created"
+            } else {
+                "updated"
+            };
             return Err(in_use(format!(
                 "Attempt to change a resource which is still in use: Table is being {doing}: {name}"
             )));
@@ -412,7 +453,10 @@ impl Call<'_> {
                     "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST",
                 ));
             }
-            if throughput == table.throughput && input.get("BillingMode").is_none() && input.get("GlobalSecondaryIndexUpdates").is_none() {
+            if throughput == table.throughput
+                && input.get("BillingMode").is_none()
+                && input.get("GlobalSecondaryIndexUpdates").is_none()
+            {
                 return Err(invalid(format!(
                     "The provisioned throughput for the table will not change. The requested value equals the current value. \
                      Current ReadCapacityUnits provisioned for the table: {}. Requested ReadCapacityUnits: {}. \
@@ -458,7 +502,9 @@ impl Call<'_> {
         if let Some(updates) = input["ReplicaUpdates"].as_array()
             && !updates.is_empty()
         {
-            return Err(invalid("the sandbox has no replicas of tables in other regions"));
+            return Err(invalid(
+                "the sandbox has no replicas of tables in other regions",
+            ));
         }
         if changed {
             table.status = Status::Updating;
@@ -487,7 +533,10 @@ fn update_indexes(table: &mut Table, updates: &[Value], due: Timestamp) -> Resul
         .iter()
         .filter(|update| update.get("Create").is_some() || update.get("Delete").is_some())
         .count();
-    let busy = table.indexes.iter().any(|index| index.state != IndexState::Active);
+    let busy = table
+        .indexes
+        .iter()
+        .any(|index| index.state != IndexState::Active);
     if online > 1 || (online == 1 && busy) {
         return Err(refuse(
             "LimitExceededException",

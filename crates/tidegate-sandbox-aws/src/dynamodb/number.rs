@@ -214,7 +214,11 @@ impl fmt::Display for Number {
         if self.negative {
             f.write_str("-")?;
         }
-        let digits: String = self.digits.iter().map(|digit| char::from(b'0' + digit)).collect();
+        let digits: String = self
+            .digits
+            .iter()
+            .map(|digit| char::from(b'0' + digit))
+            .collect();
         if self.exponent >= 0 {
             let zeros = usize::try_from(self.exponent).unwrap_or(0);
             return write!(f, "{digits}{}", "0".repeat(zeros));
@@ -229,7 +233,6 @@ impl fmt::Display for Number {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     #[track_caller]
@@ -265,6 +268,12 @@ mod tests {
             }
         }
         let tenth = Number::parse("0.1").unwrap();
-        assert_eq!(tenth.plus(&Number::parse("0.2").unwrap()).unwrap().to_string(), "0.3");
+        assert_eq!(
+            tenth
+                .plus(&Number::parse("0.2").unwrap())
+                .unwrap()
+                .to_string(),
+            "0.3"
+        );
     }
 }

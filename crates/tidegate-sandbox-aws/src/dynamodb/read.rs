@@ -56,7 +56,11 @@ impl Call<'_> {
         answer.insert("Count".into(), json!(page.items.len()));
         answer.insert("ScannedCount".into(), json!(page.scanned));
         if !request.count_only {
-            let shown: Vec<Value> = page.items.iter().map(|item| shown(table, &request, item)).collect();
+            let shown: Vec<Value> = page
+                .items
+                .iter()
+                .map(|item| shown(table, &request, item))
+                .collect();
             answer.insert("Items".into(), json!(shown));
         }
         if let Some(last) = page.last {
@@ -73,20 +77,30 @@ impl Call<'_> {
 fn read_request(table: &Table, input: &Value, query: bool) -> Result<Request, Refusal> {
     let index = match input["IndexName"].as_str() {
         Some(name) => Some(table.index(name).cloned().ok_or_else(|| {
-            invalid(format!("The table does not have the specified index: {name}"))
+            invalid(format!(
+                "The table does not have the specified index: {name}"
+            ))
         })?),
         None => None,
     };
     if index.as_ref().is_some_and(|index| index.global)
         && input["ConsistentRead"].as_bool() == Some(true)
     {
-        return Err(invalid("Consistent reads are not supported on global secondary indexes"));
+        return Err(invalid(
+            "Consistent reads are not supported on global secondary indexes",
+        ));
     }
-    let keys = index.as_ref().map_or_else(|| table.keys.clone(), |index| index.keys.clone());
+    let keys = index
+        .as_ref()
+        .map_or_else(|| table.keys.clone(), |index| index.keys.clone());
     let text = |field: &str| input.get(field).and_then(Value::as_str);
-    let any = ["KeyConditionExpression", "FilterExpression", "ProjectionExpression"]
-        .iter()
-        .any(|field| text(field).is_some());
+    let any = [
+        "KeyConditionExpression",
+        "FilterExpression",
+        "ProjectionExpression",
+    ]
+    .iter()
+    .any(|field| text(field).is_some());
     let with = Substitutions::read(input, any).map_err(invalid)?;
     let key = match (query, text("KeyConditionExpression")) {
         (false, _) => None,
@@ -96,7 +110,8 @@ fn read_request(table: &Table, input: &Value, query: bool) -> Result<Request, Re
         }
         (true, None) => match input.get("KeyConditions") {
             Some(conditions) => {
-                let condition = legacy::conditions(conditions, None)?.ok_or_else(no_key_condition)?;
+                let condition =
+                    legacy::conditions(conditions, None)?.ok_or_else(no_key_condition)?;
                 Some(split(&condition, &keys.hash, keys.range.as_deref()).map_err(invalid)?)
             }
             None => return Err(no_key_condition()),
@@ -119,7 +134,10 @@ fn read_request(table: &Table, input: &Value, query: bool) -> Result<Request, Re
     if query && let Some(filter) = &filter {
         refuse_key_filter(filter, &keys)?;
     }
-    let projection = match (text("ProjectionExpression"), input["AttributesToGet"].as_array()) {
+    let projection = match (
+        text("ProjectionExpression"),
+        input["AttributesToGet"].as_array(),
+    ) {
         (Some(text), _) => Some(parse_projection(text, &with).map_err(invalid)?),
         (None, Some(list)) => Some(
             list.iter()
@@ -236,7 +254,9 @@ fn refuse_key_filter(filter: &Condition, keys: &Keys) -> Result<(), Refusal> {
             operand(a)?;
             all.iter().try_for_each(operand)
         }
-        Condition::Exists(path) | Condition::NotExists(path) | Condition::Type(path, _) => check(path),
+        Condition::Exists(path) | Condition::NotExists(path) | Condition::Type(path, _) => {
+            check(path)
+        }
     }
 }
 
@@ -330,7 +350,11 @@ fn page(table: &Table, request: &Request, start: Option<&Place>) -> Page {
         }
         page.scanned += 1;
         page.bytes += item_size(item);
-        if request.filter.as_ref().is_none_or(|filter| holds(filter, item)) {
+        if request
+            .filter
+            .as_ref()
+            .is_none_or(|filter| holds(filter, item))
+        {
             page.items.push(item.clone());
         }
         if page.scanned >= request.limit || page.bytes > PAGE_BYTES {
@@ -345,7 +369,9 @@ fn page(table: &Table, request: &Request, start: Option<&Place>) -> Page {
 
 fn shown(table: &Table, request: &Request, item: &Item) -> Value {
     let held = match &request.index {
-        Some(index) if index.global || request.projection.is_none() => index.project(&table.keys, item),
+        Some(index) if index.global || request.projection.is_none() => {
+            index.project(&table.keys, item)
+        }
         _ => item.clone(),
     };
     match &request.projection {

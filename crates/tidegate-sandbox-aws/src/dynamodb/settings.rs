@@ -66,7 +66,12 @@ impl Call<'_> {
     pub(super) fn untag(&mut self) -> Result<Value, Refusal> {
         let keys = self.input["TagKeys"].clone();
         let table = self.tagged_table()?;
-        for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for key in keys
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             table.tags.remove(key);
         }
         Ok(Value::Null)
@@ -94,7 +99,10 @@ impl Call<'_> {
 
     pub(super) fn update_time_to_live(&mut self) -> Result<Value, Refusal> {
         let specification = self.input["TimeToLiveSpecification"].clone();
-        let attribute = specification["AttributeName"].as_str().unwrap_or("").to_owned();
+        let attribute = specification["AttributeName"]
+            .as_str()
+            .unwrap_or("")
+            .to_owned();
         let enabled = specification["Enabled"].as_bool() == Some(true);
         let table = self.table()?;
         let current = table.time_to_live.as_ref().filter(|ttl| ttl.enabled);
@@ -159,7 +167,10 @@ impl Call<'_> {
             Some((policy, revision)) => Ok(json!({"Policy": policy, "RevisionId": revision})),
             None => Err(refuse(
                 "PolicyNotFoundException",
-                format!("Resource-based policy not found for the provided ResourceArn: {}", table.arn),
+                format!(
+                    "Resource-based policy not found for the provided ResourceArn: {}",
+                    table.arn
+                ),
             )),
         }
     }

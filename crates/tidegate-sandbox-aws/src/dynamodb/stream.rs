@@ -47,7 +47,7 @@ pub(super) struct Log {
 
 /// Where a reader of a stream begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LogOrigin {
+pub enum LogOrigin {
     /// The oldest record.
     TrimHorizon,
     /// The next record.
@@ -56,21 +56,24 @@ pub(crate) enum LogOrigin {
 
 /// What one read from inside the process gave.
 #[derive(Clone, Debug)]
-pub(crate) struct LogBatch {
+pub struct LogBatch {
     /// The records in their JSON form, oldest first, without `eventSourceARN`.
-    pub(crate) records: Vec<Value>,
+    pub records: Vec<Value>,
     /// The number to read on from.
-    pub(crate) next: u64,
+    pub next: u64,
     /// The stream was disabled and everything in it was read.
-    pub(crate) finished: bool,
+    pub finished: bool,
     /// The shard they come from.
-    pub(crate) shard: String,
+    pub shard: String,
     /// Arrival of the first record that is still to be read, if there is one.
-    pub(crate) waiting: Option<Timestamp>,
+    pub waiting: Option<Timestamp>,
 }
 
 fn sequence(number: u64) -> String {
-    format!("{}", 100_000_000_000_000_000_000_u128 + u128::from(number) * 100)
+    format!(
+        "{}",
+        100_000_000_000_000_000_000_u128 + u128::from(number) * 100
+    )
 }
 
 fn number_of(sequence: &str) -> Option<u64> {
@@ -316,7 +319,9 @@ impl Tables {
                 "Iterator expired. The iterator is older than 15 minutes.",
             ));
         }
-        let limit = input["Limit"].as_u64().map_or(1_000, |limit| limit.clamp(1, 1_000));
+        let limit = input["Limit"]
+            .as_u64()
+            .map_or(1_000, |limit| limit.clamp(1, 1_000));
         let (_, _, log) = self.log(arn)?;
         let entries = log.read(from, usize::try_from(limit).unwrap_or(1_000));
         let next = entries.last().map_or(from, |entry| entry.number + 1);

@@ -240,8 +240,9 @@ impl Table {
             .items
             .iter()
             .filter(|(_, item)| match item.get(&attribute) {
-                Some(Attribute::Number(number)) => Number::parse(&second.to_string())
-                    .is_ok_and(|present| *number < present),
+                Some(Attribute::Number(number)) => {
+                    Number::parse(&second.to_string()).is_ok_and(|present| *number < present)
+                }
                 _ => false,
             })
             .map(|(key, _)| key.clone())
@@ -258,14 +259,16 @@ impl Table {
     /// Stores an item under its key and logs the change; gives the old one.
     pub(super) fn store(&mut self, key: ItemKey, item: Item, now: Timestamp) -> Option<Item> {
         self.item_bytes += item_size(&item);
-        let old = self.items.insert(key, item.clone());
+        let log = self.log.as_mut();
+        if let Some(log) = log {
+            let old = self.items.get(&key);
+            if old != Some(&item) {
+                log.record(&self.keys, old, Some(&item), now, false);
+            }
+        }
+        let old = self.items.insert(key, item);
         if let Some(old) = &old {
             self.item_bytes = self.item_bytes.saturating_sub(item_size(old));
-        }
-        if old.as_ref() != Some(&item)
-            && let Some(log) = &mut self.log
-        {
-            log.record(&self.keys, old.as_ref(), Some(&item), now, false);
         }
         old
     }
@@ -294,7 +297,10 @@ impl Table {
         set("TableArn", json!(self.arn));
         set("TableId", json!(self.id));
         set("TableStatus", json!(self.status.name()));
-        set("CreationDateTime", json!(self.created.as_millisecond() as f64 / 1_000.0));
+        set(
+            "CreationDateTime",
+            json!(self.created.as_millisecond() as f64 / 1_000.0),
+        );
         set("KeySchema", self.keys.describe());
         let attributes: Vec<Value> = self
             .attributes
@@ -313,10 +319,17 @@ impl Table {
             }),
         );
         if self.billed {
-            let mode = if self.on_demand { "PAY_PER_REQUEST" } else { "PROVISIONED" };
+            let mode = if self.on_demand {
+                "PAY_PER_REQUEST"
+            } else {
+                "PROVISIONED"
+            };
             set("BillingModeSummary", json!({"BillingMode": mode}));
         }
-        for (field, global) in [("GlobalSecondaryIndexes", true), ("LocalSecondaryIndexes", false)] {
+        for (field, global) in [
+            ("GlobalSecondaryIndexes", true),
+            ("LocalSecondaryIndexes", false),
+        ] {
             let indexes: Vec<Value> = self
                 .indexes
                 .iter()
@@ -358,7 +371,11 @@ impl Table {
         if index.projection == "INCLUDE" {
             projection["NonKeyAttributes"] = json!(index.include);
         }
-        let held = || self.items.values().filter(|item| index.keys.key(item).is_some());
+        let held = || {
+            self.items
+                .values()
+                .filter(|item| index.keys.key(item).is_some())
+        };
         let mut described = json!({
             "IndexName": index.name,
             "IndexArn": format!("{}/index/{}", self.arn, index.name),

@@ -44,7 +44,9 @@ impl Call<'_> {
         if self.repeated()? {
             return Ok(json!({}));
         }
-        let parts = input["TransactItems"].as_array().map_or(&[][..], Vec::as_slice);
+        let parts = input["TransactItems"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
         check_count(parts.len())?;
         let mut seen = BTreeSet::new();
         let mut planned = Vec::new();
@@ -94,12 +96,18 @@ impl Call<'_> {
                     table.store(part.key, item, now);
                     cost
                 }
-                Effect::Remove => {
-                    write_units(table.remove(&part.key, now, false).as_ref().map_or(0, item_size))
-                }
+                Effect::Remove => write_units(
+                    table
+                        .remove(&part.key, now, false)
+                        .as_ref()
+                        .map_or(0, item_size),
+                ),
                 Effect::Nothing => 1.0,
             };
-            let before = units.get(&part.table).and_then(Value::as_f64).unwrap_or(0.0);
+            let before = units
+                .get(&part.table)
+                .and_then(Value::as_f64)
+                .unwrap_or(0.0);
             units.insert(part.table, json!(before + 2.0 * cost));
         }
         self.remember();
@@ -142,7 +150,9 @@ impl Call<'_> {
 
     pub(super) fn transact_get(&mut self) -> Result<Value, Refusal> {
         let input = self.input;
-        let parts = input["TransactItems"].as_array().map_or(&[][..], Vec::as_slice);
+        let parts = input["TransactItems"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
         check_count(parts.len())?;
         let mut responses = Vec::new();
         let mut units = Map::new();
@@ -185,7 +195,12 @@ impl Call<'_> {
             return Ok(false);
         };
         let digest = self.digest();
-        match self.tables.tokens.iter().find(|(known, _, _)| known == token) {
+        match self
+            .tables
+            .tokens
+            .iter()
+            .find(|(known, _, _)| known == token)
+        {
             Some((_, known, _)) if *known == digest => Ok(true),
             Some(_) => Err(refuse(
                 "IdempotentParameterMismatchException",
@@ -203,7 +218,9 @@ impl Call<'_> {
         if self.tables.tokens.len() >= TOKENS {
             self.tables.tokens.pop_front();
         }
-        self.tables.tokens.push_back((token, digest, self.scope.now));
+        self.tables
+            .tokens
+            .push_back((token, digest, self.scope.now));
     }
 }
 
@@ -221,7 +238,10 @@ fn single(part: &Value) -> Result<(&str, &Value), Refusal> {
     let mut kinds = part.as_object().into_iter().flatten();
     match (kinds.next(), kinds.next()) {
         (Some((kind, body)), None)
-            if matches!(kind.as_str(), "Put" | "Update" | "Delete" | "ConditionCheck") =>
+            if matches!(
+                kind.as_str(),
+                "Put" | "Update" | "Delete" | "ConditionCheck"
+            ) =>
         {
             Ok((kind, body))
         }
@@ -232,7 +252,10 @@ fn single(part: &Value) -> Result<(&str, &Value), Refusal> {
 }
 
 fn cancelled(reasons: Vec<Value>) -> Refusal {
-    let codes: Vec<&str> = reasons.iter().filter_map(|reason| reason["Code"].as_str()).collect();
+    let codes: Vec<&str> = reasons
+        .iter()
+        .filter_map(|reason| reason["Code"].as_str())
+        .collect();
     refuse(
         "TransactionCanceledException",
         format!(

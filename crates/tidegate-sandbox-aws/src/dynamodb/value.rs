@@ -117,7 +117,9 @@ impl Attribute {
 
 /// Bytes that an item counts for: names and values.
 pub(crate) fn item_size(item: &Item) -> usize {
-    item.iter().map(|(name, value)| name.len() + value.size()).sum()
+    item.iter()
+        .map(|(name, value)| name.len() + value.size())
+        .sum()
 }
 
 /// An item in JSON.
@@ -135,7 +137,10 @@ pub(crate) fn item_json(item: &Item) -> Value {
 /// DynamoDB's own words (a `ValidationException`).
 pub(crate) fn read_item(value: &Value) -> Result<Item, String> {
     let Some(map) = value.as_object() else {
-        return Err("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes".into());
+        return Err(
+            "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+                .into(),
+        );
     };
     map.iter()
         .map(|(name, value)| Ok((name.clone(), Attribute::read(value)?)))
@@ -155,7 +160,10 @@ fn read_nested(value: &Value, depth: usize) -> Result<Attribute, String> {
     let Some((kind, body)) = map.iter().next() else {
         return Err("Supplied AttributeValue is empty".into());
     };
-    let text = || body.as_str().ok_or_else(|| format!("the {kind} of an attribute value must be a string"));
+    let text = || {
+        body.as_str()
+            .ok_or_else(|| format!("the {kind} of an attribute value must be a string"))
+    };
     Ok(match kind.as_str() {
         "S" => Attribute::Text(text()?.to_owned()),
         "N" => Attribute::Number(Number::parse(text()?)?),
@@ -229,7 +237,6 @@ fn set<T: Ord>(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     #[test]
@@ -259,7 +266,10 @@ mod tests {
             (json!({"N": "x"}), "numeric value"),
             (json!({"NULL": false}), "value of true"),
         ] {
-            assert!(Attribute::read(&value).unwrap_err().contains(words), "{value}");
+            assert!(
+                Attribute::read(&value).unwrap_err().contains(words),
+                "{value}"
+            );
         }
         let mut deep = json!({"S": "x"});
         for _ in 0..40 {

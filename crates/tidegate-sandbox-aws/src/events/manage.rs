@@ -22,15 +22,25 @@ fn read_tags(value: &Value) -> BTreeMap<String, String> {
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned())))
+        .filter_map(|tag| {
+            Some((
+                tag["Key"].as_str()?.to_owned(),
+                tag["Value"].as_str()?.to_owned(),
+            ))
+        })
         .collect()
 }
 
 /// A page of sorted entries behind `NextToken`.
 fn paged(names: Vec<String>, input: &Value) -> (Vec<String>, Option<String>) {
-    let limit = input["Limit"].as_u64().map_or(PAGE, |limit| usize::try_from(limit).unwrap_or(PAGE));
+    let limit = input["Limit"]
+        .as_u64()
+        .map_or(PAGE, |limit| usize::try_from(limit).unwrap_or(PAGE));
     let after = input["NextToken"].as_str().unwrap_or("");
-    let mut names: Vec<String> = names.into_iter().filter(|name| name.as_str() > after).collect();
+    let mut names: Vec<String> = names
+        .into_iter()
+        .filter(|name| name.as_str() > after)
+        .collect();
     let more = names.len() > limit;
     names.truncate(limit);
     let next = names.last().cloned().filter(|_| more);
@@ -84,10 +94,16 @@ impl Call<'_> {
     pub(super) fn create_bus(&mut self) -> Result<Value, Refusal> {
         let name = self.text("Name").unwrap_or("").to_owned();
         if self.buses.buses.contains_key(&name) {
-            return Err(refuse("ResourceAlreadyExistsException", format!("Event bus {name} already exists.")));
+            return Err(refuse(
+                "ResourceAlreadyExistsException",
+                format!("Event bus {name} already exists."),
+            ));
         }
         if self.buses.buses.len() >= BUSES {
-            return Err(refuse("LimitExceededException", "The requested resource exceeds the maximum number allowed."));
+            return Err(refuse(
+                "LimitExceededException",
+                "The requested resource exceeds the maximum number allowed.",
+            ));
         }
         let arn = self.scope.arn("events", &format!("event-bus/{name}"));
         let mut bus = Bus {
@@ -113,7 +129,10 @@ impl Call<'_> {
     pub(super) fn update_bus(&mut self) -> Result<Value, Refusal> {
         let name = bus_name(self.text("Name").unwrap_or("default")).to_owned();
         let mut bus = self.bus_of("Name")?.clone();
-        bus.description = self.text("Description").map(str::to_owned).or(bus.description);
+        bus.description = self
+            .text("Description")
+            .map(str::to_owned)
+            .or(bus.description);
         self.keep_settings(&mut bus);
         let described = json!({"Arn": bus.arn, "Name": name, "Description": bus.description});
         self.buses.buses.insert(name, bus);
@@ -125,8 +144,15 @@ impl Call<'_> {
         if name == "default" {
             return Err(invalid("Cannot delete event bus default."));
         }
-        if self.buses.buses.get(&name).is_some_and(|bus| !bus.rules.is_empty()) {
-            return Err(invalid(format!("Event bus {name} can't be deleted since it has rules.")));
+        if self
+            .buses
+            .buses
+            .get(&name)
+            .is_some_and(|bus| !bus.rules.is_empty())
+        {
+            return Err(invalid(format!(
+                "Event bus {name} can't be deleted since it has rules."
+            )));
         }
         self.buses.buses.remove(&name);
         Ok(Value::Null)
@@ -139,7 +165,11 @@ impl Call<'_> {
 
     pub(super) fn list_buses(&mut self) -> Value {
         let prefix = self.text("NamePrefix").unwrap_or("");
-        let names = self.buses.buses.keys().filter(|name| name.starts_with(prefix));
+        let names = self
+            .buses
+            .buses
+            .keys()
+            .filter(|name| name.starts_with(prefix));
         let (names, next) = paged(names.cloned().collect(), self.input);
         let buses: Vec<Value> = names
             .iter()
@@ -160,7 +190,8 @@ impl Call<'_> {
         let condition = self.input.get("Condition").cloned();
         let bus = self.bus_of("EventBusName")?;
         if let Some(text) = whole {
-            let policy = serde_json::from_str(&text).map_err(|_| invalid("Policy is not valid JSON."))?;
+            let policy =
+                serde_json::from_str(&text).map_err(|_| invalid("Policy is not valid JSON."))?;
             bus.policy = Some(policy);
             return Ok(Value::Null);
         }
@@ -205,7 +236,9 @@ impl Call<'_> {
                 let before = statements.len();
                 statements.retain(|one| one["Sid"] != sid.as_str());
                 if statements.len() == before {
-                    return Err(missing("Statement with the provided id does not exist.".into()));
+                    return Err(missing(
+                        "Statement with the provided id does not exist.".into(),
+                    ));
                 }
                 statements.len()
             }
@@ -220,23 +253,33 @@ impl Call<'_> {
     pub(super) fn put_rule(&mut self) -> Result<Value, Refusal> {
         let name = self.text("Name").unwrap_or("").to_owned();
         let bus_id = bus_name(self.text("EventBusName").unwrap_or("default")).to_owned();
-        let pattern = self.text("EventPattern").filter(|text| !text.is_empty()).map(str::to_owned);
+        let pattern = self
+            .text("EventPattern")
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned);
         let schedule = self
             .text("ScheduleExpression")
             .filter(|text| !text.is_empty())
             .map(str::to_owned);
         if pattern.is_none() && schedule.is_none() {
-            return Err(invalid("Parameter(s) EventPattern or ScheduleExpression must be specified."));
+            return Err(invalid(
+                "Parameter(s) EventPattern or ScheduleExpression must be specified.",
+            ));
         }
         if let Some(pattern) = &pattern {
             filter::check_text(pattern).map_err(|reason| {
-                refuse("InvalidEventPatternException", format!("Event pattern is not valid. Reason: {reason}"))
+                refuse(
+                    "InvalidEventPatternException",
+                    format!("Event pattern is not valid. Reason: {reason}"),
+                )
             })?;
         }
         let mut due = None;
         if let Some(text) = &schedule {
             if bus_id != "default" {
-                return Err(invalid("ScheduleExpression is supported only on the default event bus."));
+                return Err(invalid(
+                    "ScheduleExpression is supported only on the default event bus.",
+                ));
             }
             let parsed = Schedule::parse(text, true)
                 .filter(|schedule| !schedule.is_once())
@@ -289,7 +332,11 @@ impl Call<'_> {
     pub(super) fn delete_rule(&mut self) -> Result<Value, Refusal> {
         let name = self.text("Name").unwrap_or("").to_owned();
         let bus = self.bus_of("EventBusName")?;
-        if bus.rules.get(&name).is_some_and(|rule| !rule.targets.is_empty()) {
+        if bus
+            .rules
+            .get(&name)
+            .is_some_and(|rule| !rule.targets.is_empty())
+        {
             return Err(invalid("Rule can't be deleted since it has targets."));
         }
         bus.rules.remove(&name);
@@ -305,7 +352,12 @@ impl Call<'_> {
         let prefix = self.text("NamePrefix").unwrap_or("").to_owned();
         let input = self.input;
         let bus = self.bus_of("EventBusName")?;
-        let names = bus.rules.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+        let names = bus
+            .rules
+            .keys()
+            .filter(|name| name.starts_with(&prefix))
+            .cloned()
+            .collect();
         let (names, next) = paged(names, input);
         let rules: Vec<Value> = names
             .iter()
@@ -333,7 +385,10 @@ impl Call<'_> {
     }
 
     pub(super) fn put_targets(&mut self) -> Result<Value, Refusal> {
-        let targets = self.input["Targets"].as_array().cloned().unwrap_or_default();
+        let targets = self.input["Targets"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let rule = self.rule_of("Rule")?;
         let mut all = rule.targets.clone();
         for target in &targets {
@@ -345,7 +400,12 @@ impl Call<'_> {
                 )));
             }
             let inputs = ["Input", "InputPath", "InputTransformer"];
-            if inputs.iter().filter(|name| target.get(**name).is_some()).count() > 1 {
+            if inputs
+                .iter()
+                .filter(|name| target.get(**name).is_some())
+                .count()
+                > 1
+            {
                 return Err(invalid(format!(
                     "Only one of Input, InputPath, or InputTransformer must be provided for target {id}."
                 )));
@@ -353,10 +413,17 @@ impl Call<'_> {
             if let Some(text) = target["Input"].as_str()
                 && serde_json::from_str::<Value>(text).is_err()
             {
-                return Err(invalid(format!("JSON syntax error in Input for target {id}.")));
+                return Err(invalid(format!(
+                    "JSON syntax error in Input for target {id}."
+                )));
             }
-            if arn.split(':').nth(2) == Some("sqs") && arn.ends_with(".fifo") && target["SqsParameters"]["MessageGroupId"].as_str().is_none() {
-                return Err(invalid(format!("Parameter(s) SqsParameters must be specified for target: {id}.")));
+            if arn.split(':').nth(2) == Some("sqs")
+                && arn.ends_with(".fifo")
+                && target["SqsParameters"]["MessageGroupId"].as_str().is_none()
+            {
+                return Err(invalid(format!(
+                    "Parameter(s) SqsParameters must be specified for target: {id}."
+                )));
             }
             all.insert(id, target.clone());
         }
@@ -374,7 +441,12 @@ impl Call<'_> {
         let ids = self.input["Ids"].clone();
         let rule = self.rule_of("Rule")?;
         let mut failed = Vec::new();
-        for id in ids.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for id in ids
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             if rule.targets.remove(id).is_none() {
                 failed.push(json!({
                     "TargetId": id,
@@ -397,7 +469,11 @@ impl Call<'_> {
             .bus_of("EventBusName")?
             .rules
             .values()
-            .filter(|rule| rule.targets.values().any(|one| one["Arn"] == target.as_str()))
+            .filter(|rule| {
+                rule.targets
+                    .values()
+                    .any(|one| one["Arn"] == target.as_str())
+            })
             .map(|rule| rule.name.clone())
             .collect();
         Ok(json!({"RuleNames": names}))
@@ -414,7 +490,9 @@ impl Call<'_> {
             }
         }
         let name = arn.rsplit('/').next().unwrap_or("");
-        Err(missing(format!("Rule {name} does not exist on EventBus default.")))
+        Err(missing(format!(
+            "Rule {name} does not exist on EventBus default."
+        )))
     }
 
     pub(super) fn tag(&mut self) -> Result<Value, Refusal> {
@@ -426,7 +504,12 @@ impl Call<'_> {
     pub(super) fn untag(&mut self) -> Result<Value, Refusal> {
         let keys = self.input["TagKeys"].clone();
         let tags = self.tagged()?;
-        for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for key in keys
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             tags.remove(key);
         }
         Ok(json!({}))

@@ -15,7 +15,10 @@ const REQUEST_BYTES: usize = 1 << 20;
 
 impl Call<'_> {
     pub(super) fn put_events(&mut self, effects: &mut Vec<Effect>) -> Result<Value, Refusal> {
-        let entries = self.input["Entries"].as_array().cloned().unwrap_or_default();
+        let entries = self.input["Entries"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let size: usize = entries.iter().map(|entry| entry.to_string().len()).sum();
         if size > REQUEST_BYTES {
             return Err(super::invalid(format!(
@@ -46,7 +49,9 @@ impl Call<'_> {
             if text(field).is_none() {
                 return Err((
                     "InvalidArgument",
-                    format!("Parameter {field} is not valid. Reason: {field} is a required argument."),
+                    format!(
+                        "Parameter {field} is not valid. Reason: {field} is a required argument."
+                    ),
                 ));
             }
         }
@@ -94,13 +99,26 @@ impl Call<'_> {
     pub(super) fn test_pattern(&mut self) -> Result<Value, Refusal> {
         let pattern = self.text("EventPattern").unwrap_or("");
         filter::check_text(pattern).map_err(|reason| {
-            refuse("InvalidEventPatternException", format!("Event pattern is not valid. Reason: {reason}"))
+            refuse(
+                "InvalidEventPatternException",
+                format!("Event pattern is not valid. Reason: {reason}"),
+            )
         })?;
         let event: Value = serde_json::from_str(self.text("Event").unwrap_or(""))
             .map_err(|_| super::invalid("Parameter Event is not valid."))?;
-        for field in ["id", "account", "source", "time", "region", "resources", "detail-type"] {
+        for field in [
+            "id",
+            "account",
+            "source",
+            "time",
+            "region",
+            "resources",
+            "detail-type",
+        ] {
             if event.get(field).is_none() {
-                return Err(super::invalid(format!("Parameter {field} must be specified in the event.")));
+                return Err(super::invalid(format!(
+                    "Parameter {field} must be specified in the event."
+                )));
             }
         }
         Ok(json!({"Result": filter::matches_text(pattern, &event)}))

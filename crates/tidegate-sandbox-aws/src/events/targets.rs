@@ -109,7 +109,10 @@ mod tests {
             _ => None,
         };
         assert_eq!(
-            fill("{\"id\": <id>, \"text\": \"<id> is <n>\", \"x\": <x>, \"no\": \"<other>\"}", resolve),
+            fill(
+                "{\"id\": <id>, \"text\": \"<id> is <n>\", \"x\": <x>, \"no\": \"<other>\"}",
+                resolve
+            ),
             "{\"id\": \"a\\\"b\", \"text\": \"a\\\"b is 5\", \"x\": 1, \"no\": \"<other>\"}"
         );
     }

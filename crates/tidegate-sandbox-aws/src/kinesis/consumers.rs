@@ -24,10 +24,17 @@ impl Call<'_> {
         if stream.consumers.contains_key(&name) {
             return Err(refuse(
                 "ResourceInUseException",
-                format!("Consumer {name} under stream {} already exists for account {account}.", stream.name),
+                format!(
+                    "Consumer {name} under stream {} already exists for account {account}.",
+                    stream.name
+                ),
             ));
         }
-        let creating = stream.consumers.values().filter(|c| c.active_at > now).count();
+        let creating = stream
+            .consumers
+            .values()
+            .filter(|c| c.active_at > now)
+            .count();
         if stream.consumers.len() >= CONSUMERS || creating >= CREATING {
             return Err(refuse(
                 "LimitExceededException",
@@ -60,7 +67,10 @@ impl Call<'_> {
             (Some(arn), _, _) => {
                 let path = arn.split_once(":stream/").map_or("", |(_, path)| path);
                 let (stream, rest) = path.split_once("/consumer/").unwrap_or((path, ""));
-                (stream.to_owned(), rest.split(':').next().unwrap_or("").to_owned())
+                (
+                    stream.to_owned(),
+                    rest.split(':').next().unwrap_or("").to_owned(),
+                )
             }
             (None, Some(stream), Some(name)) => {
                 let stream = stream.split_once(":stream/").map_or("", |(_, path)| path);
@@ -106,14 +116,20 @@ impl Call<'_> {
 
     pub(super) fn list_consumers(&mut self) -> Result<Value, Refusal> {
         let now = self.scope.now;
-        let limit = self.number("MaxResults").map_or(100, |limit| limit.clamp(1, 10_000));
+        let limit = self
+            .number("MaxResults")
+            .map_or(100, |limit| limit.clamp(1, 10_000));
         let limit = usize::try_from(limit).unwrap_or(100);
         let after = self.text("NextToken").map(str::to_owned);
         let stream = self.stream()?;
         let mut consumers: Vec<&Consumer> = stream
             .consumers
             .values()
-            .filter(|consumer| after.as_deref().is_none_or(|after| consumer.name.as_str() > after))
+            .filter(|consumer| {
+                after
+                    .as_deref()
+                    .is_none_or(|after| consumer.name.as_str() > after)
+            })
             .collect();
         let more = consumers.len() > limit;
         consumers.truncate(limit);

@@ -5,13 +5,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::sequence::{Iterator, Position, Sequence, seconds};
 use super::shard::{Record, Shard, hash_key, shard_id};
 use super::stream::Stream;
-use super::{Call, RECORD_BYTES, Streams};
+use super::{Call, RECORD_BYTES};
 use crate::refusal::{Refusal, refuse};
 
 /// Milliseconds that a shard iterator lives.
@@ -34,7 +34,10 @@ impl Call<'_> {
     pub(super) fn put_records(&mut self) -> Result<Value, Refusal> {
         self.room()?;
         let now = self.scope.now;
-        let records = self.input["Records"].as_array().cloned().unwrap_or_default();
+        let records = self.input["Records"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         let size: usize = records
             .iter()
             .map(|record| record["Data"].as_str().map_or(0, |data| data.len() / 4 * 3))
@@ -62,7 +65,12 @@ impl Call<'_> {
     }
 
     fn room(&self) -> Result<(), Refusal> {
-        let held: usize = self.streams.streams.values().map(|stream| stream.bytes).sum();
+        let held: usize = self
+            .streams
+            .streams
+            .values()
+            .map(|stream| stream.bytes)
+            .sum();
         if held < RECORD_BYTES {
             return Ok(());
         }
@@ -86,7 +94,10 @@ impl Call<'_> {
         let shard = stream.shards.get(&id).ok_or_else(|| {
             refuse(
                 "ResourceNotFoundException",
-                format!("Shard {id} in stream {} under account {account} does not exist", stream.name),
+                format!(
+                    "Shard {id} in stream {} under account {account} does not exist",
+                    stream.name
+                ),
             )
         })?;
         let position = match kind.as_str() {
@@ -112,7 +123,9 @@ impl Call<'_> {
             _ if number.is_some() => {
                 return Err(refuse(
                     "InvalidArgumentException",
-                    format!("Must either specify (1) AT_SEQUENCE_NUMBER/AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) TRIM_HORIZON/LATEST and no StartingSequenceNumber. Request specified {kind} and also a StartingSequenceNumber."),
+                    format!(
+                        "Must either specify (1) AT_SEQUENCE_NUMBER/AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) TRIM_HORIZON/LATEST and no StartingSequenceNumber. Request specified {kind} and also a StartingSequenceNumber."
+                    ),
                 ));
             }
             "TRIM_HORIZON" => Position::At(Sequence::zero()),
@@ -150,7 +163,9 @@ impl Call<'_> {
 
     pub(super) fn get_records(&mut self) -> Result<Value, Refusal> {
         let token = self.text("ShardIterator").unwrap_or("").to_owned();
-        let limit = self.number("Limit").map_or(10_000, |limit| limit.clamp(1, 10_000));
+        let limit = self
+            .number("Limit")
+            .map_or(10_000, |limit| limit.clamp(1, 10_000));
         let limit = usize::try_from(limit).unwrap_or(10_000);
         let now = self.scope.now;
         let iterator = Iterator::read(&token)
@@ -175,7 +190,11 @@ impl Call<'_> {
         let shard = stream.shards.by_number(iterator.shard).ok_or_else(|| {
             refuse(
                 "ResourceNotFoundException",
-                format!("Shard {} in stream {} does not exist", shard_id(iterator.shard), stream.name),
+                format!(
+                    "Shard {} in stream {} does not exist",
+                    shard_id(iterator.shard),
+                    stream.name
+                ),
             )
         })?;
         let records = shard.read(&iterator.position, limit, READ_BYTES);
@@ -296,19 +315,10 @@ fn put(stream: &mut Stream, record: &Value, now: Timestamp) -> Result<(u64, Sequ
     stream
         .shards
         .put(hash, key, Bytes::from(data), encrypted, now)
-        .ok_or_else(|| refuse("InternalFailureException", "no open shard covers the hash key"))
-}
-
-impl Streams {
-    /// Oldest moment that the streams of this region still keep, for tests of retention.
-    #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
-        self.streams.values().map(|stream| stream.bytes).sum()
-    }
-}
-
-/// The moment `hours` before `now`.
-pub(super) fn hours_before(now: Timestamp, hours: i64) -> Timestamp {
-    now.checked_sub(SignedDuration::from_hours(hours))
-        .unwrap_or(Timestamp::MIN)
+        .ok_or_else(|| {
+            refuse(
+                "InternalFailureException",
+                "no open shard covers the hash key",
+            )
+        })
 }

@@ -61,10 +61,17 @@ impl Call<'_> {
         if creating >= CREATING {
             return Err(refuse(
                 "LimitExceededException",
-                format!("Rate exceeded for account {account}: at most {CREATING} streams may be in the CREATING state."),
+                format!(
+                    "Rate exceeded for account {account}: at most {CREATING} streams may be in the CREATING state."
+                ),
             ));
         }
-        let open: u64 = self.streams.streams.values().map(|s| s.shards.open_count()).sum();
+        let open: u64 = self
+            .streams
+            .streams
+            .values()
+            .map(|s| s.shards.open_count())
+            .sum();
         if open + count > SHARDS || self.streams.streams.len() >= STREAMS {
             return Err(refuse(
                 "LimitExceededException",
@@ -127,7 +134,9 @@ impl Call<'_> {
     }
 
     pub(super) fn describe_stream(&mut self) -> Result<Value, Refusal> {
-        let limit = self.number("Limit").map_or(100, |limit| limit.clamp(1, 10_000));
+        let limit = self
+            .number("Limit")
+            .map_or(100, |limit| limit.clamp(1, 10_000));
         let after = self.text("ExclusiveStartShardId").map(str::to_owned);
         let stream = self.stream()?;
         let limit = usize::try_from(limit).unwrap_or(100);
@@ -139,9 +148,13 @@ impl Call<'_> {
     }
 
     pub(super) fn list_streams(&mut self) -> Result<Value, Refusal> {
-        let limit = self.number("Limit").map_or(100, |limit| limit.clamp(1, 10_000));
+        let limit = self
+            .number("Limit")
+            .map_or(100, |limit| limit.clamp(1, 10_000));
         let limit = usize::try_from(limit).unwrap_or(100);
-        let after = self.text("NextToken").or(self.text("ExclusiveStartStreamName"));
+        let after = self
+            .text("NextToken")
+            .or(self.text("ExclusiveStartStreamName"));
         let mut found: Vec<&Stream> = self
             .streams
             .streams
@@ -170,7 +183,10 @@ impl Call<'_> {
 
     pub(super) fn describe_limits(&mut self) -> Value {
         let streams = self.streams.streams.values();
-        let on_demand = streams.clone().filter(|stream| stream.mode == Mode::OnDemand).count();
+        let on_demand = streams
+            .clone()
+            .filter(|stream| stream.mode == Mode::OnDemand)
+            .count();
         let open: u64 = streams.map(|stream| stream.shards.open_count()).sum();
         json!({
             "ShardLimit": SHARDS,
@@ -187,10 +203,14 @@ impl Call<'_> {
         let stream = self.active_stream()?;
         let refused = |words: String| Err(refuse("InvalidArgumentException", words));
         if hours < LEAST_RETENTION {
-            return refused(format!("Minimum allowed retention period is {LEAST_RETENTION} hours. Requested retention period ({hours} hours) is too short."));
+            return refused(format!(
+                "Minimum allowed retention period is {LEAST_RETENTION} hours. Requested retention period ({hours} hours) is too short."
+            ));
         }
         if hours > GREATEST_RETENTION {
-            return refused(format!("Maximum allowed retention period is {GREATEST_RETENTION} hours. Requested retention period ({hours} hours) is too long."));
+            return refused(format!(
+                "Maximum allowed retention period is {GREATEST_RETENTION} hours. Requested retention period ({hours} hours) is too long."
+            ));
         }
         if increase && hours < stream.retention {
             return refused(format!(
@@ -215,7 +235,10 @@ impl Call<'_> {
     pub(super) fn start_encryption(&mut self) -> Result<Value, Refusal> {
         let key = self.text("KeyId").unwrap_or("alias/aws/kinesis").to_owned();
         if self.text("EncryptionType") != Some("KMS") {
-            return Err(refuse("InvalidArgumentException", "EncryptionType must be KMS."));
+            return Err(refuse(
+                "InvalidArgumentException",
+                "EncryptionType must be KMS.",
+            ));
         }
         let due = self.due();
         let stream = self.active_stream()?;
@@ -268,13 +291,19 @@ impl Call<'_> {
         );
         let due = self.due();
         let now = self.scope.now;
-        let day = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now);
+        let day = now
+            .checked_sub(SignedDuration::from_hours(24))
+            .unwrap_or(now);
         let account = self.scope.account.clone();
         let stream = self.active_stream()?;
         if stream.mode == mode {
             return Err(refuse(
                 "ValidationException",
-                format!("The stream {} is already in the {} mode.", stream.name, mode.name()),
+                format!(
+                    "The stream {} is already in the {} mode.",
+                    stream.name,
+                    mode.name()
+                ),
             ));
         }
         stream.switches.retain(|at| *at > day);

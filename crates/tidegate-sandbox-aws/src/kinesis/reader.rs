@@ -11,7 +11,7 @@ use super::shard::{Record, shard_id};
 
 /// Where a reader of a stream begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub enum Origin {
     /// The oldest record.
     TrimHorizon,
     /// The next record that arrives.
@@ -22,33 +22,36 @@ pub(crate) enum Origin {
 
 /// A shard as a poller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ShardView {
+pub struct ShardView {
     /// `shardId-…`
-    pub(crate) id: String,
+    pub id: String,
     /// The shards that must be finished before this one, as far as they still exist.
-    pub(crate) parents: Vec<String>,
+    pub parents: Vec<String>,
     /// Will no record be added?
-    pub(crate) closed: bool,
+    pub closed: bool,
 }
 
 /// What one read gave.
 #[derive(Clone, Debug)]
-pub(crate) struct Batch {
+pub struct Batch {
     /// The records, oldest first.
-    pub(crate) records: Vec<Record>,
+    pub records: Vec<Record>,
     /// Where to read on.
-    pub(crate) next: Position,
+    pub next: Position,
     /// The shard is closed and everything in it was read.
-    pub(crate) finished: bool,
+    pub finished: bool,
     /// Milliseconds behind the newest record.
-    pub(crate) behind: i64,
+    pub behind: i64,
 }
 
 impl Streams {
     /// The shards of a stream; `None` while it cannot be read.
     pub(crate) fn shards(&mut self, name: &str, now: Timestamp) -> Option<Vec<ShardView>> {
         self.settle(now);
-        let stream = self.streams.get(name).filter(|stream| stream.accepts_data())?;
+        let stream = self
+            .streams
+            .get(name)
+            .filter(|stream| stream.accepts_data())?;
         let views = stream.shards.all.iter().map(|shard| ShardView {
             id: shard_id(shard.number),
             parents: shard
@@ -85,7 +88,10 @@ impl Streams {
         now: Timestamp,
     ) -> Option<Batch> {
         self.settle(now);
-        let stream = self.streams.get(name).filter(|stream| stream.accepts_data())?;
+        let stream = self
+            .streams
+            .get(name)
+            .filter(|stream| stream.accepts_data())?;
         let shard = stream.shards.get(shard)?;
         let records = shard.read(from, limit, bytes);
         let next = match records.last() {

@@ -21,7 +21,12 @@ impl Call<'_> {
         let at: u128 = self
             .text("NewStartingHashKey")
             .and_then(|text| text.parse().ok())
-            .ok_or_else(|| refuse("InvalidArgumentException", "NewStartingHashKey is no hash key."))?;
+            .ok_or_else(|| {
+                refuse(
+                    "InvalidArgumentException",
+                    "NewStartingHashKey is no hash key.",
+                )
+            })?;
         let due = self.due();
         let account = self.scope.account.clone();
         let open = self.open_shards();
@@ -46,7 +51,9 @@ impl Call<'_> {
         if open + 1 > SHARDS {
             return Err(refuse(
                 "LimitExceededException",
-                format!("This request would exceed the shard limit for the account {account}. Limit: {SHARDS}."),
+                format!(
+                    "This request would exceed the shard limit for the account {account}. Limit: {SHARDS}."
+                ),
             ));
         }
         stream.update(Change::Split(number, at), due);
@@ -54,7 +61,11 @@ impl Call<'_> {
     }
 
     fn open_shards(&self) -> u64 {
-        self.streams.streams.values().map(|s| s.shards.open_count()).sum()
+        self.streams
+            .streams
+            .values()
+            .map(|s| s.shards.open_count())
+            .sum()
     }
 
     pub(super) fn merge_shards(&mut self) -> Result<Value, Refusal> {
@@ -69,7 +80,8 @@ impl Call<'_> {
         let name = stream.name.clone();
         let a = open_shard(stream.shards.get(&first), &first, &name, &account)?;
         let b = open_shard(stream.shards.get(&second), &second, &name, &account)?;
-        let adjacent = a.end.checked_add(1) == Some(b.start) || b.end.checked_add(1) == Some(a.start);
+        let adjacent =
+            a.end.checked_add(1) == Some(b.start) || b.end.checked_add(1) == Some(a.start);
         if !adjacent {
             return Err(refuse(
                 "InvalidArgumentException",
@@ -112,10 +124,14 @@ impl Call<'_> {
         if region_open - open + target > SHARDS {
             return Err(refuse(
                 "LimitExceededException",
-                format!("This request would exceed the shard limit for the account {account}. Limit: {SHARDS}."),
+                format!(
+                    "This request would exceed the shard limit for the account {account}. Limit: {SHARDS}."
+                ),
             ));
         }
-        let day = now.checked_sub(SignedDuration::from_hours(24)).unwrap_or(now);
+        let day = now
+            .checked_sub(SignedDuration::from_hours(24))
+            .unwrap_or(now);
         stream.scalings.retain(|at| *at > day);
         if stream.scalings.len() >= SCALINGS {
             return Err(refuse(
@@ -137,7 +153,9 @@ impl Call<'_> {
     }
 
     pub(super) fn list_shards(&mut self) -> Result<Value, Refusal> {
-        let limit = self.number("MaxResults").map_or(1_000, |limit| limit.clamp(1, 10_000));
+        let limit = self
+            .number("MaxResults")
+            .map_or(1_000, |limit| limit.clamp(1, 10_000));
         let limit = usize::try_from(limit).unwrap_or(1_000);
         let token = self.text("NextToken").map(str::to_owned);
         let named = self.text("StreamName").is_some() || self.text("StreamARN").is_some();
@@ -166,7 +184,11 @@ impl Call<'_> {
         };
         let missing = self.missing(&name);
         let now = self.scope.now;
-        let filter = self.input.get("ShardFilter").cloned().unwrap_or(Value::Null);
+        let filter = self
+            .input
+            .get("ShardFilter")
+            .cloned()
+            .unwrap_or(Value::Null);
         let stream = self.streams.streams.get(&name).ok_or(missing)?;
         let horizon = now
             .checked_sub(SignedDuration::from_hours(stream.retention))
@@ -175,12 +197,17 @@ impl Call<'_> {
             .shards
             .all
             .iter()
-            .filter(|shard| after.as_deref().is_none_or(|after| shard_id(shard.number).as_str() > after))
+            .filter(|shard| {
+                after
+                    .as_deref()
+                    .is_none_or(|after| shard_id(shard.number).as_str() > after)
+            })
             .filter(|shard| passes(shard, &filter, horizon))
             .collect();
         let more = shards.len() > limit;
         shards.truncate(limit);
-        let mut answer = json!({"Shards": shards.iter().map(|shard| shard.describe()).collect::<Vec<_>>()});
+        let mut answer =
+            json!({"Shards": shards.iter().map(|shard| shard.describe()).collect::<Vec<_>>()});
         if more && let Some(last) = shards.last() {
             answer["NextToken"] =
                 json!(URL_SAFE_NO_PAD.encode(format!("{name}/{}", shard_id(last.number))));
@@ -194,7 +221,8 @@ fn passes(shard: &Shard, filter: &Value, horizon: Timestamp) -> bool {
         .as_f64()
         .and_then(|seconds| Timestamp::from_millisecond((seconds * 1_000.0) as i64).ok())
         .unwrap_or(horizon);
-    let open_at = |time: Timestamp| shard.opened <= time && shard.closed.is_none_or(|closed| closed > time);
+    let open_at =
+        |time: Timestamp| shard.opened <= time && shard.closed.is_none_or(|closed| closed > time);
     match filter["Type"].as_str() {
         Some("AT_LATEST") => shard.is_open(),
         Some("AFTER_SHARD_ID") => filter["ShardId"]
@@ -211,7 +239,9 @@ fn passes(shard: &Shard, filter: &Value, horizon: Timestamp) -> bool {
 fn on_demand(operation: &str, stream: &str) -> Refusal {
     refuse(
         "ValidationException",
-        format!("{operation} is not supported for the stream {stream}: it is in the ON_DEMAND mode."),
+        format!(
+            "{operation} is not supported for the stream {stream}: it is in the ON_DEMAND mode."
+        ),
     )
 }
 
@@ -232,6 +262,8 @@ fn open_shard<'a>(
     }
     Err(refuse(
         "InvalidArgumentException",
-        format!("Shard {id} in stream {stream} under account {account} has already been merged or split, and thus is not eligible for merging or splitting."),
+        format!(
+            "Shard {id} in stream {stream} under account {account} has already been merged or split, and thus is not eligible for merging or splitting."
+        ),
     ))
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 /// A sequence number: as long as AWS's (56 digits), growing within a stream.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Sequence(String);
+pub struct Sequence(String);
 
 impl Sequence {
     /// The `count`th number of a stream that was born at `epoch_millis`, in `shard`.
@@ -21,7 +21,8 @@ impl Sequence {
 
     /// Reads a caller's number: up to 56 digits, shorter ones are smaller.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let digits = text.len() <= 56 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let digits =
+            text.len() <= 56 && !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         digits.then(|| Self(format!("{text:0>56}")))
     }
 
@@ -31,14 +32,14 @@ impl Sequence {
     }
 
     /// As the services print it.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// Where a reader stands in a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Position {
+pub enum Position {
     /// At the record with this number, or the first one after it.
     At(Sequence),
     /// Behind the record with this number.
@@ -110,7 +111,6 @@ pub(super) fn seconds(time: Timestamp) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     #[test]

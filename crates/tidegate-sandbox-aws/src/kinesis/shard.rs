@@ -13,17 +13,17 @@ use super::sequence::{Position, Sequence};
 
 /// One record in a shard.
 #[derive(Clone, Debug)]
-pub(crate) struct Record {
+pub struct Record {
     /// Its number in the shard.
-    pub(crate) sequence: Sequence,
+    pub sequence: Sequence,
     /// The producer's partition key.
-    pub(crate) partition_key: String,
+    pub partition_key: String,
     /// Its bytes.
-    pub(crate) data: Bytes,
+    pub data: Bytes,
     /// When it was accepted.
-    pub(crate) arrival: Timestamp,
+    pub arrival: Timestamp,
     /// Was the stream encrypted then?
-    pub(crate) encrypted: bool,
+    pub encrypted: bool,
 }
 
 /// One shard, open or closed.
@@ -173,7 +173,8 @@ impl Shards {
 
     /// Splits an open shard so that the second child starts at `at`; the caller has checked both.
     pub(super) fn split(&mut self, number: u64, at: u128, now: Timestamp) {
-        let Some((start, end)) = self.by_number(number).map(|shard| (shard.start, shard.end)) else {
+        let Some((start, end)) = self.by_number(number).map(|shard| (shard.start, shard.end))
+        else {
             return;
         };
         self.close(number, now);
@@ -341,7 +342,10 @@ mod tests {
     fn scaling_always_covers_the_ring_and_keeps_lineage() {
         let now = Timestamp::UNIX_EPOCH;
         let mut shards = Shards::uniform(2, now);
-        assert_eq!(shards.all[0].end, 170_141_183_460_469_231_731_687_303_715_884_105_727);
+        assert_eq!(
+            shards.all[0].end,
+            170_141_183_460_469_231_731_687_303_715_884_105_727
+        );
         for target in [4, 2, 3, 5, 9, 6, 3, 2, 1, 2] {
             shards.scale(target, now);
             check_cover(&shards, target);

@@ -194,7 +194,10 @@ impl Stream {
         set("StreamModeDetails", json!({"StreamMode": self.mode.name()}));
         set("RetentionPeriodHours", json!(self.retention));
         set("StreamCreationTimestamp", json!(seconds(self.created)));
-        set("EnhancedMonitoring", json!([{"ShardLevelMetrics": self.metrics}]));
+        set(
+            "EnhancedMonitoring",
+            json!([{"ShardLevelMetrics": self.metrics}]),
+        );
         match &self.key {
             Some(key) => {
                 set("EncryptionType", json!("KMS"));
@@ -226,7 +229,9 @@ impl Stream {
             .shards
             .all
             .iter()
-            .filter(|shard| after.is_none_or(|after| super::shard::shard_id(shard.number).as_str() > after))
+            .filter(|shard| {
+                after.is_none_or(|after| super::shard::shard_id(shard.number).as_str() > after)
+            })
             .map(super::shard::Shard::describe)
             .collect();
         let more = shards.len() > limit;

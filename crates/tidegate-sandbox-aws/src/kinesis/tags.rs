@@ -95,7 +95,10 @@ impl Call<'_> {
         let arn = self.text("ResourceARN").unwrap_or("").to_owned();
         let missing = refuse(
             "ResourceNotFoundException",
-            format!("Resource {arn} under account {} not found.", self.scope.account),
+            format!(
+                "Resource {arn} under account {} not found.",
+                self.scope.account
+            ),
         );
         let path = arn.split_once(":stream/").map_or("", |(_, path)| path);
         let name = path.split('/').next().unwrap_or("");
@@ -103,7 +106,11 @@ impl Call<'_> {
             return Err(missing);
         };
         if path.contains("/consumer/") {
-            return match stream.consumers.values_mut().find(|consumer| consumer.arn == arn) {
+            return match stream
+                .consumers
+                .values_mut()
+                .find(|consumer| consumer.arn == arn)
+            {
                 Some(consumer) => Ok(&mut consumer.tags),
                 None => Err(missing),
             };
@@ -140,7 +147,10 @@ impl Call<'_> {
     pub(super) fn put_policy(&mut self) -> Result<Value, Refusal> {
         let policy = self.text("Policy").unwrap_or("").to_owned();
         if serde_json::from_str::<Value>(&policy).is_err() {
-            return Err(refuse("InvalidArgumentException", "The policy is not valid JSON."));
+            return Err(refuse(
+                "InvalidArgumentException",
+                "The policy is not valid JSON.",
+            ));
         }
         *self.policy_place()? = Some(policy);
         Ok(Value::Null)

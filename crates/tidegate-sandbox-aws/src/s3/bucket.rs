@@ -102,18 +102,30 @@ impl Bucket {
 
     /// The present object of a key; a delete marker is none.
     pub(super) fn current(&self, key: &str) -> Option<&Version> {
-        self.objects.get(key)?.last().filter(|version| !version.marker)
+        self.objects
+            .get(key)?
+            .last()
+            .filter(|version| !version.marker)
     }
 
     pub(super) fn version(&self, key: &str, id: Option<&str>) -> Option<&Version> {
         match id {
             None => self.objects.get(key)?.last(),
-            Some(id) => self.objects.get(key)?.iter().find(|version| version.id == id),
+            Some(id) => self
+                .objects
+                .get(key)?
+                .iter()
+                .find(|version| version.id == id),
         }
     }
 
     /// Stores a version; gives its id when versions are kept.
-    pub(super) fn store(&mut self, key: &str, mut version: Version, fresh: String) -> Option<String> {
+    pub(super) fn store(
+        &mut self,
+        key: &str,
+        mut version: Version,
+        fresh: String,
+    ) -> Option<String> {
         let kept = self.versioning == Versioning::Enabled;
         version.id = if kept { fresh } else { "null".into() };
         let shown = (self.versioning != Versioning::Never).then(|| version.id.clone());

@@ -12,9 +12,9 @@ use super::{BUCKETS, Call, Destinations, Response, iso_date, not_found};
 use crate::refusal::{Refusal, refuse};
 
 fn check_name(name: &str) -> Result<(), Refusal> {
-    let letters = name
-        .bytes()
-        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
+    let letters = name.bytes().all(|byte| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+    });
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = name.as_bytes();
     let fits = (3..=63).contains(&name.len())
@@ -26,14 +26,20 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     if fits {
         return Ok(());
     }
-    Err(refuse("InvalidBucketName", "The specified bucket is not valid.")
-        .with("BucketName", Value::String(name.to_owned())))
+    Err(
+        refuse("InvalidBucketName", "The specified bucket is not valid.")
+            .with("BucketName", Value::String(name.to_owned())),
+    )
 }
 
 impl Call<'_> {
     pub(super) fn list_buckets(&mut self) -> Result<Response, Refusal> {
         if self.request.method != "GET" {
-            return Err(refuse("MethodNotAllowed", "The specified method is not allowed against this resource.").status(405));
+            return Err(refuse(
+                "MethodNotAllowed",
+                "The specified method is not allowed against this resource.",
+            )
+            .status(405));
         }
         let prefix = self.request.parameter("prefix").unwrap_or("");
         let region = self.request.parameter("bucket-region");
@@ -58,7 +64,10 @@ impl Call<'_> {
         )))
     }
 
-    pub(super) fn bucket_request(&mut self, reachable: Destinations<'_>) -> Result<Response, Refusal> {
+    pub(super) fn bucket_request(
+        &mut self,
+        reachable: Destinations<'_>,
+    ) -> Result<Response, Refusal> {
         let request = self.request;
         let setting = super::settings::NAMES
             .iter()
@@ -84,7 +93,11 @@ impl Call<'_> {
                     .header("content-type", "application/xml"))
             }
             "DELETE" => self.delete_bucket(),
-            _ => Err(refuse("MethodNotAllowed", "The specified method is not allowed against this resource.").status(405)),
+            _ => Err(refuse(
+                "MethodNotAllowed",
+                "The specified method is not allowed against this resource.",
+            )
+            .status(405)),
         }
     }
 
@@ -104,13 +117,18 @@ impl Call<'_> {
         let region = match constraint {
             Some("EU") => "eu-west-1".to_owned(),
             Some("us-east-1") => {
-                return Err(refuse("InvalidLocationConstraint", "The specified location-constraint is not valid")
-                    .with("LocationConstraint", Value::String("us-east-1".into())));
+                return Err(refuse(
+                    "InvalidLocationConstraint",
+                    "The specified location-constraint is not valid",
+                )
+                .with("LocationConstraint", Value::String("us-east-1".into())));
             }
             Some(other) if asked != "us-east-1" && other != asked => {
                 return Err(refuse(
                     "IllegalLocationConstraintException",
-                    format!("The {other} location constraint is incompatible for the region specific endpoint this request was sent to."),
+                    format!(
+                        "The {other} location constraint is incompatible for the region specific endpoint this request was sent to."
+                    ),
                 ));
             }
             Some(other) => other.to_owned(),
@@ -140,7 +158,10 @@ impl Call<'_> {
             ));
         }
         let mut bucket = Bucket::new(&name, &region, self.scope.now);
-        if let Some(tags) = document.as_ref().and_then(|document| document.child("Tags")) {
+        if let Some(tags) = document
+            .as_ref()
+            .and_then(|document| document.child("Tags"))
+        {
             bucket.settings.insert(
                 "tagging".into(),
                 super::xml::Element {
@@ -159,8 +180,12 @@ impl Call<'_> {
             bucket.settings.insert("object-lock".into(), lock);
         }
         if let Some(ownership) = self.request.header("x-amz-object-ownership") {
-            let text = format!("<OwnershipControls><Rule><ObjectOwnership>{ownership}</ObjectOwnership></Rule></OwnershipControls>");
-            bucket.settings.insert("ownershipControls".into(), parse(text.as_bytes())?);
+            let text = format!(
+                "<OwnershipControls><Rule><ObjectOwnership>{ownership}</ObjectOwnership></Rule></OwnershipControls>"
+            );
+            bucket
+                .settings
+                .insert("ownershipControls".into(), parse(text.as_bytes())?);
         }
         let location = if region == "us-east-1" {
             format!("/{name}")
@@ -175,9 +200,12 @@ impl Call<'_> {
         let name = self.request.bucket.clone();
         let bucket = self.bucket()?;
         if !bucket.objects.is_empty() {
-            return Err(refuse("BucketNotEmpty", "The bucket you tried to delete is not empty")
-                .status(409)
-                .with("BucketName", Value::String(name)));
+            return Err(refuse(
+                "BucketNotEmpty",
+                "The bucket you tried to delete is not empty",
+            )
+            .status(409)
+            .with("BucketName", Value::String(name)));
         }
         self.buckets
             .buckets

@@ -83,13 +83,20 @@ pub(super) fn composite(algorithm: &str, parts: &[String]) -> Option<Checksum> {
     }
     Some(Checksum {
         algorithm: algorithm.to_owned(),
-        value: format!("{}-{}", STANDARD.encode(digest(algorithm, &all)?), parts.len()),
+        value: format!(
+            "{}-{}",
+            STANDARD.encode(digest(algorithm, &all)?),
+            parts.len()
+        ),
     })
 }
 
 /// The MD5 of some bytes in hexadecimal, without quotes.
 pub(super) fn md5_hex(bytes: &[u8]) -> String {
-    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Md5::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn crc32c(bytes: &[u8]) -> u32 {

@@ -15,10 +15,7 @@ const LINE: usize = 8_192;
 pub(super) type Decoded = (Bytes, BTreeMap<String, String>);
 
 fn broken() -> Refusal {
-    refuse(
-        "IncompleteBody",
-        "The request body terminated unexpectedly",
-    )
+    refuse("IncompleteBody", "The request body terminated unexpectedly")
 }
 
 /// Takes the framing off a body.
@@ -36,7 +33,10 @@ pub(super) fn decode(body: &Bytes) -> Result<Decoded, Refusal> {
         if size == 0 {
             break;
         }
-        let end = at.checked_add(size).filter(|end| *end <= body.len()).ok_or_else(broken)?;
+        let end = at
+            .checked_add(size)
+            .filter(|end| *end <= body.len())
+            .ok_or_else(broken)?;
         data.extend_from_slice(&body[at..end]);
         at = end;
         if body[at..].starts_with(b"\r\n") {
@@ -66,12 +66,14 @@ fn line(body: &[u8], at: usize) -> Option<(&str, usize)> {
         None if rest.len() <= LINE => (rest.len(), 0),
         None => return None,
     };
-    Some((std::str::from_utf8(&rest[..length]).ok()?, at + length + skip))
+    Some((
+        std::str::from_utf8(&rest[..length]).ok()?,
+        at + length + skip,
+    ))
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     #[test]
@@ -82,7 +84,10 @@ mod tests {
         let (data, trailers) = decode(&body).unwrap();
         assert_eq!(&data[..], b"hello world");
         assert_eq!(trailers["x-amz-checksum-crc32"], "DUoRhQ==");
-        assert_eq!(&decode(&Bytes::from_static(b"0\r\n\r\n")).unwrap().0[..], b"");
+        assert_eq!(
+            &decode(&Bytes::from_static(b"0\r\n\r\n")).unwrap().0[..],
+            b""
+        );
     }
 
     #[test]

@@ -50,7 +50,9 @@ fn page<'a>(
             .flatten()
             .map(|at| &key[..prefix.len() + at + delimiter.len()]);
         let entry = common.unwrap_or(key);
-        if entry <= after || (common.is_some() && page.prefixes.last().map(String::as_str) == common) {
+        if entry <= after
+            || (common.is_some() && page.prefixes.last().map(String::as_str) == common)
+        {
             continue;
         }
         if page.keys.len() + page.prefixes.len() >= limit {
@@ -67,12 +69,18 @@ fn page<'a>(
 }
 
 fn contents(key: &str, version: &Version, owner: Option<&str>) -> String {
-    let class = version.headers.get("x-amz-storage-class").map_or("STANDARD", String::as_str);
+    let class = version
+        .headers
+        .get("x-amz-storage-class")
+        .map_or("STANDARD", String::as_str);
     let mut inner = leaf("Key", key)
         + &leaf("LastModified", &iso_date(version.modified))
         + &leaf("ETag", &format!("\"{}\"", version.etag));
     if let Some(checksum) = &version.checksum {
-        inner.push_str(&leaf("ChecksumAlgorithm", &checksum.algorithm.to_ascii_uppercase()));
+        inner.push_str(&leaf(
+            "ChecksumAlgorithm",
+            &checksum.algorithm.to_ascii_uppercase(),
+        ));
         inner.push_str(&leaf("ChecksumType", checksum.kind()));
     }
     inner.push_str(&leaf("Size", &version.data.len().to_string()));
@@ -90,9 +98,15 @@ impl Call<'_> {
             .find_map(|name| self.request.parameter(name));
         match given {
             None => Ok(PAGE),
-            Some(text) => text.parse::<usize>().map(|limit| limit.min(PAGE)).map_err(|_| {
-                refuse("InvalidArgument", "Provided max-keys not an integer or within integer range")
-            }),
+            Some(text) => text
+                .parse::<usize>()
+                .map(|limit| limit.min(PAGE))
+                .map_err(|_| {
+                    refuse(
+                        "InvalidArgument",
+                        "Provided max-keys not an integer or within integer range",
+                    )
+                }),
         }
     }
 
@@ -107,7 +121,10 @@ impl Call<'_> {
     fn head(&self, limit: usize, truncated: bool) -> String {
         let request = self.request;
         let mut head = leaf("Name", &request.bucket)
-            + &leaf("Prefix", &self.shown(request.parameter("prefix").unwrap_or("")));
+            + &leaf(
+                "Prefix",
+                &self.shown(request.parameter("prefix").unwrap_or("")),
+            );
         if let Some(delimiter) = request.parameter("delimiter") {
             head.push_str(&leaf("Delimiter", &self.shown(delimiter)));
         }
@@ -134,20 +151,34 @@ impl Call<'_> {
         let delimiter = request.parameter("delimiter").unwrap_or("");
         let prefix = request.parameter("prefix").unwrap_or("");
         let bucket = self.bucket()?.clone();
-        let keys = bucket.objects.keys().map(String::as_str).filter(|key| bucket.current(key).is_some());
+        let keys = bucket
+            .objects
+            .keys()
+            .map(String::as_str)
+            .filter(|key| bucket.current(key).is_some());
         let page = page(keys, prefix, delimiter, marker, limit);
         let truncated = page.next.is_some() && limit > 0;
         let mut inner = self.head(limit, truncated) + &leaf("Marker", &self.shown(marker));
-        if let Some(next) = page.next.as_ref().filter(|_| truncated && !delimiter.is_empty()) {
+        if let Some(next) = page
+            .next
+            .as_ref()
+            .filter(|_| truncated && !delimiter.is_empty())
+        {
             inner.push_str(&leaf("NextMarker", &self.shown(next)));
         }
         for key in &page.keys {
             if let Some(version) = bucket.current(key) {
-                inner.push_str(&contents(&self.shown(key), version, Some(&self.scope.account)));
+                inner.push_str(&contents(
+                    &self.shown(key),
+                    version,
+                    Some(&self.scope.account),
+                ));
             }
         }
         inner.push_str(&self.prefixes(&page));
-        Ok(Response::xml(format!("<ListBucketResult xmlns=\"{NAMESPACE}\">{inner}</ListBucketResult>")))
+        Ok(Response::xml(format!(
+            "<ListBucketResult xmlns=\"{NAMESPACE}\">{inner}</ListBucketResult>"
+        )))
     }
 
     pub(super) fn list_objects_v2(&mut self) -> Result<Response, Refusal> {
@@ -159,17 +190,29 @@ impl Call<'_> {
                 .decode(token)
                 .ok()
                 .and_then(|bytes| String::from_utf8(bytes).ok())
-                .ok_or_else(|| refuse("InvalidArgument", "The continuation token provided is incorrect"))?,
+                .ok_or_else(|| {
+                    refuse(
+                        "InvalidArgument",
+                        "The continuation token provided is incorrect",
+                    )
+                })?,
             None => request.parameter("start-after").unwrap_or("").to_owned(),
         };
         let delimiter = request.parameter("delimiter").unwrap_or("");
         let prefix = request.parameter("prefix").unwrap_or("");
         let bucket = self.bucket()?.clone();
-        let keys = bucket.objects.keys().map(String::as_str).filter(|key| bucket.current(key).is_some());
+        let keys = bucket
+            .objects
+            .keys()
+            .map(String::as_str)
+            .filter(|key| bucket.current(key).is_some());
         let page = page(keys, prefix, delimiter, &after, limit);
         let truncated = page.next.is_some() && limit > 0;
         let mut inner = self.head(limit, truncated)
-            + &leaf("KeyCount", &(page.keys.len() + page.prefixes.len()).to_string());
+            + &leaf(
+                "KeyCount",
+                &(page.keys.len() + page.prefixes.len()).to_string(),
+            );
         if let Some(token) = token {
             inner.push_str(&leaf("ContinuationToken", token));
         }
@@ -177,16 +220,22 @@ impl Call<'_> {
             inner.push_str(&leaf("StartAfter", &self.shown(start)));
         }
         if let Some(next) = page.next.as_ref().filter(|_| truncated) {
-            inner.push_str(&leaf("NextContinuationToken", &URL_SAFE_NO_PAD.encode(next)));
+            inner.push_str(&leaf(
+                "NextContinuationToken",
+                &URL_SAFE_NO_PAD.encode(next),
+            ));
         }
-        let owner = (request.parameter("fetch-owner") == Some("true")).then_some(self.scope.account.as_str());
+        let owner = (request.parameter("fetch-owner") == Some("true"))
+            .then_some(self.scope.account.as_str());
         for key in &page.keys {
             if let Some(version) = bucket.current(key) {
                 inner.push_str(&contents(&self.shown(key), version, owner));
             }
         }
         inner.push_str(&self.prefixes(&page));
-        Ok(Response::xml(format!("<ListBucketResult xmlns=\"{NAMESPACE}\">{inner}</ListBucketResult>")))
+        Ok(Response::xml(format!(
+            "<ListBucketResult xmlns=\"{NAMESPACE}\">{inner}</ListBucketResult>"
+        )))
     }
 
     pub(super) fn list_versions(&mut self) -> Result<Response, Refusal> {
@@ -197,7 +246,13 @@ impl Call<'_> {
         let marker = request.parameter("key-marker").unwrap_or("");
         let bucket = self.bucket()?.clone();
         // A page ends between keys, so that one marker tells where the next begins.
-        let page = page(bucket.objects.keys().map(String::as_str), prefix, delimiter, marker, limit);
+        let page = page(
+            bucket.objects.keys().map(String::as_str),
+            prefix,
+            delimiter,
+            marker,
+            limit,
+        );
         let truncated = page.next.is_some() && limit > 0;
         let mut inner = self.head(limit, truncated) + &leaf("KeyMarker", &self.shown(marker));
         if let Some(next) = page.next.as_ref().filter(|_| truncated) {
@@ -222,7 +277,9 @@ impl Call<'_> {
             }
         }
         inner.push_str(&self.prefixes(&page));
-        Ok(Response::xml(format!("<ListVersionsResult xmlns=\"{NAMESPACE}\">{inner}</ListVersionsResult>")))
+        Ok(Response::xml(format!(
+            "<ListVersionsResult xmlns=\"{NAMESPACE}\">{inner}</ListVersionsResult>"
+        )))
     }
 
     pub(super) fn list_uploads(&mut self) -> Result<Response, Refusal> {
@@ -258,7 +315,13 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(prefix: &str, delimiter: &str, after: &str, limit: usize, expected: (&[&str], &[&str], Option<&str>)) {
+    fn check(
+        prefix: &str,
+        delimiter: &str,
+        after: &str,
+        limit: usize,
+        expected: (&[&str], &[&str], Option<&str>),
+    ) {
         let keys = ["a", "b/1", "b/2", "c/x/1", "d"];
         let page = page(keys.into_iter(), prefix, delimiter, after, limit);
         assert_eq!(page.keys, expected.0);
@@ -268,7 +331,13 @@ mod tests {
 
     #[test]
     fn pages_count_keys_and_prefixes_together() {
-        check("", "", "", 10, (&["a", "b/1", "b/2", "c/x/1", "d"], &[], None));
+        check(
+            "",
+            "",
+            "",
+            10,
+            (&["a", "b/1", "b/2", "c/x/1", "d"], &[], None),
+        );
         check("", "/", "", 10, (&["a", "d"], &["b/", "c/"], None));
         check("", "/", "", 2, (&["a"], &["b/"], Some("b/")));
         check("", "/", "b/", 2, (&["d"], &["c/"], None));

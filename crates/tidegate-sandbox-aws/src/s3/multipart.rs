@@ -29,13 +29,20 @@ impl Call<'_> {
         let started = self.scope.now;
         let bucket = self.bucket()?;
         if bucket.uploads.len() >= UPLOADS {
-            return Err(refuse("SlowDown", format!("a bucket of the sandbox has at most {UPLOADS} open uploads")).status(503));
+            return Err(refuse(
+                "SlowDown",
+                format!("a bucket of the sandbox has at most {UPLOADS} open uploads"),
+            )
+            .status(503));
         }
         let upload = Upload {
             key: request.key.clone(),
             started,
             headers: kept_headers(request, bucket),
-            tags: request.header("x-amz-tagging").map(tags::from_header).unwrap_or_default(),
+            tags: request
+                .header("x-amz-tagging")
+                .map(tags::from_header)
+                .unwrap_or_default(),
             algorithm: request
                 .header("x-amz-checksum-algorithm")
                 .map(str::to_ascii_lowercase),
@@ -51,7 +58,14 @@ impl Call<'_> {
         if let Some(algorithm) = &upload.algorithm {
             response = response
                 .header("x-amz-checksum-algorithm", algorithm.to_ascii_uppercase())
-                .header("x-amz-checksum-type", if upload.full_object { "FULL_OBJECT" } else { "COMPOSITE" });
+                .header(
+                    "x-amz-checksum-type",
+                    if upload.full_object {
+                        "FULL_OBJECT"
+                    } else {
+                        "COMPOSITE"
+                    },
+                );
         }
         bucket.uploads.insert(id, upload);
         Ok(response)
@@ -80,7 +94,10 @@ impl Call<'_> {
             .and_then(|text| text.parse().ok())
             .filter(|number| (1..=10_000).contains(number))
             .ok_or_else(|| {
-                refuse("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+                refuse(
+                    "InvalidArgument",
+                    "Part number must be an integer between 1 and 10000, inclusive",
+                )
             })?;
         self.upload()?;
         let copies = request.headers.contains_key("x-amz-copy-source");
@@ -106,7 +123,9 @@ impl Call<'_> {
         );
         let bucket = self.bucket()?;
         bucket.bytes += size;
-        bucket.bytes = bucket.bytes.saturating_sub(old.map_or(0, |old| old.data.len()));
+        bucket.bytes = bucket
+            .bytes
+            .saturating_sub(old.map_or(0, |old| old.data.len()));
         if copies {
             return Ok(Response::xml(format!(
                 "<CopyPartResult xmlns=\"{NAMESPACE}\">{}{}</CopyPartResult>",
@@ -131,7 +150,9 @@ impl Call<'_> {
             .filter(|(from, to)| from <= to && *to < source.data.len());
         match bounds {
             Some((from, to)) => Ok(source.data.slice(from..=to)),
-            None => Err(refuse("InvalidRange", "The requested range is not satisfiable").status(416)),
+            None => {
+                Err(refuse("InvalidRange", "The requested range is not satisfiable").status(416))
+            }
         }
     }
 
@@ -177,7 +198,9 @@ impl Call<'_> {
                 + &leaf("Size", &part.data.len().to_string());
             inner.push_str(&format!("<Part>{entry}</Part>"));
         }
-        Ok(Response::xml(format!("<ListPartsResult xmlns=\"{NAMESPACE}\">{inner}</ListPartsResult>")))
+        Ok(Response::xml(format!(
+            "<ListPartsResult xmlns=\"{NAMESPACE}\">{inner}</ListPartsResult>"
+        )))
     }
 
     pub(super) fn complete_upload(&mut self) -> Result<Response, Refusal> {
@@ -195,11 +218,17 @@ impl Call<'_> {
             checksums.push(part.checksum.value.clone());
         }
         let data = data.freeze();
-        let digest: String = digests.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest: String = digests
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let etag = format!("{digest}-{}", chosen.len());
         let checksum = match &upload.algorithm {
             Some(algorithm) if !upload.full_object && algorithm != "crc64nvme" => {
-                let same = chosen.iter().all(|part| part.checksum.algorithm == *algorithm);
+                let same = chosen
+                    .iter()
+                    .all(|part| part.checksum.algorithm == *algorithm);
                 same.then(|| composite(algorithm, &checksums)).flatten()
             }
             Some(algorithm) => super::checksum::digest(algorithm, &data).map(|digest| {
@@ -235,8 +264,10 @@ impl Call<'_> {
             "ObjectCreated:CompleteMultipartUpload",
             "CompleteMultipartUpload",
         )?;
-        let mut inner = leaf("Location", &format!("{}/{}/{}", self.scope.endpoint, request.bucket, request.key))
-            + &leaf("Bucket", &request.bucket)
+        let mut inner = leaf(
+            "Location",
+            &format!("{}/{}/{}", self.scope.endpoint, request.bucket, request.key),
+        ) + &leaf("Bucket", &request.bucket)
             + &leaf("Key", &request.key)
             + &leaf("ETag", &format!("\"{etag}\""));
         if let Some(checksum) = &checksum {
@@ -282,7 +313,10 @@ fn choose(upload: &Upload, document: &super::xml::Element) -> Result<Vec<Part>, 
         chosen.push(part.clone());
     }
     if chosen.is_empty() {
-        return Err(refuse("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema"));
+        return Err(refuse(
+            "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published schema",
+        ));
     }
     let small = chosen
         .iter()

@@ -49,8 +49,14 @@ impl Notification {
             }
         });
         named
-            && self.prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix))
-            && self.suffix.as_ref().is_none_or(|suffix| key.ends_with(suffix))
+            && self
+                .prefix
+                .as_ref()
+                .is_none_or(|prefix| key.starts_with(prefix))
+            && self
+                .suffix
+                .as_ref()
+                .is_none_or(|suffix| key.ends_with(suffix))
     }
 }
 
@@ -58,16 +64,25 @@ impl Notification {
 ///
 /// # Errors
 /// `InvalidArgument` for unknown events and filters.
-pub(super) fn read(document: &Element, scope: &Scope) -> Result<(Vec<Notification>, bool), Refusal> {
+pub(super) fn read(
+    document: &Element,
+    scope: &Scope,
+) -> Result<(Vec<Notification>, bool), Refusal> {
     let mut all = Vec::new();
     for (kind, (element, target)) in KINDS.iter().enumerate() {
         for configuration in document.all(element) {
-            let events: Vec<String> = configuration.all("Event").map(|event| event.text.clone()).collect();
+            let events: Vec<String> = configuration
+                .all("Event")
+                .map(|event| event.text.clone())
+                .collect();
             for event in &events {
                 if !event.starts_with("s3:") {
-                    return Err(refuse("InvalidArgument", format!("The event '{event}' is not supported for notifications"))
-                        .with("ArgumentName", json!("Event"))
-                        .with("ArgumentValue", json!(event)));
+                    return Err(refuse(
+                        "InvalidArgument",
+                        format!("The event '{event}' is not supported for notifications"),
+                    )
+                    .with("ArgumentName", json!("Event"))
+                    .with("ArgumentValue", json!(event)));
                 }
             }
             let (prefix, suffix) = filters(configuration)?;
@@ -99,7 +114,12 @@ fn filters(configuration: &Element) -> Result<(Option<String>, Option<String>), 
         .flat_map(|key| key.all("FilterRule"));
     for rule in rules {
         let value = rule.value("Value").unwrap_or("").to_owned();
-        match rule.value("Name").unwrap_or("").to_ascii_lowercase().as_str() {
+        match rule
+            .value("Name")
+            .unwrap_or("")
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "prefix" => prefix = Some(value),
             "suffix" => suffix = Some(value),
             _ => {
@@ -121,13 +141,20 @@ fn refuse_overlap(all: &[Notification]) -> Result<(), Refusal> {
     };
     for (index, a) in all.iter().enumerate() {
         for b in &all[index + 1..] {
-            let events = a.events.iter().any(|x| {
-                b.events.iter().any(|y| covers(x, y) || covers(y, x))
-            });
+            let events = a
+                .events
+                .iter()
+                .any(|x| b.events.iter().any(|y| covers(x, y) || covers(y, x)));
             let empty = String::new();
-            let (p, q) = (a.prefix.as_ref().unwrap_or(&empty), b.prefix.as_ref().unwrap_or(&empty));
+            let (p, q) = (
+                a.prefix.as_ref().unwrap_or(&empty),
+                b.prefix.as_ref().unwrap_or(&empty),
+            );
             let prefixes = p.starts_with(q.as_str()) || q.starts_with(p.as_str());
-            let (s, t) = (a.suffix.as_ref().unwrap_or(&empty), b.suffix.as_ref().unwrap_or(&empty));
+            let (s, t) = (
+                a.suffix.as_ref().unwrap_or(&empty),
+                b.suffix.as_ref().unwrap_or(&empty),
+            );
             let suffixes = s.ends_with(t.as_str()) || t.ends_with(s.as_str());
             if events && prefixes && suffixes {
                 return Err(refuse(
@@ -149,13 +176,20 @@ pub(super) fn document(all: &[Notification], event_bridge: bool) -> String {
         for event in &notification.events {
             body.push_str(&leaf("Event", event));
         }
-        let rules: String = [("Prefix", &notification.prefix), ("Suffix", &notification.suffix)]
-            .into_iter()
-            .filter_map(|(name, value)| {
-                let value = value.as_ref()?;
-                Some(format!("<FilterRule>{}{}</FilterRule>", leaf("Name", name), leaf("Value", value)))
-            })
-            .collect();
+        let rules: String = [
+            ("Prefix", &notification.prefix),
+            ("Suffix", &notification.suffix),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let value = value.as_ref()?;
+            Some(format!(
+                "<FilterRule>{}{}</FilterRule>",
+                leaf("Name", name),
+                leaf("Value", value)
+            ))
+        })
+        .collect();
         if !rules.is_empty() {
             body.push_str(&format!("<Filter><S3Key>{rules}</S3Key></Filter>"));
         }
@@ -192,7 +226,11 @@ fn to_target(notification: &Notification, event: Value) -> Effect {
 }
 
 /// What a queue or topic gets when a configuration is set.
-pub(super) fn test_event(notification: &Notification, bucket: &str, scope: &Scope) -> Option<Effect> {
+pub(super) fn test_event(
+    notification: &Notification,
+    bucket: &str,
+    scope: &Scope,
+) -> Option<Effect> {
     (notification.kind != 0).then(|| {
         to_target(
             notification,
@@ -227,7 +265,9 @@ pub(super) struct Happening<'a> {
 
 /// The deliveries that an event of a bucket causes.
 pub(super) fn effects(bucket: &Bucket, happening: &Happening<'_>, scope: &Scope) -> Vec<Effect> {
-    let key = utf8_percent_encode(happening.key, KEY).to_string().replace(' ', "+");
+    let key = utf8_percent_encode(happening.key, KEY)
+        .to_string()
+        .replace(' ', "+");
     let mut object = json!({
         "key": key,
         "sequencer": format!("{:016X}", happening.sequencer),
@@ -276,7 +316,12 @@ pub(super) fn effects(bucket: &Bucket, happening: &Happening<'_>, scope: &Scope)
     all
 }
 
-fn bridge_effect(bucket: &Bucket, happening: &Happening<'_>, scope: &Scope, request: &str) -> Effect {
+fn bridge_effect(
+    bucket: &Bucket,
+    happening: &Happening<'_>,
+    scope: &Scope,
+    request: &str,
+) -> Effect {
     let mut object = json!({
         "key": happening.key,
         "sequencer": format!("{:016X}", happening.sequencer),
@@ -318,7 +363,6 @@ fn bridge_effect(bucket: &Bucket, happening: &Happening<'_>, scope: &Scope, requ
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::super::xml::parse;
     use super::*;
 
@@ -348,9 +392,15 @@ mod tests {
     #[test]
     fn overlapping_configurations_are_refused() {
         let one = |id: &str| {
-            format!("<QueueConfiguration><Id>{id}</Id><Queue>arn:q</Queue><Event>s3:ObjectCreated:*</Event></QueueConfiguration>")
+            format!(
+                "<QueueConfiguration><Id>{id}</Id><Queue>arn:q</Queue><Event>s3:ObjectCreated:*</Event></QueueConfiguration>"
+            )
         };
-        let text = format!("<NotificationConfiguration>{}{}</NotificationConfiguration>", one("a"), one("b"));
+        let text = format!(
+            "<NotificationConfiguration>{}{}</NotificationConfiguration>",
+            one("a"),
+            one("b")
+        );
         let refused = read(&parse(text.as_bytes()).unwrap(), &scope()).unwrap_err();
         assert!(refused.message.contains("overlap"));
     }

@@ -38,13 +38,17 @@ const TAGS: usize = 10;
 const DELETES: usize = 1_000;
 
 fn no_such_key(key: &str) -> Refusal {
-    not_found("NoSuchKey", "The specified key does not exist.").with("Key", Value::String(key.to_owned()))
+    not_found("NoSuchKey", "The specified key does not exist.")
+        .with("Key", Value::String(key.to_owned()))
 }
 
 fn precondition(condition: &str) -> Refusal {
-    refuse("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
-        .status(412)
-        .with("Condition", Value::String(condition.to_owned()))
+    refuse(
+        "PreconditionFailed",
+        "At least one of the pre-conditions you specified did not hold",
+    )
+    .status(412)
+    .with("Condition", Value::String(condition.to_owned()))
 }
 
 /// The body of a request without framing, and its checksum, verified.
@@ -73,7 +77,11 @@ pub(super) fn body(request: &Request) -> Result<(Bytes, Checksum), Refusal> {
     }
     if let Some(sent) = request.header("content-md5")
         && STANDARD.decode(sent).is_ok_and(|digest| {
-            digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>() != md5_hex(&data)
+            digest
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+                != md5_hex(&data)
         })
     {
         return Err(refuse(
@@ -83,7 +91,9 @@ pub(super) fn body(request: &Request) -> Result<(Bytes, Checksum), Refusal> {
     }
     let sent = ALGORITHMS.iter().find_map(|algorithm| {
         let name = format!("x-amz-checksum-{algorithm}");
-        let value = request.header(&name).or(trailers.get(&name).map(String::as_str))?;
+        let value = request
+            .header(&name)
+            .or(trailers.get(&name).map(String::as_str))?;
         Some(Checksum {
             algorithm: (*algorithm).to_owned(),
             value: value.to_owned(),
@@ -111,7 +121,10 @@ pub(super) fn kept_headers(request: &Request, bucket: &Bucket) -> BTreeMap<Strin
             headers.insert("content-encoding".into(), rest.join(","));
         }
     }
-    if headers.get("x-amz-storage-class").is_some_and(|class| class == "STANDARD") {
+    if headers
+        .get("x-amz-storage-class")
+        .is_some_and(|class| class == "STANDARD")
+    {
         headers.remove("x-amz-storage-class");
     }
     headers
@@ -123,10 +136,15 @@ pub(super) fn kept_headers(request: &Request, bucket: &Bucket) -> BTreeMap<Strin
             .get("encryption")
             .and_then(|document| document.child("Rule"))
             .and_then(|rule| rule.child("ApplyServerSideEncryptionByDefault"));
-        let algorithm = rule.and_then(|rule| rule.value("SSEAlgorithm")).unwrap_or("AES256");
+        let algorithm = rule
+            .and_then(|rule| rule.value("SSEAlgorithm"))
+            .unwrap_or("AES256");
         headers.insert("x-amz-server-side-encryption".into(), algorithm.to_owned());
         if let Some(key) = rule.and_then(|rule| rule.value("KMSMasterKeyID")) {
-            headers.insert("x-amz-server-side-encryption-aws-kms-key-id".into(), key.to_owned());
+            headers.insert(
+                "x-amz-server-side-encryption-aws-kms-key-id".into(),
+                key.to_owned(),
+            );
         }
     }
     headers
@@ -152,7 +170,9 @@ pub(super) fn check_write(request: &Request, current: Option<&Version>) -> Resul
 }
 
 fn parse_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::parse(text).ok().map(|zoned| zoned.timestamp())
+    jiff::fmt::rfc2822::parse(text)
+        .ok()
+        .map(|zoned| zoned.timestamp())
 }
 
 fn matches_etag(list: &str, etag: &str) -> bool {
@@ -173,7 +193,10 @@ fn check_read(request: &Request, prefix: &str, version: &Version) -> Result<(), 
     {
         return Err(precondition("If-Unmodified-Since"));
     }
-    let unchanged = match (header("if-none-match"), header("if-modified-since").and_then(parse_date)) {
+    let unchanged = match (
+        header("if-none-match"),
+        header("if-modified-since").and_then(parse_date),
+    ) {
         (Some(list), _) => matches_etag(list, &version.etag),
         (None, Some(date)) => modified <= date.as_second(),
         (None, None) => false,
@@ -203,7 +226,9 @@ fn range(header: Option<&str>, length: usize) -> Result<Option<(usize, usize)>, 
     let (start, end) = match (from.parse::<usize>(), to.parse::<usize>()) {
         (Ok(start), Ok(end)) if start <= end => (start, end),
         (Ok(start), Err(_)) if to.is_empty() => (start, usize::MAX),
-        (Err(_), Ok(last)) if from.is_empty() && last > 0 => (length.saturating_sub(last), usize::MAX),
+        (Err(_), Ok(last)) if from.is_empty() && last > 0 => {
+            (length.saturating_sub(last), usize::MAX)
+        }
         (Err(_), Ok(_)) if from.is_empty() => return Err(unsatisfiable()),
         _ => return Ok(None),
     };
@@ -259,7 +284,10 @@ impl Call<'_> {
             etag: etag.clone(),
             modified: now,
             headers,
-            tags: request.header("x-amz-tagging").map(tags::from_header).unwrap_or_default(),
+            tags: request
+                .header("x-amz-tagging")
+                .map(tags::from_header)
+                .unwrap_or_default(),
             checksum: Some(checksum.clone()),
             parts: None,
         };
@@ -284,8 +312,11 @@ impl Call<'_> {
                 "The specified method is not allowed against this resource.",
             )
             .status(405)),
-            None if id.is_some() => Err(not_found("NoSuchVersion", "The specified version does not exist.")
-                .with("Key", Value::String(key.to_owned()))),
+            None if id.is_some() => Err(not_found(
+                "NoSuchVersion",
+                "The specified version does not exist.",
+            )
+            .with("Key", Value::String(key.to_owned()))),
             _ => Err(no_such_key(key)),
         }
     }
@@ -325,7 +356,11 @@ impl Call<'_> {
         let checked = request
             .header("x-amz-checksum-mode")
             .is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
-        if let Some(checksum) = version.checksum.as_ref().filter(|_| checked && part.is_none()) {
+        if let Some(checksum) = version
+            .checksum
+            .as_ref()
+            .filter(|_| checked && part.is_none())
+        {
             response = response
                 .header(&checksum.header(), checksum.value.clone())
                 .header("x-amz-checksum-type", checksum.kind());
@@ -346,7 +381,9 @@ impl Call<'_> {
         for name in wanted.split(',').map(str::trim) {
             match name {
                 "ETag" => inner.push_str(&leaf("ETag", &version.etag)),
-                "ObjectSize" => inner.push_str(&leaf("ObjectSize", &version.data.len().to_string())),
+                "ObjectSize" => {
+                    inner.push_str(&leaf("ObjectSize", &version.data.len().to_string()));
+                }
                 "StorageClass" => inner.push_str(&leaf("StorageClass", "STANDARD")),
                 "Checksum" => {
                     if let Some(checksum) = &version.checksum {
@@ -373,7 +410,9 @@ impl Call<'_> {
             Some((path, id)) => (path, Some(id.to_owned())),
             None => (source, None),
         };
-        let path = percent_decode_str(path.trim_start_matches('/')).decode_utf8_lossy().into_owned();
+        let path = percent_decode_str(path.trim_start_matches('/'))
+            .decode_utf8_lossy()
+            .into_owned();
         let Some((bucket, key)) = path.split_once('/') else {
             return Err(refuse("InvalidArgument", "Invalid copy source object key"));
         };
@@ -393,9 +432,9 @@ impl Call<'_> {
         self.room(source.data.len())?;
         let now = self.scope.now;
         let replaces = request.header("x-amz-metadata-directive") == Some("REPLACE");
-        let own = request
-            .header("x-amz-copy-source")
-            .is_some_and(|path| path.trim_start_matches('/') == format!("{}/{}", request.bucket, request.key));
+        let own = request.header("x-amz-copy-source").is_some_and(|path| {
+            path.trim_start_matches('/') == format!("{}/{}", request.bucket, request.key)
+        });
         if own && !replaces && request.header("x-amz-storage-class").is_none() {
             return Err(refuse(
                 "InvalidRequest",
@@ -413,7 +452,10 @@ impl Call<'_> {
             }
         }
         let tags = if request.header("x-amz-tagging-directive") == Some("REPLACE") {
-            request.header("x-amz-tagging").map(tags::from_header).unwrap_or_default()
+            request
+                .header("x-amz-tagging")
+                .map(tags::from_header)
+                .unwrap_or_default()
         } else {
             source.tags.clone()
         };

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::bucket::Versioning;
 use super::xml::{Element, leaf, parse};
-use super::{Call, Destinations, Response, notify, not_found, tags};
+use super::{Call, Destinations, Response, not_found, notify, tags};
 use crate::refusal::{Refusal, refuse};
 
 /// The query parameters that name a subresource.
@@ -42,46 +42,76 @@ const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 /// The root element of a subresource's document, and the refusal when there is none.
 fn shape(name: &str) -> (&'static str, Option<(&'static str, &'static str)>) {
     match name {
-        "tagging" => ("Tagging", Some(("NoSuchTagSet", "The TagSet does not exist"))),
+        "tagging" => (
+            "Tagging",
+            Some(("NoSuchTagSet", "The TagSet does not exist")),
+        ),
         "encryption" => ("ServerSideEncryptionConfiguration", None),
         "publicAccessBlock" => (
             "PublicAccessBlockConfiguration",
-            Some(("NoSuchPublicAccessBlockConfiguration", "The public access block configuration was not found")),
+            Some((
+                "NoSuchPublicAccessBlockConfiguration",
+                "The public access block configuration was not found",
+            )),
         ),
         "ownershipControls" => (
             "OwnershipControls",
-            Some(("OwnershipControlsNotFoundError", "The bucket ownership controls were not found")),
+            Some((
+                "OwnershipControlsNotFoundError",
+                "The bucket ownership controls were not found",
+            )),
         ),
         "lifecycle" => (
             "LifecycleConfiguration",
-            Some(("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist")),
+            Some((
+                "NoSuchLifecycleConfiguration",
+                "The lifecycle configuration does not exist",
+            )),
         ),
         "cors" => (
             "CORSConfiguration",
-            Some(("NoSuchCORSConfiguration", "The CORS configuration does not exist")),
+            Some((
+                "NoSuchCORSConfiguration",
+                "The CORS configuration does not exist",
+            )),
         ),
         "website" => (
             "WebsiteConfiguration",
-            Some(("NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration")),
+            Some((
+                "NoSuchWebsiteConfiguration",
+                "The specified bucket does not have a website configuration",
+            )),
         ),
         "replication" => (
             "ReplicationConfiguration",
-            Some(("ReplicationConfigurationNotFoundError", "The replication configuration was not found")),
+            Some((
+                "ReplicationConfigurationNotFoundError",
+                "The replication configuration was not found",
+            )),
         ),
         "object-lock" => (
             "ObjectLockConfiguration",
-            Some(("ObjectLockConfigurationNotFoundError", "Object Lock configuration does not exist for this bucket")),
+            Some((
+                "ObjectLockConfigurationNotFoundError",
+                "Object Lock configuration does not exist for this bucket",
+            )),
         ),
         "logging" => ("BucketLoggingStatus", None),
         "accelerate" => ("AccelerateConfiguration", None),
         "requestPayment" => ("RequestPaymentConfiguration", None),
         "intelligent-tiering" => (
             "IntelligentTieringConfiguration",
-            Some(("NoSuchConfiguration", "The specified configuration does not exist.")),
+            Some((
+                "NoSuchConfiguration",
+                "The specified configuration does not exist.",
+            )),
         ),
         "metrics" => (
             "MetricsConfiguration",
-            Some(("NoSuchConfiguration", "The specified configuration does not exist.")),
+            Some((
+                "NoSuchConfiguration",
+                "The specified configuration does not exist.",
+            )),
         ),
         _ => ("VersioningConfiguration", None),
     }
@@ -106,7 +136,11 @@ fn default_of(name: &str) -> Option<&'static str> {
 }
 
 impl Call<'_> {
-    pub(super) fn setting(&mut self, name: &str, reachable: Destinations<'_>) -> Result<Response, Refusal> {
+    pub(super) fn setting(
+        &mut self,
+        name: &str,
+        reachable: Destinations<'_>,
+    ) -> Result<Response, Refusal> {
         match name {
             "location" => self.location(),
             "versioning" => self.versioning(),
@@ -181,7 +215,10 @@ impl Call<'_> {
                     headers: vec![("content-type".into(), "application/json".into())],
                     body: Bytes::from(text.clone()),
                 }),
-                None => Err(not_found("NoSuchBucketPolicy", "The bucket policy does not exist")),
+                None => Err(not_found(
+                    "NoSuchBucketPolicy",
+                    "The bucket policy does not exist",
+                )),
             },
         }
     }
@@ -189,7 +226,10 @@ impl Call<'_> {
     fn policy_status(&mut self) -> Result<Response, Refusal> {
         let policy = self.bucket()?.policy.clone();
         let Some(policy) = policy else {
-            return Err(not_found("NoSuchBucketPolicy", "The bucket policy does not exist"));
+            return Err(not_found(
+                "NoSuchBucketPolicy",
+                "The bucket policy does not exist",
+            ));
         };
         let read: Value = serde_json::from_str(&policy).unwrap_or_default();
         let statements = match &read["Statement"] {
@@ -223,10 +263,15 @@ impl Call<'_> {
                     "InvalidArgument",
                     "Unable to validate the following destination configurations",
                 )
-                .with("ArgumentName1", Value::String(format!("{}, null", notification.target)))
+                .with(
+                    "ArgumentName1",
+                    Value::String(format!("{}, null", notification.target)),
+                )
                 .with(
                     "ArgumentValue1",
-                    Value::String("Not authorized to invoke the destination, or it does not exist".into()),
+                    Value::String(
+                        "Not authorized to invoke the destination, or it does not exist".into(),
+                    ),
                 ));
             }
         }
@@ -328,7 +373,10 @@ fn check(name: &str, document: &Element) -> Result<(), Refusal> {
             }
             Ok(())
         }
-        "ownershipControls" => match document.child("Rule").and_then(|rule| rule.value("ObjectOwnership")) {
+        "ownershipControls" => match document
+            .child("Rule")
+            .and_then(|rule| rule.value("ObjectOwnership"))
+        {
             Some("BucketOwnerEnforced" | "BucketOwnerPreferred" | "ObjectWriter") => Ok(()),
             _ => Err(malformed()),
         },

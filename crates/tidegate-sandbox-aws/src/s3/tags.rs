@@ -22,16 +22,27 @@ pub(super) fn read(document: &Element) -> BTreeMap<String, String> {
 /// # Errors
 /// `BadRequest` or `InvalidTag` in S3's words.
 pub(super) fn check(document: &Element, limit: usize, what: &str) -> Result<(), Refusal> {
-    let count = document.child("TagSet").map_or(0, |set| set.all("Tag").count());
+    let count = document
+        .child("TagSet")
+        .map_or(0, |set| set.all("Tag").count());
     let tags = read(document);
     if tags.len() < count {
-        return Err(refuse("InvalidTag", "Cannot provide multiple Tags with the same key"));
+        return Err(refuse(
+            "InvalidTag",
+            "Cannot provide multiple Tags with the same key",
+        ));
     }
     if tags.keys().any(|key| key.starts_with("aws:")) {
-        return Err(refuse("InvalidTag", "System tags cannot be added/updated by requester"));
+        return Err(refuse(
+            "InvalidTag",
+            "System tags cannot be added/updated by requester",
+        ));
     }
     if count > limit {
-        return Err(refuse("BadRequest", format!("{what} tags cannot be greater than {limit}")));
+        return Err(refuse(
+            "BadRequest",
+            format!("{what} tags cannot be greater than {limit}"),
+        ));
     }
     Ok(())
 }
@@ -42,7 +53,9 @@ pub(super) fn document(tags: &BTreeMap<String, String>) -> String {
         .iter()
         .map(|(key, value)| format!("<Tag>{}{}</Tag>", leaf("Key", key), leaf("Value", value)))
         .collect();
-    format!("<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>{set}</TagSet></Tagging>")
+    format!(
+        "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>{set}</TagSet></Tagging>"
+    )
 }
 
 /// The tags of an `x-amz-tagging` header.

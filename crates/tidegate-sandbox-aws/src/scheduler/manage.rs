@@ -23,7 +23,12 @@ fn read_tags(value: &Value) -> BTreeMap<String, String> {
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned())))
+        .filter_map(|tag| {
+            Some((
+                tag["Key"].as_str()?.to_owned(),
+                tag["Value"].as_str()?.to_owned(),
+            ))
+        })
         .collect()
 }
 
@@ -90,7 +95,9 @@ impl Call<'_> {
         }
         let expression = self.text("ScheduleExpression").unwrap_or("");
         if Expression::parse(expression, false).is_none() {
-            return Err(invalid(format!("Invalid Schedule Expression {expression}.")));
+            return Err(invalid(format!(
+                "Invalid Schedule Expression {expression}."
+            )));
         }
         let zone = self.text("ScheduleExpressionTimezone").unwrap_or("UTC");
         if TimeZone::get(zone).is_err() {
@@ -104,8 +111,10 @@ impl Call<'_> {
             ));
         }
         body.entry("State").or_insert_with(|| json!("ENABLED"));
-        body.entry("ScheduleExpressionTimezone").or_insert_with(|| json!("UTC"));
-        body.entry("ActionAfterCompletion").or_insert_with(|| json!("NONE"));
+        body.entry("ScheduleExpressionTimezone")
+            .or_insert_with(|| json!("UTC"));
+        body.entry("ActionAfterCompletion")
+            .or_insert_with(|| json!("NONE"));
         if let Some(Value::Object(target)) = body.get_mut("Target") {
             target.entry("RetryPolicy").or_insert_with(
                 || json!({"MaximumEventAgeInSeconds": 86_400, "MaximumRetryAttempts": 185}),
@@ -123,9 +132,15 @@ impl Call<'_> {
             return Err(conflict(format!("Schedule {} already exists.", key.1)));
         }
         if self.schedules.schedules.len() >= SCHEDULES {
-            return Err(refuse("ServiceQuotaExceededException", "The sandbox has no room for another schedule.").status(402));
+            return Err(refuse(
+                "ServiceQuotaExceededException",
+                "The sandbox has no room for another schedule.",
+            )
+            .status(402));
         }
-        let arn = self.scope.arn("scheduler", &format!("schedule/{}/{}", key.0, key.1));
+        let arn = self
+            .scope
+            .arn("scheduler", &format!("schedule/{}/{}", key.0, key.1));
         let mut schedule = Schedule {
             group: key.0.clone(),
             name: key.1.clone(),
@@ -194,8 +209,7 @@ impl Call<'_> {
         let limit = self.limit();
         let more = found.len() > limit;
         found.truncate(limit);
-        let mut answer =
-            json!({"Schedules": found.iter().map(|schedule| schedule.summary()).collect::<Vec<_>>()});
+        let mut answer = json!({"Schedules": found.iter().map(|schedule| schedule.summary()).collect::<Vec<_>>()});
         if more && let Some(last) = found.last() {
             answer["NextToken"] = json!(place(last));
         }
@@ -208,9 +222,15 @@ impl Call<'_> {
             return Err(conflict(format!("Schedule group {name} already exists.")));
         }
         if self.schedules.groups.len() >= GROUPS {
-            return Err(refuse("ServiceQuotaExceededException", "The sandbox has no room for another schedule group.").status(402));
+            return Err(refuse(
+                "ServiceQuotaExceededException",
+                "The sandbox has no room for another schedule group.",
+            )
+            .status(402));
         }
-        let arn = self.scope.arn("scheduler", &format!("schedule-group/{name}"));
+        let arn = self
+            .scope
+            .arn("scheduler", &format!("schedule-group/{name}"));
         self.schedules.groups.insert(
             name,
             Group {
@@ -238,7 +258,9 @@ impl Call<'_> {
         if self.schedules.groups.remove(&name).is_none() {
             return Err(missing(format!("Schedule group {name} does not exist.")));
         }
-        self.schedules.schedules.retain(|(group, _), _| *group != name);
+        self.schedules
+            .schedules
+            .retain(|(group, _), _| *group != name);
         Ok(json!({}))
     }
 
@@ -249,12 +271,17 @@ impl Call<'_> {
             .schedules
             .groups
             .iter()
-            .filter(|(name, _)| name.starts_with(prefix) && (after.is_empty() || name.as_str() > after))
+            .filter(|(name, _)| {
+                name.starts_with(prefix) && (after.is_empty() || name.as_str() > after)
+            })
             .collect();
         let limit = self.limit();
         let more = found.len() > limit;
         found.truncate(limit);
-        let groups: Vec<Value> = found.iter().map(|(name, group)| group.describe(name)).collect();
+        let groups: Vec<Value> = found
+            .iter()
+            .map(|(name, group)| group.describe(name))
+            .collect();
         let mut answer = json!({"ScheduleGroups": groups});
         if more && let Some((last, _)) = found.last() {
             answer["NextToken"] = json!(last);
@@ -281,7 +308,12 @@ impl Call<'_> {
     pub(super) fn untag(&mut self) -> Result<Value, Refusal> {
         let keys = self.input["TagKeys"].clone();
         let tags = self.tags()?;
-        for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for key in keys
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             tags.remove(key);
         }
         Ok(json!({}))

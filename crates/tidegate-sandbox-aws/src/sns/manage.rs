@@ -20,7 +20,12 @@ fn read_tags(value: &Value) -> BTreeMap<String, String> {
         .as_array()
         .into_iter()
         .flatten()
-        .filter_map(|tag| Some((tag["Key"].as_str()?.to_owned(), tag["Value"].as_str()?.to_owned())))
+        .filter_map(|tag| {
+            Some((
+                tag["Key"].as_str()?.to_owned(),
+                tag["Value"].as_str()?.to_owned(),
+            ))
+        })
         .collect()
 }
 
@@ -63,9 +68,11 @@ fn check_subscription_attribute(name: &str, value: &str) -> Result<(), Refusal> 
         "RawMessageDelivery" if !matches!(value, "true" | "false") => Err(invalid(
             "Attributes Reason: RawMessageDelivery: Invalid value. Must be true or false.",
         )),
-        "FilterPolicyScope" if !matches!(value, "MessageAttributes" | "MessageBody") => Err(invalid(
-            "Attributes Reason: FilterPolicyScope: Invalid value. Please use either MessageBody or MessageAttributes",
-        )),
+        "FilterPolicyScope" if !matches!(value, "MessageAttributes" | "MessageBody") => {
+            Err(invalid(
+                "Attributes Reason: FilterPolicyScope: Invalid value. Please use either MessageBody or MessageAttributes",
+            ))
+        }
         "FilterPolicy" | "RedrivePolicy" | "DeliveryPolicy" if !value.is_empty() => {
             match serde_json::from_str::<Value>(value) {
                 Ok(Value::Object(_)) => Ok(()),
@@ -84,7 +91,9 @@ impl Call<'_> {
         let letters = stem
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        let fifo = attributes.get("FifoTopic").is_some_and(|value| value == "true");
+        let fifo = attributes
+            .get("FifoTopic")
+            .is_some_and(|value| value == "true");
         if stem.is_empty() || name.len() > 256 || !letters {
             return Err(invalid("Topic Name"));
         }
@@ -100,7 +109,10 @@ impl Call<'_> {
         }
         let tags = read_tags(&self.input["Tags"]);
         if tags.len() > TAGS {
-            return Err(refuse("TagLimitExceeded", "Could not complete request: tag quota of per resource exceeded"));
+            return Err(refuse(
+                "TagLimitExceeded",
+                "Could not complete request: tag quota of per resource exceeded",
+            ));
         }
         let arn = self.scope.arn("sns", &name);
         if let Some(topic) = self.topics.topics.get(&arn) {
@@ -108,10 +120,14 @@ impl Call<'_> {
                 .iter()
                 .any(|(name, value)| topic.attributes.get(name) != Some(value));
             if differs {
-                return Err(invalid("Attributes Reason: Topic already exists with different attributes"));
+                return Err(invalid(
+                    "Attributes Reason: Topic already exists with different attributes",
+                ));
             }
             if !tags.is_empty() && tags != topic.tags {
-                return Err(invalid("Tags Reason: Topic already exists with different tags"));
+                return Err(invalid(
+                    "Tags Reason: Topic already exists with different tags",
+                ));
             }
             return Ok(json!({"TopicArn": arn}));
         }
@@ -139,7 +155,9 @@ impl Call<'_> {
     pub(super) fn delete(&mut self) -> Value {
         let arn = self.text("TopicArn").unwrap_or("").to_owned();
         self.topics.topics.remove(&arn);
-        self.topics.subscriptions.retain(|_, subscription| subscription.topic != arn);
+        self.topics
+            .subscriptions
+            .retain(|_, subscription| subscription.topic != arn);
         Value::Null
     }
 
@@ -201,7 +219,13 @@ impl Call<'_> {
             .and_then(|text| serde_json::from_str(text).ok())
             .unwrap_or_default();
         let list = |value: &Value, form: &dyn Fn(&str) -> String| -> Vec<String> {
-            value.as_array().into_iter().flatten().filter_map(Value::as_str).map(form).collect()
+            value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(form)
+                .collect()
         };
         let statement = json!({
             "Sid": label,
@@ -249,7 +273,10 @@ impl Call<'_> {
         let mut all = topic.tags.clone();
         all.extend(tags);
         if all.len() > TAGS {
-            return Err(refuse("TagLimitExceeded", "Could not complete request: tag quota of per resource exceeded"));
+            return Err(refuse(
+                "TagLimitExceeded",
+                "Could not complete request: tag quota of per resource exceeded",
+            ));
         }
         topic.tags = all;
         Ok(json!({}))
@@ -258,7 +285,12 @@ impl Call<'_> {
     pub(super) fn untag(&mut self) -> Result<Value, Refusal> {
         let keys = self.input["TagKeys"].clone();
         let topic = self.tagged()?;
-        for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for key in keys
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             topic.tags.remove(key);
         }
         Ok(json!({}))
@@ -300,7 +332,9 @@ impl Call<'_> {
                 .iter()
                 .any(|(name, value)| known.attributes.get(name) != Some(value));
             if differs {
-                return Err(invalid("Attributes Reason: Subscription already exists with different attributes"));
+                return Err(invalid(
+                    "Attributes Reason: Subscription already exists with different attributes",
+                ));
             }
             let arn = if known.pending && !wants_arn {
                 "pending confirmation"
@@ -317,11 +351,15 @@ impl Call<'_> {
             .status(403));
         }
         self.topics.counter += 1;
-        let id = self
-            .scope
-            .uuid(&format!("{topic}/{protocol}/{endpoint}/{}", self.topics.counter));
+        let id = self.scope.uuid(&format!(
+            "{topic}/{protocol}/{endpoint}/{}",
+            self.topics.counter
+        ));
         let arn = format!("{topic}:{id}");
-        let pending = !matches!(protocol.as_str(), "sqs" | "lambda" | "firehose" | "sms" | "application");
+        let pending = !matches!(
+            protocol.as_str(),
+            "sqs" | "lambda" | "firehose" | "sms" | "application"
+        );
         self.topics.subscriptions.insert(
             arn.clone(),
             Subscription {
@@ -408,7 +446,9 @@ impl Call<'_> {
     pub(super) fn put_data_protection(&mut self) -> Result<Value, Refusal> {
         let policy = self.text("DataProtectionPolicy").unwrap_or("").to_owned();
         let topic = self.tagged()?;
-        topic.attributes.insert("DataProtectionPolicy".into(), policy);
+        topic
+            .attributes
+            .insert("DataProtectionPolicy".into(), policy);
         Ok(Value::Null)
     }
 
@@ -428,14 +468,17 @@ fn check_endpoint(protocol: &str, endpoint: &str, fifo: bool) -> Result<(), Refu
         )),
         "lambda" if !arn_of("lambda") => Err(invalid("Lambda endpoint ARN")),
         "firehose" if !arn_of("firehose") => Err(invalid("Firehose endpoint ARN")),
-        "lambda" | "firehose" | "email" | "email-json" | "http" | "https" | "sms" if fifo => Err(invalid(
-            "Invalid protocol type: a FIFO topic takes queues only",
-        )),
+        "lambda" | "firehose" | "email" | "email-json" | "http" | "https" | "sms" if fifo => Err(
+            invalid("Invalid protocol type: a FIFO topic takes queues only"),
+        ),
         "http" | "https" if !endpoint.starts_with(&format!("{protocol}://")) => {
             Err(invalid("Endpoint must match the specified protocol"))
         }
         "email" | "email-json" if !endpoint.contains('@') => Err(invalid("Email address")),
-        "sqs" | "lambda" | "firehose" | "http" | "https" | "email" | "email-json" | "sms" | "application" => Ok(()),
-        _ => Err(invalid(format!("Amazon SNS does not support this protocol string: {protocol}"))),
+        "sqs" | "lambda" | "firehose" | "http" | "https" | "email" | "email-json" | "sms"
+        | "application" => Ok(()),
+        _ => Err(invalid(format!(
+            "Amazon SNS does not support this protocol string: {protocol}"
+        ))),
     }
 }

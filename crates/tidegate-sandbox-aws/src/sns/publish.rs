@@ -42,9 +42,15 @@ impl Call<'_> {
                 let id = self.scope.uuid("sms");
                 return Ok(json!({"MessageId": id}));
             }
-            return Err(invalid("TopicArn or TargetArn Reason: no value for required parameter"));
+            return Err(invalid(
+                "TopicArn or TargetArn Reason: no value for required parameter",
+            ));
         }
-        let field = if self.text("TopicArn").is_some() { "TopicArn" } else { "TargetArn" };
+        let field = if self.text("TopicArn").is_some() {
+            "TopicArn"
+        } else {
+            "TargetArn"
+        };
         let arn = self.topic_of(field)?.arn.clone();
         self.accept(&arn, &input, effects)
     }
@@ -56,7 +62,10 @@ impl Call<'_> {
             .cloned()
             .unwrap_or_default();
         if entries.is_empty() {
-            return Err(refuse("EmptyBatchRequest", "The batch request doesn't contain any entries."));
+            return Err(refuse(
+                "EmptyBatchRequest",
+                "The batch request doesn't contain any entries.",
+            ));
         }
         if entries.len() > ENTRIES {
             return Err(refuse(
@@ -65,13 +74,19 @@ impl Call<'_> {
             ));
         }
         let mut seen = BTreeSet::new();
-        if !entries.iter().all(|entry| seen.insert(entry["Id"].as_str().unwrap_or("").to_owned())) {
+        if !entries
+            .iter()
+            .all(|entry| seen.insert(entry["Id"].as_str().unwrap_or("").to_owned()))
+        {
             return Err(refuse(
                 "BatchEntryIdsNotDistinct",
                 "Two or more batch entries in the request have the same Id.",
             ));
         }
-        let size: usize = entries.iter().map(|e| e["Message"].as_str().map_or(0, str::len)).sum();
+        let size: usize = entries
+            .iter()
+            .map(|e| e["Message"].as_str().map_or(0, str::len))
+            .sum();
         if size > MESSAGE_BYTES {
             return Err(refuse(
                 "BatchRequestTooLong",
@@ -114,8 +129,16 @@ impl Call<'_> {
             let structured: Option<Value> = serde_json::from_str(message).ok();
             match structured.as_ref().and_then(|map| map["default"].as_str()) {
                 Some(_) => {}
-                None if structured.is_none() => return Err(invalid("Message Structure - JSON message body failed to parse")),
-                None => return Err(invalid("Message Structure - No default entry in JSON message body")),
+                None if structured.is_none() => {
+                    return Err(invalid(
+                        "Message Structure - JSON message body failed to parse",
+                    ));
+                }
+                None => {
+                    return Err(invalid(
+                        "Message Structure - No default entry in JSON message body",
+                    ));
+                }
             }
         }
         check_attributes(&entry["MessageAttributes"])?;
@@ -140,7 +163,9 @@ impl Call<'_> {
                 .unwrap_or(now);
             topic.seen.retain(|_, (at, ..)| *at > horizon);
             if topic.seen.len() < DEDUPLICATION_IDS {
-                topic.seen.insert(key.clone(), (now, id.clone(), sequence.clone()));
+                topic
+                    .seen
+                    .insert(key.clone(), (now, id.clone(), sequence.clone()));
             }
             answer["SequenceNumber"] = json!(sequence);
             deduplication = Some(key);
@@ -174,14 +199,20 @@ fn check_attributes(attributes: &Value) -> Result<(), Refusal> {
         if !matches!(base, "String" | "Number" | "Binary") {
             return Err(refuse(
                 "ParameterValueInvalid",
-                format!("The message attribute '{name}' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String."),
+                format!(
+                    "The message attribute '{name}' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String."
+                ),
             ));
         }
-        let text = value["StringValue"].as_str().or(value["BinaryValue"].as_str());
+        let text = value["StringValue"]
+            .as_str()
+            .or(value["BinaryValue"].as_str());
         if text.is_none_or(str::is_empty) {
             return Err(refuse(
                 "ParameterValueInvalid",
-                format!("The message attribute '{name}' must contain non-empty message attribute value for message attribute type '{kind}'."),
+                format!(
+                    "The message attribute '{name}' must contain non-empty message attribute value for message attribute type '{kind}'."
+                ),
             ));
         }
     }
@@ -190,12 +221,18 @@ fn check_attributes(attributes: &Value) -> Result<(), Refusal> {
 
 fn fifo_key(topic: &Topic, entry: &Value, message: &str, grouped: bool) -> Result<String, Refusal> {
     if !grouped {
-        return Err(invalid("The MessageGroupId parameter is required for FIFO topics"));
+        return Err(invalid(
+            "The MessageGroupId parameter is required for FIFO topics",
+        ));
     }
     if let Some(id) = entry["MessageDeduplicationId"].as_str() {
         return Ok(id.to_owned());
     }
-    if topic.attributes.get("ContentBasedDeduplication").is_some_and(|on| on == "true") {
+    if topic
+        .attributes
+        .get("ContentBasedDeduplication")
+        .is_some_and(|on| on == "true")
+    {
         let hash = Sha256::digest(message.as_bytes());
         return Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect());
     }
@@ -214,7 +251,10 @@ fn passes(subscription: &Subscription, entry: &Value) -> bool {
         .get("FilterPolicyScope")
         .is_some_and(|scope| scope == "MessageBody");
     let subject = if by_body {
-        match entry["Message"].as_str().and_then(|text| serde_json::from_str(text).ok()) {
+        match entry["Message"]
+            .as_str()
+            .and_then(|text| serde_json::from_str(text).ok())
+        {
             Some(body @ Value::Object(_)) => body,
             _ => return false,
         }
@@ -226,15 +266,19 @@ fn passes(subscription: &Subscription, entry: &Value) -> bool {
 
 /// Message attributes as a document that a policy can be matched against.
 fn attributes_document(attributes: &Value) -> Value {
-    let map = attributes.as_object().into_iter().flatten().map(|(name, value)| {
-        let text = value["StringValue"].as_str().unwrap_or("");
-        let value = match value["DataType"].as_str() {
-            Some("Number") => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
-            Some("String.Array") => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
-            _ => json!(text),
-        };
-        (name.clone(), value)
-    });
+    let map = attributes
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| {
+            let text = value["StringValue"].as_str().unwrap_or("");
+            let value = match value["DataType"].as_str() {
+                Some("Number") => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+                Some("String.Array") => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+                _ => json!(text),
+            };
+            (name.clone(), value)
+        });
     Value::Object(map.collect())
 }
 
@@ -262,8 +306,13 @@ fn shown_attributes(entry: &Value) -> Map<String, Value> {
         .into_iter()
         .flatten()
         .map(|(name, value)| {
-            let text = value["StringValue"].as_str().or(value["BinaryValue"].as_str());
-            (name.clone(), json!({"Type": value["DataType"], "Value": text}))
+            let text = value["StringValue"]
+                .as_str()
+                .or(value["BinaryValue"].as_str());
+            (
+                name.clone(),
+                json!({"Type": value["DataType"], "Value": text}),
+            )
         })
         .collect()
 }
@@ -272,7 +321,8 @@ fn deliver(subscription: &Subscription, published: &Published<'_>, region: &str)
     let entry = published.entry;
     let message = text_for(entry, &subscription.protocol);
     let attributes = shown_attributes(entry);
-    let certificate = format!("https://sns.{region}.amazonaws.com/SimpleNotificationService-sandbox.pem");
+    let certificate =
+        format!("https://sns.{region}.amazonaws.com/SimpleNotificationService-sandbox.pem");
     let unsubscribe = format!(
         "https://sns.{region}.amazonaws.com/?Action=Unsubscribe&SubscriptionArn={}",
         subscription.arn

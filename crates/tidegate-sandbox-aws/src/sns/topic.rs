@@ -66,7 +66,12 @@ impl Topic {
     }
 
     /// The attributes as they are read back.
-    pub(super) fn describe(&self, account: &str, confirmed: usize, pending: usize) -> Map<String, Value> {
+    pub(super) fn describe(
+        &self,
+        account: &str,
+        confirmed: usize,
+        pending: usize,
+    ) -> Map<String, Value> {
         let mut map = Map::new();
         let mut set = |name: &str, value: String| {
             map.insert(name.to_owned(), Value::String(value));
@@ -134,7 +139,9 @@ pub(super) struct Subscription {
 
 impl Subscription {
     pub(super) fn raw(&self) -> bool {
-        self.attributes.get("RawMessageDelivery").is_some_and(|raw| raw == "true")
+        self.attributes
+            .get("RawMessageDelivery")
+            .is_some_and(|raw| raw == "true")
     }
 
     pub(super) fn summary(&self, account: &str) -> Value {
@@ -165,7 +172,10 @@ impl Subscription {
         set("PendingConfirmation", self.pending.to_string());
         set("ConfirmationWasAuthenticated", (!self.pending).to_string());
         set("RawMessageDelivery", "false".into());
-        set("SubscriptionPrincipal", format!("arn:aws:iam::{account}:root"));
+        set(
+            "SubscriptionPrincipal",
+            format!("arn:aws:iam::{account}:root"),
+        );
         if self.attributes.contains_key("FilterPolicy") {
             set("FilterPolicyScope", "MessageAttributes".into());
         }

@@ -20,7 +20,11 @@ const NUMBERS: [(&str, i64, i64); 6] = [
     ("KmsDataKeyReusePeriodSeconds", 60, 86_400),
 ];
 /// Settings of FIFO queues only.
-const FIFO: [&str; 3] = ["ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"];
+const FIFO: [&str; 3] = [
+    "ContentBasedDeduplication",
+    "DeduplicationScope",
+    "FifoThroughputLimit",
+];
 /// What cannot be set.
 const READ_ONLY: [&str; 6] = [
     "QueueArn",
@@ -104,22 +108,34 @@ fn check_redrive(value: &str) -> Result<(), Refusal> {
             format!("Value {value} for parameter RedrivePolicy is invalid. Reason: {reason}"),
         )
     };
-    let policy: Value = serde_json::from_str(value)
-        .map_err(|_| bad("Redrive policy is not a valid JSON map."))?;
+    let policy: Value =
+        serde_json::from_str(value).map_err(|_| bad("Redrive policy is not a valid JSON map."))?;
     let Some(map) = policy.as_object() else {
         return Err(bad("Redrive policy is not a valid JSON map."));
     };
-    if map.get("deadLetterTargetArn").and_then(Value::as_str).is_none_or(str::is_empty) {
-        return Err(bad("Redrive policy does not contain mandatory attribute: deadLetterTargetArn."));
+    if map
+        .get("deadLetterTargetArn")
+        .and_then(Value::as_str)
+        .is_none_or(str::is_empty)
+    {
+        return Err(bad(
+            "Redrive policy does not contain mandatory attribute: deadLetterTargetArn.",
+        ));
     }
     let count = match map.get("maxReceiveCount") {
-        None => return Err(bad("Redrive policy does not contain mandatory attribute: maxReceiveCount.")),
+        None => {
+            return Err(bad(
+                "Redrive policy does not contain mandatory attribute: maxReceiveCount.",
+            ));
+        }
         Some(Value::String(text)) => text.parse::<i64>().ok(),
         Some(other) => other.as_i64(),
     };
     match count {
         Some(1..=1_000) => Ok(()),
-        _ => Err(bad("Invalid value for maxReceiveCount: it must be between 1 and 1000, both inclusive.")),
+        _ => Err(bad(
+            "Invalid value for maxReceiveCount: it must be between 1 and 1000, both inclusive.",
+        )),
     }
 }
 
@@ -127,14 +143,24 @@ fn check_redrive(value: &str) -> Result<(), Refusal> {
 ///
 /// # Errors
 /// `InvalidAttributeName` for names that SQS does not know.
-pub(super) fn read(queue: &Queue, names: &[String], now: Timestamp) -> Result<Map<String, Value>, Refusal> {
+pub(super) fn read(
+    queue: &Queue,
+    names: &[String],
+    now: Timestamp,
+) -> Result<Map<String, Value>, Refusal> {
     let (visible, in_flight, delayed) = queue.counts(now);
     let mut all: BTreeMap<String, String> = [
         ("ApproximateNumberOfMessages", visible.to_string()),
-        ("ApproximateNumberOfMessagesNotVisible", in_flight.to_string()),
+        (
+            "ApproximateNumberOfMessagesNotVisible",
+            in_flight.to_string(),
+        ),
         ("ApproximateNumberOfMessagesDelayed", delayed.to_string()),
         ("CreatedTimestamp", queue.created.as_second().to_string()),
-        ("LastModifiedTimestamp", queue.modified.as_second().to_string()),
+        (
+            "LastModifiedTimestamp",
+            queue.modified.as_second().to_string(),
+        ),
         ("QueueArn", queue.arn.clone()),
     ]
     .into_iter()
@@ -174,12 +200,18 @@ pub(super) fn read(queue: &Queue, names: &[String], now: Timestamp) -> Result<Ma
     let mut answer = Map::new();
     for name in names {
         if name == "All" {
-            return Ok(all.into_iter().map(|(name, value)| (name, Value::String(value))).collect());
+            return Ok(all
+                .into_iter()
+                .map(|(name, value)| (name, Value::String(value)))
+                .collect());
         }
         if let Some(value) = all.get(name) {
             answer.insert(name.clone(), Value::String(value.clone()));
         } else if !is_known(name) {
-            return Err(refuse("InvalidAttributeName", format!("Unknown Attribute {name}.")));
+            return Err(refuse(
+                "InvalidAttributeName",
+                format!("Unknown Attribute {name}."),
+            ));
         }
     }
     Ok(answer)
@@ -191,6 +223,11 @@ fn is_known(name: &str) -> bool {
         || READ_ONLY.contains(&name)
         || matches!(
             name,
-            "Policy" | "RedrivePolicy" | "RedriveAllowPolicy" | "KmsMasterKeyId" | "SqsManagedSseEnabled" | "FifoQueue"
+            "Policy"
+                | "RedrivePolicy"
+                | "RedriveAllowPolicy"
+                | "KmsMasterKeyId"
+                | "SqsManagedSseEnabled"
+                | "FifoQueue"
         )
 }

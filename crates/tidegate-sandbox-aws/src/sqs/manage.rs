@@ -39,7 +39,7 @@ impl Call<'_> {
         let name = self.text("QueueName").unwrap_or("").to_owned();
         check_name(&name)?;
         let settings = attributes::check(&name, &self.input["Attributes"])?;
-        if name.ends_with(".fifo") && settings.get("FifoQueue").is_none() {
+        if name.ends_with(".fifo") && !settings.contains_key("FifoQueue") {
             return Err(refuse(
                 "InvalidParameterValue",
                 "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length",
@@ -49,18 +49,24 @@ impl Call<'_> {
         if let Some(queue) = self.queues.queues.get(&name) {
             let names: Vec<String> = settings.keys().cloned().collect();
             let current = attributes::read(queue, &names, self.scope.now)?;
-            let differs = settings
-                .iter()
-                .find(|(name, value)| current.get(*name).and_then(Value::as_str).unwrap_or("") != value.as_str());
+            let differs = settings.iter().find(|(name, value)| {
+                current.get(*name).and_then(Value::as_str).unwrap_or("") != value.as_str()
+            });
             return match differs {
                 Some((attribute, _)) => Err(refuse(
                     "QueueNameExists",
-                    format!("A queue already exists with the same name and a different value for attribute {attribute}"),
+                    format!(
+                        "A queue already exists with the same name and a different value for attribute {attribute}"
+                    ),
                 )),
                 None => Ok(json!({"QueueUrl": url})),
             };
         }
-        let horizon = self.scope.now.checked_sub(self.reuse).unwrap_or(self.scope.now);
+        let horizon = self
+            .scope
+            .now
+            .checked_sub(self.reuse)
+            .unwrap_or(self.scope.now);
         self.queues.deleted.retain(|_, at| *at > horizon);
         if self.queues.deleted.contains_key(&name) {
             return Err(refuse(
@@ -94,18 +100,27 @@ impl Call<'_> {
 
     /// A redrive policy must name a queue that exists.
     fn check_target(&self, settings: &BTreeMap<String, String>) -> Result<(), Refusal> {
-        let Some(policy) = settings.get("RedrivePolicy").filter(|policy| !policy.is_empty()) else {
+        let Some(policy) = settings
+            .get("RedrivePolicy")
+            .filter(|policy| !policy.is_empty())
+        else {
             return Ok(());
         };
         let read: Value = serde_json::from_str(policy).unwrap_or_default();
         let target = read["deadLetterTargetArn"].as_str().unwrap_or("");
-        let found = self.queues.queues.get(queue_name(target)).is_some_and(|queue| queue.arn == target);
+        let found = self
+            .queues
+            .queues
+            .get(queue_name(target))
+            .is_some_and(|queue| queue.arn == target);
         if found {
             return Ok(());
         }
         Err(refuse(
             "InvalidParameterValue",
-            format!("Value {policy} for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist."),
+            format!(
+                "Value {policy} for parameter RedrivePolicy is invalid. Reason: Dead letter target does not exist."
+            ),
         ))
     }
 
@@ -131,7 +146,9 @@ impl Call<'_> {
             .queues
             .queues
             .keys()
-            .filter(|name| name.starts_with(prefix) && after.is_none_or(|after| name.as_str() > after))
+            .filter(|name| {
+                name.starts_with(prefix) && after.is_none_or(|after| name.as_str() > after)
+            })
             .collect();
         let more = names.len() > size;
         names.truncate(size);
@@ -140,7 +157,10 @@ impl Call<'_> {
         if !urls.is_empty() {
             answer["QueueUrls"] = json!(urls);
         }
-        if more && limit.is_some() && let Some(last) = names.last() {
+        if more
+            && limit.is_some()
+            && let Some(last) = names.last()
+        {
             answer["NextToken"] = json!(last);
         }
         Ok(answer)
@@ -167,7 +187,10 @@ impl Call<'_> {
         let name = queue_name(self.text("QueueUrl").unwrap_or("")).to_owned();
         self.queue()?;
         if self.input["Attributes"].get("FifoQueue").is_some() {
-            return Err(refuse("InvalidAttributeName", "Unknown Attribute FifoQueue."));
+            return Err(refuse(
+                "InvalidAttributeName",
+                "Unknown Attribute FifoQueue.",
+            ));
         }
         let settings = attributes::check(&name, &self.input["Attributes"])?;
         self.check_target(&settings)?;
@@ -197,7 +220,12 @@ impl Call<'_> {
     pub(super) fn untag(&mut self) -> Result<Value, Refusal> {
         let keys = self.input["TagKeys"].clone();
         let queue = self.queue()?;
-        for key in keys.as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for key in keys
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             queue.tags.remove(key);
         }
         Ok(Value::Null)
@@ -232,7 +260,10 @@ impl Call<'_> {
         if queue.purged.is_some_and(|at| at > horizon) {
             return Err(refuse(
                 "PurgeQueueInProgress",
-                format!("Only one PurgeQueue operation on {} is allowed every 60 seconds.", queue.name),
+                format!(
+                    "Only one PurgeQueue operation on {} is allowed every 60 seconds.",
+                    queue.name
+                ),
             ));
         }
         queue.purged = Some(now);
@@ -254,7 +285,9 @@ impl Call<'_> {
                 .collect()
         };
         let partition = self.scope.partition();
-        let principals = list("AWSAccountIds", &|id| format!("arn:{partition}:iam::{id}:root"));
+        let principals = list("AWSAccountIds", &|id| {
+            format!("arn:{partition}:iam::{id}:root")
+        });
         let actions = list("Actions", &|action| format!("SQS:{action}"));
         let queue = self.queue()?;
         let mut policy: Value = queue
@@ -264,7 +297,10 @@ impl Call<'_> {
                 json!({"Version": "2012-10-17", "Id": format!("{}/SQSDefaultPolicy", queue.arn), "Statement": []})
             });
         let statements = policy["Statement"].as_array().cloned().unwrap_or_default();
-        if statements.iter().any(|statement| statement["Sid"] == label.as_str()) {
+        if statements
+            .iter()
+            .any(|statement| statement["Sid"] == label.as_str())
+        {
             return Err(refuse(
                 "InvalidParameterValue",
                 format!("Value {label} for parameter Label is invalid. Reason: Already exists."),
@@ -321,7 +357,10 @@ fn read_tags(value: Option<&Value>) -> Result<BTreeMap<String, String>, Refusal>
         .map(|(name, value)| (name.clone(), value.as_str().unwrap_or("").to_owned()))
         .collect();
     if tags.len() > TAGS {
-        return Err(refuse("InvalidParameterValue", "Too many tags added for queue."));
+        return Err(refuse(
+            "InvalidParameterValue",
+            "Too many tags added for queue.",
+        ));
     }
     Ok(tags)
 }

@@ -41,7 +41,9 @@ fn missing(parameter: &str) -> Refusal {
 ///
 /// # Errors
 /// SQS's own words.
-pub(super) fn read_attributes(value: &Value) -> Result<BTreeMap<String, MessageAttribute>, Refusal> {
+pub(super) fn read_attributes(
+    value: &Value,
+) -> Result<BTreeMap<String, MessageAttribute>, Refusal> {
     let mut all = BTreeMap::new();
     for (name, value) in value.as_object().into_iter().flatten() {
         let kind = value["DataType"].as_str().unwrap_or("");
@@ -56,7 +58,9 @@ pub(super) fn read_attributes(value: &Value) -> Result<BTreeMap<String, MessageA
                     )));
                 }
                 if base == "Number" && text.parse::<f64>().is_err() {
-                    return Err(bad(format!("Can't cast the value of message (user) attribute '{name}' to a number.")));
+                    return Err(bad(format!(
+                        "Can't cast the value of message (user) attribute '{name}' to a number."
+                    )));
                 }
                 MessageAttribute {
                     kind: kind.to_owned(),
@@ -69,7 +73,11 @@ pub(super) fn read_attributes(value: &Value) -> Result<BTreeMap<String, MessageA
                 binary: true,
                 value: STANDARD
                     .decode(value["BinaryValue"].as_str().unwrap_or(""))
-                    .map_err(|_| bad(format!("The binary value of message (user) attribute '{name}' is not base64.")))?,
+                    .map_err(|_| {
+                        bad(format!(
+                            "The binary value of message (user) attribute '{name}' is not base64."
+                        ))
+                    })?,
             },
             _ => {
                 return Err(bad(format!(
@@ -82,7 +90,10 @@ pub(super) fn read_attributes(value: &Value) -> Result<BTreeMap<String, MessageA
     if all.len() > ATTRIBUTES {
         return Err(refuse(
             "InvalidParameterValue",
-            format!("Number of message attributes [{}] exceeds the allowed maximum [{ATTRIBUTES}].", all.len()),
+            format!(
+                "Number of message attributes [{}] exceeds the allowed maximum [{ATTRIBUTES}].",
+                all.len()
+            ),
         ));
     }
     Ok(all)
@@ -111,13 +122,14 @@ fn size_of(entry: &Value) -> usize {
 
 /// Characters that XML does not allow are refused.
 fn check_body(body: &str) -> Result<(), Refusal> {
-    let bad = |character: char| {
-        !matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}')
-    };
+    let bad = |character: char| !matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..='\u{10ffff}');
     match body.chars().find(|character| bad(*character)) {
         Some(character) => Err(refuse(
             "InvalidMessageContents",
-            format!("Invalid binary character '#x{:x}' was found in the message body, the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF", u32::from(character)),
+            format!(
+                "Invalid binary character '#x{:x}' was found in the message body, the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",
+                u32::from(character)
+            ),
         )),
         None => Ok(()),
     }
@@ -145,21 +157,34 @@ impl Call<'_> {
         let now = self.scope.now;
         let id = self.scope.uuid(&format!("sqs/{name}/{count}"));
         let Some(queue) = self.queues.queues.get_mut(name) else {
-            return Err(refuse("QueueDoesNotExist", "The specified queue does not exist."));
+            return Err(refuse(
+                "QueueDoesNotExist",
+                "The specified queue does not exist.",
+            ));
         };
         let limit = usize::try_from(queue.number("MaximumMessageSize")).unwrap_or(0);
         if size_of(entry) > limit {
             return Err(refuse(
                 "InvalidParameterValue",
-                format!("One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes."),
+                format!(
+                    "One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes."
+                ),
             ));
         }
         let delay = match entry["DelaySeconds"].as_i64() {
             Some(delay) if !(0..=900).contains(&delay) => {
-                return Err(invalid("DelaySeconds", &delay.to_string(), "DelaySeconds must be >= 0 and <= 900."));
+                return Err(invalid(
+                    "DelaySeconds",
+                    &delay.to_string(),
+                    "DelaySeconds must be >= 0 and <= 900.",
+                ));
             }
             Some(delay) if queue.is_fifo() && delay != 0 => {
-                return Err(invalid("DelaySeconds", &delay.to_string(), "The request include parameter that is not valid for this queue type."));
+                return Err(invalid(
+                    "DelaySeconds",
+                    &delay.to_string(),
+                    "The request include parameter that is not valid for this queue type.",
+                ));
             }
             Some(delay) if !queue.is_fifo() => delay,
             _ => queue.number("DelaySeconds"),
@@ -178,7 +203,8 @@ impl Call<'_> {
             let Some(group) = &group else {
                 return Err(missing("MessageGroupId"));
             };
-            if deduplication.is_none() && queue.setting("ContentBasedDeduplication") == Some("true") {
+            if deduplication.is_none() && queue.setting("ContentBasedDeduplication") == Some("true")
+            {
                 let hash = Sha256::digest(body.as_bytes());
                 deduplication = Some(hash.iter().map(|byte| format!("{byte:02x}")).collect());
             }
@@ -236,7 +262,10 @@ impl Call<'_> {
 
     /// The entries of a batch, checked as a whole.
     fn entries(&self, kind: &str) -> Result<Vec<Value>, Refusal> {
-        let entries = self.input["Entries"].as_array().cloned().unwrap_or_default();
+        let entries = self.input["Entries"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
         if entries.is_empty() {
             return Err(refuse(
                 "EmptyBatchRequest",
@@ -246,7 +275,10 @@ impl Call<'_> {
         if entries.len() > ENTRIES {
             return Err(refuse(
                 "TooManyEntriesInBatchRequest",
-                format!("Maximum number of entries per request are {ENTRIES}. You have sent {}.", entries.len()),
+                format!(
+                    "Maximum number of entries per request are {ENTRIES}. You have sent {}.",
+                    entries.len()
+                ),
             ));
         }
         let mut seen = BTreeSet::new();
@@ -262,7 +294,10 @@ impl Call<'_> {
                 ));
             }
             if !seen.insert(id.to_owned()) {
-                return Err(refuse("BatchEntryIdsNotDistinct", format!("Id {id} repeated.")));
+                return Err(refuse(
+                    "BatchEntryIdsNotDistinct",
+                    format!("Id {id} repeated."),
+                ));
             }
         }
         Ok(entries)
@@ -308,7 +343,9 @@ impl Call<'_> {
         if size > BATCH_BYTES {
             return Err(refuse(
                 "BatchRequestTooLong",
-                format!("Batch requests cannot be longer than {BATCH_BYTES} bytes. You have sent {size} bytes."),
+                format!(
+                    "Batch requests cannot be longer than {BATCH_BYTES} bytes. You have sent {size} bytes."
+                ),
             ));
         }
         Ok(self.batch(&entries, |call, entry| call.accept(&name, entry)))
@@ -386,7 +423,11 @@ impl Call<'_> {
             .by_receipt(receipt)
             .filter(|message| message.in_flight(now))
             .ok_or_else(|| {
-                invalid("ReceiptHandle", receipt, "Message does not exist or is not available for visibility timeout change.")
+                invalid(
+                    "ReceiptHandle",
+                    receipt,
+                    "Message does not exist or is not available for visibility timeout change.",
+                )
             })?;
         message.visible = now
             .checked_add(SignedDuration::from_secs(timeout))
@@ -447,7 +488,9 @@ impl Wanted {
                 .filter_map(|name| name.as_str().map(str::to_owned))
         };
         Self {
-            system: list("AttributeNames").chain(list("MessageSystemAttributeNames")).collect(),
+            system: list("AttributeNames")
+                .chain(list("MessageSystemAttributeNames"))
+                .collect(),
             user: list("MessageAttributeNames").collect(),
         }
     }
@@ -456,7 +499,9 @@ impl Wanted {
         self.user.iter().any(|pattern| {
             pattern == "All"
                 || pattern == name
-                || pattern.strip_suffix(".*").is_some_and(|prefix| name.starts_with(prefix))
+                || pattern
+                    .strip_suffix(".*")
+                    .is_some_and(|prefix| name.starts_with(prefix))
         })
     }
 
@@ -469,7 +514,11 @@ impl Wanted {
         });
         let system: Map<String, Value> = system_attributes(message, account)
             .into_iter()
-            .filter(|(name, _)| self.system.iter().any(|wanted| wanted == "All" || wanted == name))
+            .filter(|(name, _)| {
+                self.system
+                    .iter()
+                    .any(|wanted| wanted == "All" || wanted == name)
+            })
             .collect();
         if !system.is_empty() {
             shown["Attributes"] = Value::Object(system);
@@ -501,11 +550,19 @@ pub(super) fn system_attributes(message: &Message, account: &str) -> Map<String,
         }
     };
     set("SenderId", Some(account.to_owned()));
-    set("SentTimestamp", Some(message.sent.as_millisecond().to_string()));
-    set("ApproximateReceiveCount", Some(message.received.to_string()));
+    set(
+        "SentTimestamp",
+        Some(message.sent.as_millisecond().to_string()),
+    );
+    set(
+        "ApproximateReceiveCount",
+        Some(message.received.to_string()),
+    );
     set(
         "ApproximateFirstReceiveTimestamp",
-        message.first_received.map(|at| at.as_millisecond().to_string()),
+        message
+            .first_received
+            .map(|at| at.as_millisecond().to_string()),
     );
     set("MessageGroupId", message.group.clone());
     set("MessageDeduplicationId", message.deduplication.clone());

@@ -115,7 +115,9 @@ impl Queue {
     /// Drops messages whose retention is over.
     pub(super) fn expire(&mut self, now: Timestamp) {
         let horizon = now
-            .checked_sub(SignedDuration::from_secs(self.number("MessageRetentionPeriod")))
+            .checked_sub(SignedDuration::from_secs(
+                self.number("MessageRetentionPeriod"),
+            ))
             .unwrap_or(Timestamp::MIN);
         let mut freed = 0;
         self.messages.retain(|message| {
@@ -139,7 +141,9 @@ impl Queue {
 
     /// What an earlier message with this deduplication id was given.
     pub(super) fn duplicate(&self, key: &str) -> Option<(String, String)> {
-        self.seen.get(key).map(|(_, id, sequence)| (id.clone(), sequence.clone()))
+        self.seen
+            .get(key)
+            .map(|(_, id, sequence)| (id.clone(), sequence.clone()))
     }
 
     pub(super) fn remember(&mut self, key: String, now: Timestamp, id: String, sequence: String) {
@@ -177,7 +181,10 @@ impl Queue {
         while index < self.messages.len() && taken.len() < count {
             let message = &mut self.messages[index];
             let waits = message.visible > now
-                || message.group.as_ref().is_some_and(|group| fifo && blocked.contains(group));
+                || message
+                    .group
+                    .as_ref()
+                    .is_some_and(|group| fifo && blocked.contains(group));
             if waits {
                 if let Some(group) = message.group.clone().filter(|_| fifo) {
                     blocked.insert(group);

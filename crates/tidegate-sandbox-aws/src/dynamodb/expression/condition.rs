@@ -19,12 +19,18 @@ pub(in crate::dynamodb) fn holds(condition: &Condition, item: &Item) -> bool {
         }
         Condition::Between(operand, low, high) => {
             let operand = value_of(operand, item);
-            compare(Comparator::GreaterOrEqual, operand.clone(), value_of(low, item))
-                && compare(Comparator::LessOrEqual, operand, value_of(high, item))
+            compare(
+                Comparator::GreaterOrEqual,
+                operand.clone(),
+                value_of(low, item),
+            ) && compare(Comparator::LessOrEqual, operand, value_of(high, item))
         }
         Condition::In(operand, choices) => {
             let operand = value_of(operand, item);
-            operand.is_some() && choices.iter().any(|choice| value_of(choice, item) == operand)
+            operand.is_some()
+                && choices
+                    .iter()
+                    .any(|choice| value_of(choice, item) == operand)
         }
         Condition::Exists(path) => path.find(item).is_some(),
         Condition::NotExists(path) => path.find(item).is_none(),

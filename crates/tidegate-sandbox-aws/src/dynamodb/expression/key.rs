@@ -50,12 +50,17 @@ pub(in crate::dynamodb) fn split(
             }
             found_range = Some((*part).clone());
         } else if parts.len() > 1 || found_hash.is_none() {
-            let missing = if parts.iter().any(|part| subject(part).is_ok_and(|path| path.root() == hash)) {
+            let missing = if parts
+                .iter()
+                .any(|part| subject(part).is_ok_and(|path| path.root() == hash))
+            {
                 range.unwrap_or(hash)
             } else {
                 hash
             };
-            return Err(format!("Query condition missed key schema element: {missing}"));
+            return Err(format!(
+                "Query condition missed key schema element: {missing}"
+            ));
         }
     }
     match found_hash {
@@ -67,8 +72,7 @@ pub(in crate::dynamodb) fn split(
     }
 }
 
-const ONE_EACH: &str =
-    "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key";
+const ONE_EACH: &str = "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key";
 
 fn flatten<'a>(condition: &'a Condition, parts: &mut Vec<&'a Condition>) -> Result<(), String> {
     match condition {
@@ -94,14 +98,18 @@ fn flatten<'a>(condition: &'a Condition, parts: &mut Vec<&'a Condition>) -> Resu
 }
 
 fn invalid(operator: &str) -> Result<(), String> {
-    Err(format!("Invalid operator used in KeyConditionExpression: {operator}"))
+    Err(format!(
+        "Invalid operator used in KeyConditionExpression: {operator}"
+    ))
 }
 
 /// The attribute that a part speaks of.
 fn subject(part: &Condition) -> Result<&Path, String> {
     let path = match part {
-        Condition::Compare(_, Operand::Path(path), _) | Condition::Compare(_, _, Operand::Path(path)) => Some(path),
-        Condition::Between(Operand::Path(path), ..) | Condition::BeginsWith(Operand::Path(path), _) => Some(path),
+        Condition::Compare(_, Operand::Path(path), _)
+        | Condition::Compare(_, _, Operand::Path(path)) => Some(path),
+        Condition::Between(Operand::Path(path), ..)
+        | Condition::BeginsWith(Operand::Path(path), _) => Some(path),
         _ => None,
     };
     path.ok_or_else(|| {

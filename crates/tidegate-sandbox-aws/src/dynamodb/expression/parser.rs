@@ -4,7 +4,9 @@
 
 use super::lexer::{Token, TokenKind, tokens};
 use super::reserved::is_reserved;
-use super::{Action, Comparator, Condition, DEPTH, Kind, OPERATORS, Operand, Path, Step, Substitutions};
+use super::{
+    Action, Comparator, Condition, DEPTH, Kind, OPERATORS, Operand, Path, Step, Substitutions,
+};
 use crate::dynamodb::value::Attribute;
 
 /// Reads a condition, filter or key condition.
@@ -74,7 +76,12 @@ fn refuse_overlap(kind: Kind, paths: &[&Path]) -> Result<(), String> {
     let mut sorted = paths.to_vec();
     sorted.sort();
     for pair in sorted.windows(2) {
-        let shared = pair[0].0.iter().zip(&pair[1].0).take_while(|(a, b)| a == b).count();
+        let shared = pair[0]
+            .0
+            .iter()
+            .zip(&pair[1].0)
+            .take_while(|(a, b)| a == b)
+            .count();
         if shared == pair[0].0.len().min(pair[1].0.len()) {
             return Err(format!(
                 "Invalid {}: Two document paths overlap with each other; must remove or rewrite one of these paths; \
@@ -84,11 +91,11 @@ fn refuse_overlap(kind: Kind, paths: &[&Path]) -> Result<(), String> {
                 pair[1].shown()
             ));
         }
-        let conflict = match (pair[0].0.get(shared), pair[1].0.get(shared)) {
+        let conflict = matches!(
+            (pair[0].0.get(shared), pair[1].0.get(shared)),
             (Some(Step::Name(_)), Some(Step::Index(_)))
-            | (Some(Step::Index(_)), Some(Step::Name(_))) => true,
-            _ => false,
-        };
+                | (Some(Step::Index(_)), Some(Step::Name(_)))
+        );
         if conflict {
             return Err(format!(
                 "Invalid {}: Two document paths conflict with each other; must remove or rewrite one of these paths; \
@@ -179,7 +186,8 @@ impl<'a> Parser<'a> {
     }
 
     fn take_word(&mut self, word: &str) -> bool {
-        let found = self.peek().kind == TokenKind::Word && self.peek().text.eq_ignore_ascii_case(word);
+        let found =
+            self.peek().kind == TokenKind::Word && self.peek().text.eq_ignore_ascii_case(word);
         self.at += usize::from(found);
         found
     }
@@ -205,7 +213,10 @@ impl<'a> Parser<'a> {
 
     fn deeper(&mut self) -> Result<(), String> {
         self.depth = self.depth.checked_sub(1).ok_or_else(|| {
-            format!("Invalid {}: The expression is nested too deeply;", self.kind.name())
+            format!(
+                "Invalid {}: The expression is nested too deeply;",
+                self.kind.name()
+            )
         })?;
         Ok(())
     }
@@ -352,7 +363,12 @@ impl<'a> Parser<'a> {
         Ok(Condition::Between(operand, low, high))
     }
 
-    fn refuse_type(&self, operator: &str, operand: &Operand, allowed: &[&str]) -> Result<(), String> {
+    fn refuse_type(
+        &self,
+        operator: &str,
+        operand: &Operand,
+        allowed: &[&str],
+    ) -> Result<(), String> {
         match operand {
             Operand::Value(value) if !allowed.contains(&value.kind()) => Err(format!(
                 "Invalid {}: Incorrect operand type for operator or function; operator or function: {operator}, \
@@ -411,8 +427,13 @@ impl<'a> Parser<'a> {
                 Ok(Condition::BeginsWith(a, b))
             }
             ("contains", Some(a), Some(b)) => Ok(Condition::Contains(a, b)),
-            ("attribute_type", Some(Operand::Path(path)), Some(Operand::Value(Attribute::Text(kind)))) => {
-                const KINDS: [&str; 10] = ["B", "NULL", "SS", "BOOL", "L", "BS", "N", "NS", "S", "M"];
+            (
+                "attribute_type",
+                Some(Operand::Path(path)),
+                Some(Operand::Value(Attribute::Text(kind))),
+            ) => {
+                const KINDS: [&str; 10] =
+                    ["B", "NULL", "SS", "BOOL", "L", "BS", "N", "NS", "S", "M"];
                 if !KINDS.contains(&kind.as_str()) {
                     return Err(format!(
                         "Invalid {}: Invalid attribute type name found; type: {kind}, valid types: {{B,NULL,SS,BOOL,L,BS,N,NS,S,M}}",
@@ -523,7 +544,11 @@ impl<'a> Parser<'a> {
                 steps.push(self.path_name()?);
             } else if self.take_symbol("[") {
                 let token = self.next();
-                let index = token.text.parse().ok().filter(|_| token.kind == TokenKind::Number);
+                let index = token
+                    .text
+                    .parse()
+                    .ok()
+                    .filter(|_| token.kind == TokenKind::Number);
                 let Some(index) = index else {
                     self.at -= 1;
                     return Err(self.syntax_error());
@@ -548,7 +573,10 @@ impl<'a> Parser<'a> {
         let token = self.peek().clone();
         match token.kind {
             TokenKind::Word if is_reserved(&token.text) => {
-                if matches!(token.text.to_ascii_uppercase().as_str(), "AND" | "OR" | "NOT" | "BETWEEN" | "IN" | "SET") {
+                if matches!(
+                    token.text.to_ascii_uppercase().as_str(),
+                    "AND" | "OR" | "NOT" | "BETWEEN" | "IN" | "SET"
+                ) {
                     return Err(self.syntax_error());
                 }
                 Err(format!(

@@ -5,7 +5,9 @@
 /// Is `word` reserved, whatever its case?
 pub(super) fn is_reserved(word: &str) -> bool {
     let word = word.to_ascii_uppercase();
-    WORDS.split_ascii_whitespace().any(|reserved| reserved == word)
+    WORDS
+        .split_ascii_whitespace()
+        .any(|reserved| reserved == word)
 }
 
 /// The list of the DynamoDB developer guide.

@@ -6,7 +6,8 @@ use super::{Action, Operand, Path, Step};
 use crate::dynamodb::value::{Attribute, Item};
 
 const TYPE: &str = "An operand in the update expression has an incorrect data type";
-const MISSING: &str = "The provided expression refers to an attribute that does not exist in the item";
+const MISSING: &str =
+    "The provided expression refers to an attribute that does not exist in the item";
 const PATH: &str = "The document path provided in the update expression is invalid for update";
 
 /// Applies the actions.
@@ -81,7 +82,9 @@ fn evaluate(operand: &Operand, item: &Item) -> Result<Attribute, String> {
 fn add(old: &Attribute, value: &Attribute) -> Result<Attribute, String> {
     Ok(match (old, value) {
         (Attribute::Number(a), Attribute::Number(b)) => Attribute::Number(a.plus(b)?),
-        (Attribute::Texts(a), Attribute::Texts(b)) => Attribute::Texts(a.union(b).cloned().collect()),
+        (Attribute::Texts(a), Attribute::Texts(b)) => {
+            Attribute::Texts(a.union(b).cloned().collect())
+        }
         (Attribute::Numbers(a), Attribute::Numbers(b)) => {
             Attribute::Numbers(a.union(b).cloned().collect())
         }
