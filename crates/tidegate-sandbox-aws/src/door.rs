@@ -22,6 +22,9 @@ use crate::hub::Hub;
 use crate::regions::Scope;
 use crate::{form, s3};
 
+/// Bytes of a request's body for every service but S3.
+const BODY_BYTES: usize = 16 << 20;
+
 /// A request as it came in, its body read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Incoming {
@@ -128,6 +131,15 @@ impl Door {
         {
             Some(one) => one.answer(&scope, &request).await,
             None => match way(service, &request) {
+                Some(Way::Json(..) | Way::Query(_) | Way::Rest)
+                    if request.body.len() > BODY_BYTES =>
+                {
+                    Outgoing::new(
+                        413,
+                        "application/json",
+                        "{\"__type\":\"RequestEntityTooLarge\"}",
+                    )
+                }
                 Some(Way::Json(service, operation)) => {
                     json::answer(&self.hub, &scope, service, &operation, &request).await
                 }

@@ -43,6 +43,7 @@ mod sns;
 mod sqs;
 mod states;
 mod tagging;
+mod tags;
 
 pub use clock::{Clock, ManualClock};
 pub use options::{AwsOptions, Delays, Fault};

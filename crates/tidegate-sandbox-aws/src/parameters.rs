@@ -15,6 +15,8 @@ use crate::shape::{self, Model};
 const PARAMETERS: usize = 10_000;
 /// Versions of one parameter.
 const VERSIONS: usize = 100;
+/// Bytes of all values of one region.
+const VALUE_BYTES: usize = 64 << 20;
 
 #[derive(Clone)]
 struct Version {
@@ -298,6 +300,18 @@ impl Parameters {
             return Err(refuse(
                 "ParameterPatternMismatchException",
                 format!("Parameter value, cannot be validated against allowedPattern: {pattern}"),
+            ));
+        }
+        let held: usize = self
+            .parameters
+            .values()
+            .flat_map(|parameter| &parameter.versions)
+            .map(|version| version.value.len())
+            .sum();
+        if held >= VALUE_BYTES {
+            return Err(refuse(
+                "ParameterLimitExceeded",
+                "the sandbox has no room for another parameter value",
             ));
         }
         let overwrite = input["Overwrite"].as_bool() == Some(true);

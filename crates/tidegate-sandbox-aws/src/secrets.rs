@@ -15,6 +15,8 @@ use crate::shape::{self, Model};
 const SECRETS: usize = 1_000;
 /// Versions of one secret.
 const VERSIONS: usize = 100;
+/// Bytes of all values of one region.
+const VALUE_BYTES: usize = 64 << 20;
 
 #[derive(Clone)]
 struct Version {
@@ -158,6 +160,12 @@ impl Secrets {
     ) -> Result<Value, Refusal> {
         self.secrets
             .retain(|_, secret| secret.deleted.is_none_or(|at| at > scope.now));
+        if matches!(
+            operation,
+            "CreateSecret" | "PutSecretValue" | "UpdateSecret"
+        ) {
+            self.room()?;
+        }
         match operation {
             "CreateSecret" => self.create(scope, input),
             "GetSecretValue" => self.value(input),
@@ -182,7 +190,7 @@ impl Secrets {
             }
             "TagResource" => {
                 let tags = read_tags(&input["Tags"]);
-                self.live(input)?.tags.extend(tags);
+                crate::tags::merge(&mut self.live(input)?.tags, tags)?;
                 Ok(Value::Null)
             }
             "UntagResource" => {
@@ -235,6 +243,23 @@ impl Secrets {
             ));
         }
         Ok(secret)
+    }
+
+    fn room(&self) -> Result<(), Refusal> {
+        let size = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let held: usize = self
+            .secrets
+            .values()
+            .flat_map(|secret| secret.versions.values())
+            .map(|version| size(&version.text) + size(&version.binary))
+            .sum();
+        if held < VALUE_BYTES {
+            return Ok(());
+        }
+        Err(refuse(
+            "LimitExceededException",
+            "the sandbox has no room for another secret value",
+        ))
     }
 
     fn version(&mut self, scope: &Scope, input: &Value) -> Option<(String, Version)> {

@@ -107,6 +107,11 @@ impl Queues {
             .collect()
     }
 
+    /// Names that can be used again are forgotten.
+    fn forget(&mut self, horizon: Timestamp) {
+        self.deleted.retain(|_, at| *at > horizon);
+    }
+
     /// A number that no other message has.
     fn count(&mut self) -> u64 {
         self.counter += 1;

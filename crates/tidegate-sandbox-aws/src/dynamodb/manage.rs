@@ -296,6 +296,7 @@ impl Call<'_> {
                 .map(|policy| (policy.to_owned(), self.scope.uuid(policy))),
             items: BTreeMap::new(),
             item_bytes: 0,
+            weight: 0,
             swept: 0,
             arn,
             name: name.clone(),
@@ -386,6 +387,7 @@ impl Call<'_> {
         table.due = Some(due);
         table.items.clear();
         table.item_bytes = 0;
+        table.weight = 0;
         let mut described = table.describe();
         for field in ["KeySchema", "AttributeDefinitions", "CreationDateTime"] {
             if let Some(map) = described.as_object_mut() {

@@ -155,6 +155,7 @@ impl Log {
             record["userIdentity"] =
                 json!({"PrincipalId": "dynamodb.amazonaws.com", "Type": "Service"});
         }
+        let size = record.to_string().len() * 3;
         self.bytes += size;
         self.entries.push_back(Entry {
             number: self.last,

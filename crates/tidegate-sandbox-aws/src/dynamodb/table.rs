@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::number::Number;
 use super::stream::Log;
-use super::value::{Attribute, Item, item_size};
+use super::value::{Attribute, Item, item_size, item_weight};
 
 /// Bytes of the largest item.
 pub(super) const LARGEST_ITEM: usize = 400 * 1_024;
@@ -190,6 +190,8 @@ pub(super) struct Table {
     pub(super) log: Option<Log>,
     pub(super) items: BTreeMap<ItemKey, Item>,
     pub(super) item_bytes: usize,
+    /// What the items weigh in memory.
+    pub(super) weight: usize,
     pub(super) swept: i64,
 }
 
@@ -253,12 +255,13 @@ impl Table {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.item_bytes + self.log.as_ref().map_or(0, |log| log.bytes)
+        self.weight + self.log.as_ref().map_or(0, |log| log.bytes)
     }
 
     /// Stores an item under its key and logs the change; gives the old one.
     pub(super) fn store(&mut self, key: ItemKey, item: Item, now: Timestamp) -> Option<Item> {
         self.item_bytes += item_size(&item);
+        self.weight += item_weight(&item);
         let log = self.log.as_mut();
         if let Some(log) = log {
             let old = self.items.get(&key);
@@ -269,6 +272,7 @@ impl Table {
         let old = self.items.insert(key, item);
         if let Some(old) = &old {
             self.item_bytes = self.item_bytes.saturating_sub(item_size(old));
+            self.weight = self.weight.saturating_sub(item_weight(old));
         }
         old
     }
@@ -277,6 +281,7 @@ impl Table {
     pub(super) fn remove(&mut self, key: &ItemKey, now: Timestamp, expired: bool) -> Option<Item> {
         let old = self.items.remove(key)?;
         self.item_bytes = self.item_bytes.saturating_sub(item_size(&old));
+        self.weight = self.weight.saturating_sub(item_weight(&old));
         if let Some(log) = &mut self.log {
             log.record(&self.keys, Some(&old), None, now, expired);
         }

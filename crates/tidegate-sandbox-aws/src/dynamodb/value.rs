@@ -122,6 +122,23 @@ pub(crate) fn item_size(item: &Item) -> usize {
         .sum()
 }
 
+/// What an item weighs in memory, where small attributes cost more than their bytes.
+pub(crate) fn item_weight(item: &Item) -> usize {
+    const ATTRIBUTE: usize = 128;
+    fn values(value: &Attribute) -> usize {
+        match value {
+            Attribute::List(list) => list.iter().map(|one| ATTRIBUTE + values(one)).sum(),
+            Attribute::Map(map) => map.values().map(|one| ATTRIBUTE + values(one)).sum(),
+            Attribute::Texts(set) => set.len() * ATTRIBUTE,
+            Attribute::Numbers(set) => set.len() * ATTRIBUTE,
+            Attribute::Binaries(set) => set.len() * ATTRIBUTE,
+            _ => 0,
+        }
+    }
+    let small: usize = item.values().map(|value| ATTRIBUTE + values(value)).sum();
+    item_size(item) + small + ATTRIBUTE
+}
+
 /// An item in JSON.
 pub(crate) fn item_json(item: &Item) -> Value {
     let map: Map<String, Value> = item

@@ -497,7 +497,7 @@ impl Call<'_> {
 
     pub(super) fn tag(&mut self) -> Result<Value, Refusal> {
         let tags = read_tags(&self.input["Tags"]);
-        self.tagged()?.extend(tags);
+        crate::tags::merge(self.tagged()?, tags)?;
         Ok(json!({}))
     }
 

@@ -310,7 +310,7 @@ fn check(stream: &Stream, record: &Value) -> Result<(Vec<u8>, u128), Refusal> {
 fn put(stream: &mut Stream, record: &Value, now: Timestamp) -> Result<(u64, Sequence), Refusal> {
     let (data, hash) = check(stream, record)?;
     let key = record["PartitionKey"].as_str().unwrap_or("").to_owned();
-    stream.bytes += data.len() + key.len();
+    stream.bytes += Record::weight(data.len(), key.len());
     let encrypted = stream.key.is_some();
     stream
         .shards

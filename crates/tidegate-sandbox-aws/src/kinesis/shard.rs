@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 use super::sequence::{Position, Sequence};
 
+/// Bytes that a record weighs beside its data and key.
+const RECORD_WEIGHT: usize = 256;
+
 /// One record in a shard.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -39,6 +42,13 @@ pub(crate) struct Shard {
     pub(super) opened: Timestamp,
     pub(super) closed: Option<Timestamp>,
     pub(super) records: VecDeque<Record>,
+}
+
+impl Record {
+    /// What it weighs in memory.
+    pub(super) fn weight(data: usize, key: usize) -> usize {
+        data + key + RECORD_WEIGHT
+    }
 }
 
 impl Shard {
@@ -265,7 +275,7 @@ impl Shards {
                 if record.arrival >= horizon {
                     break;
                 }
-                freed += record.data.len() + record.partition_key.len();
+                freed += Record::weight(record.data.len(), record.partition_key.len());
                 shard.records.pop_front();
             }
         }

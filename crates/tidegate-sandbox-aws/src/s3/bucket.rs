@@ -18,6 +18,9 @@ pub(super) enum Versioning {
     Suspended,
 }
 
+/// Bytes that a version weighs beside its data.
+const VERSION_WEIGHT: usize = 2_048;
+
 /// One version of an object, or a delete marker.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
@@ -129,14 +132,14 @@ impl Bucket {
         let kept = self.versioning == Versioning::Enabled;
         version.id = if kept { fresh } else { "null".into() };
         let shown = (self.versioning != Versioning::Never).then(|| version.id.clone());
-        self.bytes += version.data.len();
+        self.bytes += version.data.len() + VERSION_WEIGHT;
         let versions = self.objects.entry(key.to_owned()).or_default();
         if !kept {
             let mut freed = 0;
             versions.retain(|old| {
                 let stays = old.id != "null";
                 if !stays {
-                    freed += old.data.len();
+                    freed += old.data.len() + VERSION_WEIGHT;
                 }
                 stays
             });
@@ -151,7 +154,7 @@ impl Bucket {
         let versions = self.objects.get_mut(key)?;
         let index = versions.iter().position(|version| version.id == id)?;
         let gone = versions.remove(index);
-        self.bytes = self.bytes.saturating_sub(gone.data.len());
+        self.bytes = self.bytes.saturating_sub(gone.data.len() + VERSION_WEIGHT);
         if versions.is_empty() {
             self.objects.remove(key);
         }

@@ -10,6 +10,8 @@ use crate::refusal::{Refusal, refuse};
 
 /// Levels of nesting that are read.
 const DEPTH: usize = 32;
+/// Bytes of a document that is read.
+const BYTES: usize = 4 << 20;
 /// Elements that are read.
 const ELEMENTS: usize = 50_000;
 
@@ -64,6 +66,9 @@ fn malformed() -> Refusal {
 /// # Errors
 /// `MalformedXML`.
 pub(super) fn parse(bytes: &[u8]) -> Result<Element, Refusal> {
+    if bytes.len() > BYTES {
+        return Err(malformed());
+    }
     let text = std::str::from_utf8(bytes).map_err(|_| malformed())?;
     let mut reader = Reader::from_str(text);
     let mut stack: Vec<Element> = Vec::new();

@@ -11,6 +11,8 @@ use super::{Call, GROUPS, Group, SCHEDULES, Schedule, conflict, invalid, missing
 use crate::cron::Schedule as Expression;
 use crate::refusal::{Refusal, refuse};
 
+/// Bytes of one schedule's target.
+const TARGET_BYTES: usize = 8_192;
 /// Entries of one page.
 const PAGE: usize = 100;
 
@@ -97,6 +99,11 @@ impl Call<'_> {
         if Expression::parse(expression, false).is_none() {
             return Err(invalid(format!(
                 "Invalid Schedule Expression {expression}."
+            )));
+        }
+        if self.input["Target"].to_string().len() > TARGET_BYTES {
+            return Err(invalid(format!(
+                "The Target is larger than {TARGET_BYTES} bytes."
             )));
         }
         let zone = self.text("ScheduleExpressionTimezone").unwrap_or("UTC");
@@ -301,7 +308,7 @@ impl Call<'_> {
 
     pub(super) fn tag(&mut self) -> Result<Value, Refusal> {
         let tags = read_tags(&self.input["Tags"]);
-        self.tags()?.extend(tags);
+        crate::tags::merge(self.tags()?, tags)?;
         Ok(json!({}))
     }
 

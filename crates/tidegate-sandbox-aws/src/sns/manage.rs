@@ -12,6 +12,8 @@ use crate::refusal::{Refusal, refuse};
 
 /// Entries of one page.
 const PAGE: usize = 100;
+/// Bytes of one attribute's value.
+const ATTRIBUTE_BYTES: usize = 32_768;
 /// Tags of one topic.
 const TAGS: usize = 50;
 
@@ -39,6 +41,9 @@ fn read_map(value: &Value) -> BTreeMap<String, String> {
 }
 
 fn check_topic_attribute(name: &str, value: &str, fifo: bool) -> Result<(), Refusal> {
+    if value.len() > ATTRIBUTE_BYTES {
+        return Err(invalid(format!("{name} Reason: the value is too long")));
+    }
     if !TOPIC_ATTRIBUTES.contains(&name) {
         return Err(invalid("AttributeName"));
     }
@@ -61,6 +66,9 @@ fn check_topic_attribute(name: &str, value: &str, fifo: bool) -> Result<(), Refu
 }
 
 fn check_subscription_attribute(name: &str, value: &str) -> Result<(), Refusal> {
+    if value.len() > ATTRIBUTE_BYTES {
+        return Err(invalid(format!("{name} Reason: the value is too long")));
+    }
     if !SUBSCRIPTION_ATTRIBUTES.contains(&name) {
         return Err(invalid("AttributeName"));
     }

@@ -19,6 +19,8 @@ const NUMBERS: [(&str, i64, i64); 6] = [
     ("VisibilityTimeout", 0, 43_200),
     ("KmsDataKeyReusePeriodSeconds", 60, 86_400),
 ];
+/// Bytes of one setting.
+const SETTING_BYTES: usize = 32_768;
 /// Settings of FIFO queues only.
 const FIFO: [&str; 3] = [
     "ContentBasedDeduplication",
@@ -51,6 +53,9 @@ pub(super) fn check(name: &str, input: &Value) -> Result<BTreeMap<String, String
     let mut settings = BTreeMap::new();
     for (key, value) in input.as_object().into_iter().flatten() {
         let value = value.as_str().unwrap_or("");
+        if value.len() > SETTING_BYTES {
+            return Err(bad_value(key));
+        }
         if let Some((_, min, max)) = NUMBERS.iter().find(|(number, ..)| number == key) {
             let number: i64 = value.parse().map_err(|_| bad_value(key))?;
             if !(*min..=*max).contains(&number) {

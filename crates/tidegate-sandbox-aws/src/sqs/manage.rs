@@ -67,7 +67,7 @@ impl Call<'_> {
             .now
             .checked_sub(self.reuse)
             .unwrap_or(self.scope.now);
-        self.queues.deleted.retain(|_, at| *at > horizon);
+        self.queues.forget(horizon);
         if self.queues.deleted.contains_key(&name) {
             return Err(refuse(
                 "QueueDeletedRecently",
@@ -128,6 +128,12 @@ impl Call<'_> {
         let name = queue_name(self.text("QueueUrl").unwrap_or("")).to_owned();
         self.queue()?;
         self.queues.queues.remove(&name);
+        let horizon = self
+            .scope
+            .now
+            .checked_sub(self.reuse)
+            .unwrap_or(self.scope.now);
+        self.queues.forget(horizon);
         self.queues.deleted.insert(name, self.scope.now);
         Ok(Value::Null)
     }

@@ -58,7 +58,20 @@ pub(crate) struct Message {
     pub(crate) source: Option<String>,
 }
 
+/// Bytes that a message weighs beside its body and attributes.
+const MESSAGE_WEIGHT: usize = 512;
+
 impl Message {
+    /// What it weighs in memory.
+    pub(super) fn weight(&self) -> usize {
+        let attributes: usize = self
+            .attributes
+            .iter()
+            .map(|(name, attribute)| name.len() + attribute.value.len())
+            .sum();
+        self.body.len() + attributes + MESSAGE_WEIGHT
+    }
+
     pub(super) fn in_flight(&self, now: Timestamp) -> bool {
         self.receipt.is_some() && self.visible > now
     }
@@ -123,7 +136,7 @@ impl Queue {
         self.messages.retain(|message| {
             let kept = message.sent >= horizon;
             if !kept {
-                freed += message.body.len();
+                freed += message.weight();
             }
             kept
         });
@@ -135,7 +148,7 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, message: Message) {
-        self.bytes += message.body.len();
+        self.bytes += message.weight();
         self.messages.push(message);
     }
 
@@ -194,7 +207,7 @@ impl Queue {
             }
             if limit.is_some_and(|limit| message.received >= limit) {
                 let message = self.messages.remove(index);
-                self.bytes = self.bytes.saturating_sub(message.body.len());
+                self.bytes = self.bytes.saturating_sub(message.weight());
                 dead.push(message);
                 continue;
             }
@@ -222,7 +235,7 @@ impl Queue {
             .position(|message| message.receipt.as_deref() == Some(receipt))
         {
             let message = self.messages.remove(index);
-            self.bytes = self.bytes.saturating_sub(message.body.len());
+            self.bytes = self.bytes.saturating_sub(message.weight());
         }
     }
 

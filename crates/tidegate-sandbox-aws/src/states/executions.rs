@@ -9,6 +9,8 @@ use super::run::{Run, State};
 use super::{Call, EXECUTIONS, Execution, seconds, split};
 use crate::refusal::{Refusal, refuse};
 
+/// Bytes of all histories of one region.
+const HISTORY_BYTES: usize = 128 << 20;
 /// Entries of one page.
 const PAGE: usize = 100;
 
@@ -134,28 +136,31 @@ impl Call<'_> {
             run: Run::new(definition, input, context, &role, now),
         };
         let described = execution.describe();
-        if self.machines.executions.len() >= EXECUTIONS {
-            // The oldest one that has ended makes room.
-            let ended = self
-                .machines
-                .executions
-                .iter()
-                .position(|one| one.run.state != State::Running);
-            match ended {
-                Some(index) => drop(self.machines.executions.remove(index)),
-                None => {
-                    return Err(refuse(
-                        "ExecutionLimitExceeded",
-                        "The maximum number of running executions has been reached.",
-                    ));
-                }
-            }
-        }
+        self.make_room()?;
         self.machines.executions.push(execution);
         if wait {
             return Ok(described);
         }
         Ok(json!({"executionArn": execution_arn, "startDate": seconds(now)}))
+    }
+
+    /// The oldest executions that have ended make room for another.
+    fn make_room(&mut self) -> Result<(), Refusal> {
+        let executions = &mut self.machines.executions;
+        let mut held: usize = executions.iter().map(|one| one.run.bytes).sum();
+        while executions.len() >= EXECUTIONS || held > HISTORY_BYTES {
+            let ended = executions
+                .iter()
+                .position(|one| one.run.state != State::Running);
+            let Some(index) = ended else {
+                return Err(refuse(
+                    "ExecutionLimitExceeded",
+                    "The maximum number of running executions has been reached.",
+                ));
+            };
+            held = held.saturating_sub(executions.remove(index).run.bytes);
+        }
+        Ok(())
     }
 
     fn execution(&mut self) -> Result<&mut Execution, Refusal> {

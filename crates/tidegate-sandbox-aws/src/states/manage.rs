@@ -11,6 +11,10 @@ use super::{
 };
 use crate::refusal::{Refusal, refuse};
 
+/// Versions of one state machine.
+const VERSIONS: usize = 1_000;
+/// Bytes of all definitions of one region.
+const DEFINITION_BYTES: usize = 128 << 20;
 /// Entries of one page.
 const PAGE: usize = 100;
 /// Settings that are kept as they are given.
@@ -37,6 +41,9 @@ impl Machine {
             && last.role == self.role
         {
             return format!("{}:{}", self.arn, last.number);
+        }
+        if self.versions.len() >= VERSIONS {
+            self.versions.remove(0);
         }
         self.published += 1;
         self.versions.push(Version {
@@ -76,7 +83,7 @@ impl Call<'_> {
                 format!("State Machine Already Exists: '{arn}'"),
             ));
         }
-        if self.machines.machines.len() >= MACHINES {
+        if self.machines.machines.len() >= MACHINES || self.definitions() > DEFINITION_BYTES {
             return Err(refuse(
                 "StateMachineLimitExceeded",
                 format!("the sandbox keeps at most {MACHINES} state machines in a region"),
@@ -110,7 +117,29 @@ impl Call<'_> {
         Ok(answer)
     }
 
+    /// Bytes of all definitions.
+    fn definitions(&self) -> usize {
+        self.machines
+            .machines
+            .values()
+            .map(|machine| {
+                let versions: usize = machine
+                    .versions
+                    .iter()
+                    .map(|one| one.definition.len())
+                    .sum();
+                machine.definition.len() + versions
+            })
+            .sum()
+    }
+
     pub(super) fn update(&mut self) -> Result<Value, Refusal> {
+        if self.definitions() > DEFINITION_BYTES {
+            return Err(refuse(
+                "ServiceQuotaExceededException",
+                "the sandbox has no room for another definition",
+            ));
+        }
         let input = self.input;
         let now = self.scope.now;
         let count = self.count();
@@ -428,7 +457,7 @@ impl Call<'_> {
 
     pub(super) fn tag(&mut self) -> Result<Value, Refusal> {
         let tags = read_tags(&self.input["tags"]);
-        self.tagged()?.tags.extend(tags);
+        crate::tags::merge(&mut self.tagged()?.tags, tags)?;
         Ok(json!({}))
     }
 

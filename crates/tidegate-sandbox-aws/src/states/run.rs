@@ -12,6 +12,8 @@ use crate::events::find;
 const STEPS: usize = 10_000;
 /// Events of one execution's history that are kept.
 const EVENTS: usize = 25_000;
+/// Bytes of one execution's history that are kept.
+const HISTORY_BYTES: usize = 8 << 20;
 /// Bytes of a document that goes from state to state.
 const DATA_BYTES: usize = 262_144;
 
@@ -45,6 +47,8 @@ pub(super) struct Run {
     data: Value,
     wakes: Option<Timestamp>,
     steps: usize,
+    /// Bytes of the history.
+    pub(super) bytes: usize,
     pub(super) events: Vec<Value>,
 }
 
@@ -74,6 +78,7 @@ impl Run {
             at,
             wakes: None,
             steps: 0,
+            bytes: 0,
             events: Vec::new(),
         };
         let text = run.input.to_string();
@@ -88,7 +93,7 @@ impl Run {
     }
 
     fn event(&mut self, now: Timestamp, kind: &str, field: &str, details: Value) {
-        if self.events.len() >= EVENTS {
+        if self.events.len() >= EVENTS || self.bytes >= HISTORY_BYTES {
             return;
         }
         let id = self.events.len() + 1;
@@ -101,6 +106,7 @@ impl Run {
         if !details.is_null() {
             event[field] = details;
         }
+        self.bytes += event.to_string().len();
         self.events.push(event);
     }
 
