@@ -1,10 +1,10 @@
-//! Runs the AWS API of the sandbox by itself, until it is interrupted.
+//! Runs the AWS API of the sandbox by itself, until it is interrupted: `serve [PORT] [--no-delays]`.
 #![expect(
     clippy::print_stdout,
     reason = "the address is what this program is for"
 )]
 
-use tidegate_sandbox_aws::{AwsOptions, SandboxAws};
+use tidegate_sandbox_aws::{AwsOptions, Delays, SandboxAws};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -12,8 +12,10 @@ async fn main() -> std::io::Result<()> {
         .nth(1)
         .and_then(|text| text.parse().ok())
         .unwrap_or(0);
+    let hasty = std::env::args().any(|text| text == "--no-delays");
     let sandbox = SandboxAws::start(AwsOptions {
         port,
+        delays: if hasty { Delays::none() } else { Delays::default() },
         ..AwsOptions::default()
     })
     .await?;
