@@ -15,7 +15,11 @@ async fn main() -> std::io::Result<()> {
     let hasty = std::env::args().any(|text| text == "--no-delays");
     let sandbox = SandboxAws::start(AwsOptions {
         port,
-        delays: if hasty { Delays::none() } else { Delays::default() },
+        delays: if hasty {
+            Delays::none()
+        } else {
+            Delays::default()
+        },
         ..AwsOptions::default()
     })
     .await?;

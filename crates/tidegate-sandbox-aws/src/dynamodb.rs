@@ -99,6 +99,10 @@ impl Tables {
                 let name = call.table()?.name.clone();
                 Ok(json!({"TableName": name, "ContributorInsightsStatus": "DISABLED"}))
             }
+            "DescribeEndpoints" => {
+                let host = call.scope.endpoint.trim_start_matches("http://");
+                Ok(json!({"Endpoints": [{"Address": host, "CachePeriodInMinutes": 1_440}]}))
+            }
             "DescribeLimits" => Ok(json!({
                 "AccountMaxReadCapacityUnits": 80_000,
                 "AccountMaxWriteCapacityUnits": 80_000,

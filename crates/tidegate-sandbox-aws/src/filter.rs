@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 
 /// Levels of a pattern.
 const DEPTH: usize = 32;
+/// Numbers that differ by less are equal, as the services compare them.
+const PRECISION: f64 = 1e-6;
 /// Stars of one wildcard.
 const STARS: usize = 10;
 
@@ -217,7 +219,10 @@ fn matches_leaf(matcher: &Value, value: Option<&Value>) -> bool {
 
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Number(a), Value::Number(b)) => match (a.as_f64(), b.as_f64()) {
+            (Some(a), Some(b)) => (a - b).abs() < PRECISION,
+            _ => false,
+        },
         _ => a == b,
     }
 }

@@ -176,9 +176,9 @@ impl Substitutions {
         let map = |field: &str| -> Result<Map<String, Value>, String> {
             match input.get(field) {
                 None | Some(Value::Null) => Ok(Map::new()),
-                Some(Value::Object(map)) if map.is_empty() => {
-                    Err(format!("{field} must not be empty"))
-                }
+                Some(Value::Object(map)) if map.is_empty() => Err(format!(
+                    "1 validation error detected: {field} must not be empty"
+                )),
                 Some(Value::Object(_)) if !any_expression => Err(format!(
                     "{field} can only be specified when using expressions"
                 )),
@@ -201,9 +201,8 @@ impl Substitutions {
                     "ExpressionAttributeValues contains invalid key: Syntax error; key: \"{name}\""
                 ));
             }
-            let value = Attribute::read(&value).map_err(|words| {
-                format!("ExpressionAttributeValues contains invalid value: {words} for key {name}")
-            })?;
+            let value = Attribute::read(&value)
+                .map_err(|words| format!("1 validation error detected: {words}"))?;
             values.insert(name, value);
         }
         Ok(Self {

@@ -14,6 +14,11 @@ use super::value::{Attribute, Item, item_json, item_size, read_item};
 use super::{Call, invalid, legacy};
 use crate::refusal::{Refusal, refuse};
 
+/// Bytes of a partition key's value.
+const HASH_BYTES: usize = 2_048;
+/// Bytes of a sort key's value.
+const RANGE_BYTES: usize = 1_024;
+
 /// The expressions of a write: what must hold, what to change.
 pub(super) struct Write {
     pub(super) condition: Option<Condition>,
@@ -89,6 +94,7 @@ pub(super) fn read_key(table: &Table, value: &Value) -> Result<(ItemKey, Item), 
         ));
     }
     check_empty(&table.keys, &given)?;
+    check_length(&table.keys, &given)?;
     let key = table
         .keys
         .key(&given)
@@ -106,6 +112,27 @@ fn check_empty(keys: &Keys, item: &Item) -> Result<(), Refusal> {
         return Err(invalid(format!(
             "One or more parameter values are not valid. The AttributeValue for a key attribute \
              cannot contain an empty {kind} value. Key: {name}"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses key values that are longer than DynamoDB takes.
+fn check_length(keys: &Keys, item: &Item) -> Result<(), Refusal> {
+    let longer =
+        |name: &String, limit: usize| item.get(name).is_some_and(|value| value.size() > limit);
+    if longer(&keys.hash, HASH_BYTES) {
+        return Err(invalid(format!(
+            "One or more parameter values were invalid: Size of hashkey has exceeded the maximum size limit of{HASH_BYTES} bytes"
+        )));
+    }
+    if keys
+        .range
+        .as_ref()
+        .is_some_and(|range| longer(range, RANGE_BYTES))
+    {
+        return Err(invalid(format!(
+            "One or more parameter values were invalid: Aggregated size of all range keys has exceeded the size limit of {RANGE_BYTES} bytes"
         )));
     }
     Ok(())
@@ -131,7 +158,9 @@ pub(super) fn check_item(table: &Table, item: &Item) -> Result<ItemKey, Refusal>
         }
     }
     check_empty(&table.keys, item)?;
+    check_length(&table.keys, item)?;
     for index in &table.indexes {
+        check_length(&index.keys, item)?;
         for name in index.keys.names() {
             let Some(value) = item.get(name) else {
                 continue;

@@ -378,10 +378,10 @@ impl Call<'_> {
             )));
         }
         if table.protected {
-            return Err(invalid(
-                "Resource cannot be deleted as it is currently protected against deletion. \
-                 Disable deletion protection first.",
-            ));
+            return Err(invalid(format!(
+                "1 validation error detected: Table '{}' can't be deleted while DeletionProtectionEnabled is set to True",
+                table.name
+            )));
         }
         table.status = Status::Deleting;
         table.due = Some(due);

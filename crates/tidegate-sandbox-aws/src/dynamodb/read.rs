@@ -102,6 +102,17 @@ fn read_request(table: &Table, input: &Value, query: bool) -> Result<Request, Re
     .iter()
     .any(|field| text(field).is_some());
     let with = Substitutions::read(input, any).map_err(invalid)?;
+    let filter = match text("FilterExpression") {
+        Some(text) => Some(parse_condition(Kind::Filter, text, &with).map_err(invalid)?),
+        None => {
+            let field = if query { "QueryFilter" } else { "ScanFilter" };
+            match input.get(field) {
+                Some(_) if any => return Err(legacy::mixed(field)),
+                Some(map) => legacy::conditions(map, input["ConditionalOperator"].as_str())?,
+                None => None,
+            }
+        }
+    };
     let key = match (query, text("KeyConditionExpression")) {
         (false, _) => None,
         (true, Some(text)) => {
@@ -120,17 +131,6 @@ fn read_request(table: &Table, input: &Value, query: bool) -> Result<Request, Re
     if let Some(key) = &key {
         check_key_types(table, &keys, key)?;
     }
-    let filter = match text("FilterExpression") {
-        Some(text) => Some(parse_condition(Kind::Filter, text, &with).map_err(invalid)?),
-        None => {
-            let field = if query { "QueryFilter" } else { "ScanFilter" };
-            match input.get(field) {
-                Some(_) if any => return Err(legacy::mixed(field)),
-                Some(map) => legacy::conditions(map, input["ConditionalOperator"].as_str())?,
-                None => None,
-            }
-        }
-    };
     if query && let Some(filter) = &filter {
         refuse_key_filter(filter, &keys)?;
     }

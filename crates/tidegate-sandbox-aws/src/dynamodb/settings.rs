@@ -124,9 +124,16 @@ impl Call<'_> {
         Ok(json!({"TimeToLiveSpecification": {"Enabled": enabled, "AttributeName": attribute}}))
     }
 
+    /// The table, whose absence the backup operations tell in their own way.
+    fn backed_up(&mut self) -> Result<&mut Table, Refusal> {
+        let name = table_name(self.text("TableName").unwrap_or("")).to_owned();
+        self.table()
+            .map_err(|_| refuse("TableNotFoundException", format!("Table not found: {name}")))
+    }
+
     pub(super) fn describe_backups(&mut self) -> Result<Value, Refusal> {
         let now = self.scope.now;
-        let table = self.table()?;
+        let table = self.backed_up()?;
         let recovery = match table.recovery {
             Some((days, since)) => json!({
                 "PointInTimeRecoveryStatus": "ENABLED",
@@ -147,7 +154,7 @@ impl Call<'_> {
         let days = specification["RecoveryPeriodInDays"].as_i64().unwrap_or(35);
         let enabled = specification["PointInTimeRecoveryEnabled"].as_bool() == Some(true);
         let now = self.scope.now;
-        self.table()?.recovery = enabled.then_some((days, now));
+        self.backed_up()?.recovery = enabled.then_some((days, now));
         self.describe_backups()
     }
 

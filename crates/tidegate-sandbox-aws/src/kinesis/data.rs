@@ -49,8 +49,12 @@ impl Call<'_> {
             ));
         }
         let stream = self.data_stream()?;
-        for record in &records {
-            check(stream, record)?;
+        for (index, record) in records.iter().enumerate() {
+            check(
+                stream,
+                record,
+                &format!("records.{}.member.data", index + 1),
+            )?;
         }
         let mut answers = Vec::new();
         for record in &records {
@@ -281,7 +285,7 @@ fn answered(stream: &Stream, shard: u64, sequence: &Sequence, alone: bool) -> Va
     answer
 }
 
-fn check(stream: &Stream, record: &Value) -> Result<(Vec<u8>, u128), Refusal> {
+fn check(stream: &Stream, record: &Value, place: &str) -> Result<(Vec<u8>, u128), Refusal> {
     let data = STANDARD
         .decode(record["Data"].as_str().unwrap_or(""))
         .map_err(|_| refuse("SerializationException", "Data is not base64"))?;
@@ -291,7 +295,7 @@ fn check(stream: &Stream, record: &Value) -> Result<(Vec<u8>, u128), Refusal> {
         return Err(refuse(
             "ValidationException",
             format!(
-                "1 validation error detected: Value at 'data' failed to satisfy constraint: Member must have length less than or equal to {limit}"
+                "1 validation error detected: Value at '{place}' failed to satisfy constraint: Member must have length less than or equal to {limit}"
             ),
         ));
     }
@@ -308,7 +312,7 @@ fn check(stream: &Stream, record: &Value) -> Result<(Vec<u8>, u128), Refusal> {
 }
 
 fn put(stream: &mut Stream, record: &Value, now: Timestamp) -> Result<(u64, Sequence), Refusal> {
-    let (data, hash) = check(stream, record)?;
+    let (data, hash) = check(stream, record, "data")?;
     let key = record["PartitionKey"].as_str().unwrap_or("").to_owned();
     stream.bytes += Record::weight(data.len(), key.len());
     let encrypted = stream.key.is_some();

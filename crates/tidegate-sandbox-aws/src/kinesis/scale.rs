@@ -32,7 +32,7 @@ impl Call<'_> {
         let open = self.open_shards();
         let stream = self.active_stream()?;
         if stream.mode == Mode::OnDemand {
-            return Err(on_demand("SplitShard", &stream.name));
+            return Err(on_demand(&account, &stream.name));
         }
         let name = stream.name.clone();
         let shard = open_shard(stream.shards.get(&id), &id, &name, &account)?;
@@ -75,7 +75,7 @@ impl Call<'_> {
         let account = self.scope.account.clone();
         let stream = self.active_stream()?;
         if stream.mode == Mode::OnDemand {
-            return Err(on_demand("MergeShards", &stream.name));
+            return Err(on_demand(&account, &stream.name));
         }
         let name = stream.name.clone();
         let a = open_shard(stream.shards.get(&first), &first, &name, &account)?;
@@ -103,7 +103,7 @@ impl Call<'_> {
         let region_open = self.open_shards();
         let stream = self.active_stream()?;
         if stream.mode == Mode::OnDemand {
-            return Err(on_demand("UpdateShardCount", &stream.name));
+            return Err(on_demand(&account, &stream.name));
         }
         let open = stream.shards.open_count();
         let words = |limit: &str| {
@@ -236,11 +236,11 @@ fn passes(shard: &Shard, filter: &Value, horizon: Timestamp) -> bool {
     }
 }
 
-fn on_demand(operation: &str, stream: &str) -> Refusal {
+fn on_demand(account: &str, stream: &str) -> Refusal {
     refuse(
         "ValidationException",
         format!(
-            "{operation} is not supported for the stream {stream}: it is in the ON_DEMAND mode."
+            "Request is invalid. Stream {stream} under account {account} is in On-Demand mode."
         ),
     )
 }

@@ -51,10 +51,11 @@ impl Call<'_> {
             .filter(|bucket| region.is_none_or(|region| bucket.region == region))
             .map(|bucket| {
                 format!(
-                    "<Bucket>{}{}{}</Bucket>",
+                    "<Bucket>{}{}{}{}</Bucket>",
                     leaf("Name", &bucket.name),
                     leaf("CreationDate", &iso_date(bucket.created)),
-                    leaf("BucketRegion", &bucket.region)
+                    leaf("BucketRegion", &bucket.region),
+                    leaf("BucketArn", &bucket.arn())
                 )
             })
             .collect();

@@ -55,6 +55,9 @@ impl Call<'_> {
             leaf("Key", &request.key),
             leaf("UploadId", &id)
         ));
+        if let Some(encryption) = upload.headers.get("x-amz-server-side-encryption") {
+            response = response.header("x-amz-server-side-encryption", encryption);
+        }
         if let Some(algorithm) = &upload.algorithm {
             response = response
                 .header("x-amz-checksum-algorithm", algorithm.to_ascii_uppercase())
@@ -89,6 +92,7 @@ impl Call<'_> {
 
     pub(super) fn upload_part(&mut self) -> Result<Response, Refusal> {
         let request = self.request;
+        self.upload()?;
         let number: u32 = request
             .parameter("partNumber")
             .and_then(|text| text.parse().ok())
@@ -99,7 +103,6 @@ impl Call<'_> {
                     "Part number must be an integer between 1 and 10000, inclusive",
                 )
             })?;
-        self.upload()?;
         let copies = request.headers.contains_key("x-amz-copy-source");
         let (data, checksum) = if copies {
             let data = self.copied_range()?;
@@ -185,6 +188,7 @@ impl Call<'_> {
         let mut inner = leaf("Bucket", &request.bucket)
             + &leaf("Key", &request.key)
             + &leaf("UploadId", request.parameter("uploadId").unwrap_or(""))
+            + &leaf("PartNumberMarker", &after.to_string())
             + &leaf("MaxParts", &limit.to_string())
             + &leaf("IsTruncated", &truncated.to_string());
         if let Some((last, _)) = parts.last().filter(|_| truncated) {

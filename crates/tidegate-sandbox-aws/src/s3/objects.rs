@@ -222,6 +222,7 @@ fn range(header: Option<&str>, length: usize) -> Result<Option<(usize, usize)>, 
         refuse("InvalidRange", "The requested range is not satisfiable")
             .status(416)
             .with("ActualObjectSize", Value::String(length.to_string()))
+            .with("RangeRequested", Value::String(format!("bytes={spec}")))
     };
     let (start, end) = match (from.parse::<usize>(), to.parse::<usize>()) {
         (Ok(start), Ok(end)) if start <= end => (start, end),
@@ -341,8 +342,17 @@ impl Call<'_> {
             response = response.header("content-range", format!("bytes {start}-{end}/{length}"));
         }
         for (name, value) in &version.headers {
-            let instead = request.parameter(&format!("response-{name}"));
-            response = response.header(name, instead.unwrap_or(value));
+            if request.parameter(&format!("response-{name}")).is_none() {
+                response = response.header(name, value);
+            }
+        }
+        for (name, value) in &request.query {
+            if let Some(name) = name
+                .strip_prefix("response-")
+                .filter(|name| KEPT.contains(name))
+            {
+                response = response.header(name, value);
+            }
         }
         if versioned {
             response = response.header("x-amz-version-id", version.id.clone());

@@ -106,6 +106,18 @@ impl Call<'_> {
                 "The Target is larger than {TARGET_BYTES} bytes."
             )));
         }
+        let start = match &self.input["StartDate"] {
+            Value::String(text) => text
+                .parse::<jiff::Timestamp>()
+                .ok()
+                .map(jiff::Timestamp::as_second),
+            other => other.as_f64().map(|seconds| seconds as i64),
+        };
+        if start.is_some_and(|start| start < self.scope.now.as_second() - 300) {
+            return Err(invalid(
+                "The StartDate you specify cannot be earlier than 5 minutes ago.",
+            ));
+        }
         let zone = self.text("ScheduleExpressionTimezone").unwrap_or("UTC");
         if TimeZone::get(zone).is_err() {
             return Err(invalid("The ScheduleExpressionTimezone is not valid."));

@@ -81,7 +81,9 @@ fn check_subscription_attribute(name: &str, value: &str) -> Result<(), Refusal> 
                 "Attributes Reason: FilterPolicyScope: Invalid value. Please use either MessageBody or MessageAttributes",
             ))
         }
-        "FilterPolicy" | "RedrivePolicy" | "DeliveryPolicy" if !value.is_empty() => {
+        "FilterPolicy" if !value.is_empty() && value != "{}" => crate::filter::check_text(value)
+            .map_err(|reason| invalid(format!("FilterPolicy: {reason}"))),
+        "RedrivePolicy" | "DeliveryPolicy" if !value.is_empty() => {
             match serde_json::from_str::<Value>(value) {
                 Ok(Value::Object(_)) => Ok(()),
                 _ => Err(invalid(format!("{name}: failed to parse JSON."))),

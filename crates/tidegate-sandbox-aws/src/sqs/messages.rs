@@ -472,6 +472,12 @@ pub(super) fn receipt(queue: &str, message: &str, count: u64) -> String {
     URL_SAFE_NO_PAD.encode(format!("tidegate/{queue}/{message}/{count}"))
 }
 
+/// The id of the message that a receipt handle was given for.
+pub(super) fn message_of(receipt: &str) -> Option<String> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(receipt).ok()?).ok()?;
+    text.split('/').nth(2).map(str::to_owned)
+}
+
 /// Which attributes a receiver asked for.
 struct Wanted {
     system: Vec<String>,

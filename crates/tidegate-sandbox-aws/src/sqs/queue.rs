@@ -221,20 +221,25 @@ impl Queue {
         (taken, dead)
     }
 
+    /// The place of the message that a receipt handle is for: on a standard queue also an earlier receive's handle.
+    fn place(&self, receipt: &str) -> Option<usize> {
+        let id = super::messages::message_of(receipt);
+        let fifo = self.is_fifo();
+        self.messages.iter().position(|message| {
+            message.receipt.as_deref() == Some(receipt)
+                || (!fifo && message.receipt.is_some() && Some(&message.id) == id.as_ref())
+        })
+    }
+
     /// The message that a receipt handle is for.
     pub(super) fn by_receipt(&mut self, receipt: &str) -> Option<&mut Message> {
-        self.messages
-            .iter_mut()
-            .find(|message| message.receipt.as_deref() == Some(receipt))
+        let place = self.place(receipt)?;
+        self.messages.get_mut(place)
     }
 
     pub(super) fn delete(&mut self, receipt: &str) {
-        if let Some(index) = self
-            .messages
-            .iter()
-            .position(|message| message.receipt.as_deref() == Some(receipt))
-        {
-            let message = self.messages.remove(index);
+        if let Some(place) = self.place(receipt) {
+            let message = self.messages.remove(place);
             self.bytes = self.bytes.saturating_sub(message.weight());
         }
     }

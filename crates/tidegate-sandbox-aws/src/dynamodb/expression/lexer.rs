@@ -34,7 +34,9 @@ pub(super) enum TokenKind {
 pub(super) fn tokens(kind: Kind, text: &str) -> Result<Vec<Token>, String> {
     let name = kind.name();
     if text.trim().is_empty() {
-        return Err(format!("Invalid {name}: The expression can not be empty;"));
+        return Err(format!(
+            "1 validation error detected: Invalid {name}: The expression can not be empty;"
+        ));
     }
     if text.len() > EXPRESSION_BYTES {
         return Err(format!(

@@ -91,6 +91,10 @@ fn add(old: &Attribute, value: &Attribute) -> Result<Attribute, String> {
         (Attribute::Binaries(a), Attribute::Binaries(b)) => {
             Attribute::Binaries(a.union(b).cloned().collect())
         }
+        // Only the older AttributeUpdates can ask for this.
+        (Attribute::List(a), Attribute::List(b)) => {
+            Attribute::List(a.iter().chain(b).cloned().collect())
+        }
         _ => return Err(TYPE.into()),
     })
 }
