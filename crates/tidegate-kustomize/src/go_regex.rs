@@ -1,0 +1,208 @@
+//! Regular expressions as Go's `regexp` reads them, on the `regex` crate: both are linear, the few
+//! differences of syntax are rewritten. Knows no resources.
+
+use regex::Regex;
+
+/// Compiles a Go pattern.
+///
+/// # Errors
+/// Why it is none, beginning as Go's message does.
+pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
+    Regex::new(&translate(pattern)).map_err(|error| {
+        let reason = match error {
+            regex::Error::CompiledTooBig(_) => "expression too large".to_owned(),
+            other => other
+                .to_string()
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ")
+                .to_owned(),
+        };
+        format!("error parsing regexp: {reason}: `{pattern}`")
+    })
+}
+
+/// Compiles a pattern that must match the whole text; the empty one stays empty.
+///
+/// # Errors
+/// As [`compile`].
+pub(crate) fn anchored(pattern: &str) -> Result<Regex, String> {
+    if pattern.is_empty() {
+        return compile(pattern);
+    }
+    compile(&format!("^(?:{pattern})$"))
+}
+
+/// Go's classes are ASCII, a brace that opens no repetition is a character, `\Q…\E` is literal.
+fn translate(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut in_class = false;
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        let taken = match c {
+            '\\' => escape(&mut out, after, in_class),
+            '[' if in_class && !after.starts_with(':') => {
+                out.push_str("\\[");
+                0
+            }
+            '[' if in_class => class_name(&mut out, after),
+            '[' => {
+                in_class = true;
+                out.push('[');
+                class_start(&mut out, after)
+            }
+            ']' => {
+                in_class = false;
+                out.push(']');
+                0
+            }
+            '{' if !in_class && !is_repetition(after) => {
+                out.push_str("\\{");
+                0
+            }
+            '&' | '~' if in_class => {
+                out.push('\\');
+                out.push(c);
+                0
+            }
+            other => {
+                out.push(other);
+                0
+            }
+        };
+        rest = after.get(taken..).unwrap_or_default();
+    }
+    out
+}
+
+/// `[:alpha:]` as it stands; an unclosed one is a bracket.
+fn class_name(out: &mut String, after: &str) -> usize {
+    match after.find(":]") {
+        Some(end) => {
+            out.push('[');
+            out.push_str(&after[..end + 2]);
+            end + 2
+        }
+        None => {
+            out.push_str("\\[");
+            0
+        }
+    }
+}
+
+/// A bracket right after the start of a class is one of its characters.
+fn class_start(out: &mut String, after: &str) -> usize {
+    let negated = after.strip_prefix('^');
+    if negated.is_some() {
+        out.push('^');
+    }
+    let taken = usize::from(negated.is_some());
+    if negated.unwrap_or(after).starts_with(']') {
+        out.push_str("\\]");
+        return taken + 1;
+    }
+    taken
+}
+
+/// Writes what stands behind a backslash; how many bytes of it were taken.
+fn escape(out: &mut String, after: &str, in_class: bool) -> usize {
+    let Some(c) = after.chars().next() else {
+        out.push('\\');
+        return 0;
+    };
+    let ascii = match c {
+        'd' => Some("0-9"),
+        'w' => Some("0-9A-Za-z_"),
+        's' => Some("\\t\\n\\x0C\\r "),
+        _ => None,
+    };
+    match (c, ascii) {
+        (_, Some(class)) if in_class => out.push_str(class),
+        (_, Some(class)) => {
+            out.push('[');
+            out.push_str(class);
+            out.push(']');
+        }
+        ('D', _) => out.push_str("[^0-9]"),
+        ('W', _) => out.push_str("[^0-9A-Za-z_]"),
+        ('S', _) => out.push_str("[^\\t\\n\\x0C\\r ]"),
+        ('b' | 'B', _) if !in_class => {
+            out.push_str("(?-u:\\");
+            out.push(c);
+            out.push(')');
+        }
+        ('Q', _) => {
+            let text = &after[1..];
+            let end = text.find("\\E").unwrap_or(text.len());
+            out.push_str(&regex::escape(&text[..end]));
+            return 1 + (end + 2).min(text.len());
+        }
+        _ => {
+            out.push('\\');
+            out.push(c);
+        }
+    }
+    c.len_utf8()
+}
+
+/// Whether `2}`, `2,}` or `2,3}` follows.
+fn is_repetition(after: &str) -> bool {
+    let Some((inside, _)) = after.split_once('}') else {
+        return false;
+    };
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    !least.is_empty() && digits(least) && digits(most)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+    use super::*;
+
+    fn check(pattern: &str, text: &str, expected: bool) {
+        assert_eq!(
+            compile(pattern).unwrap().is_match(text),
+            expected,
+            "{pattern} on {text}"
+        );
+    }
+
+    #[test]
+    fn reads_as_go_does() {
+        check("a.c", "xabcx", true);
+        check("^\\d+$", "12", true);
+        check("^\\d+$", "\u{661}", false);
+        check("^[\\d-]+$", "1-2", true);
+        check("^\\W$", "\u{e9}", true);
+        check("${x}", "a", false);
+        check("^a{2}$", "aa", true);
+        check("^{a}$", "{a}", true);
+        check("^\\Qa.b\\Ec$", "a.bc", true);
+        check("^\\Qa.b\\Ec$", "axbc", false);
+        check("^[]a]+$", "]a", true);
+        check("^[^]a]+$", "xyz", true);
+        check("^[[:alpha:]]+$", "ab", true);
+        check("^[a[]+$", "a[", true);
+        check("^[a&&b]+$", "&", true);
+        check("\\bweb\\b", "a web b", true);
+    }
+
+    #[test]
+    fn anchors_whole_texts() {
+        assert!(anchored("web|svc").unwrap().is_match("svc"));
+        assert!(!anchored("web|svc").unwrap().is_match("svc1"));
+        assert!(anchored("").unwrap().is_match("anything"));
+    }
+
+    #[test]
+    fn bad_patterns_are_said() {
+        for pattern in ["[", "(", "a**", "\\", "(?z)", "x{2000000}{2000000}"] {
+            let error = compile(pattern).map(drop).unwrap_err();
+            assert!(error.starts_with("error parsing regexp: "), "{error}");
+        }
+    }
+}
