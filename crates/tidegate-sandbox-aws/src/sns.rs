@@ -18,6 +18,8 @@ use topic::{Subscription, Topic};
 
 /// Topics of one region.
 const TOPICS: usize = 1_000;
+/// Subscriptions of one topic: all their messages are made at once.
+const TOPIC_SUBSCRIPTIONS: usize = 200;
 /// Subscriptions of one region.
 const SUBSCRIPTIONS: usize = 5_000;
 

@@ -252,3 +252,66 @@ async fn states_follow_the_clock() {
     assert_eq!(status, 200);
     sandbox.shutdown().await;
 }
+
+#[tokio::test]
+async fn what_services_make_of_one_request_is_bounded() {
+    let sandbox = SandboxAws::start(AwsOptions {
+        delays: Delays::none(),
+        ..AwsOptions::default()
+    })
+    .await
+    .unwrap();
+    // A definition that takes its whole input again and again.
+    let fields: Vec<String> = (0..5_000)
+        .map(|n| format!("\\\"f{n}.$\\\":\\\"$\\\""))
+        .collect();
+    let definition = format!(
+        "{{\\\"StartAt\\\":\\\"A\\\",\\\"States\\\":{{\\\"A\\\":{{\\\"Type\\\":\\\"Pass\\\",\\\"End\\\":true,\\\"Parameters\\\":{{{}}}}}}}}}",
+        fields.join(",")
+    );
+    let role = "arn:aws:iam::123456789012:role/r";
+    let body = format!(
+        "{{\"name\":\"m\",\"roleArn\":\"{role}\",\"type\":\"EXPRESS\",\"definition\":\"{definition}\"}}"
+    );
+    let (status, answer) = json(
+        &sandbox,
+        "states",
+        "AWSStepFunctions.CreateStateMachine",
+        &body,
+    )
+    .await;
+    assert_eq!(status, 200, "{answer}");
+    let input = "x".repeat(100_000);
+    let start = format!(
+        "{{\"stateMachineArn\":\"arn:aws:states:us-east-1:123456789012:stateMachine:m\",\"input\":\"{{\\\"a\\\":\\\"{input}\\\"}}\"}}"
+    );
+    let (_, answer) = json(
+        &sandbox,
+        "states",
+        "AWSStepFunctions.StartSyncExecution",
+        &start,
+    )
+    .await;
+    assert!(
+        answer.contains("States.DataLimitExceeded"),
+        "{}",
+        &answer[..200.min(answer.len())]
+    );
+    // The narrowest shard can be asked to split without harm.
+    json(
+        &sandbox,
+        "kinesis",
+        "Kinesis_20131202.CreateStream",
+        "{\"StreamName\":\"s\",\"ShardCount\":1}",
+    )
+    .await;
+    for (shard, at, expected) in [(0, "1", 200), (1, "5", 400), (1, "0", 400)] {
+        let body = format!(
+            "{{\"StreamName\":\"s\",\"ShardToSplit\":\"shardId-{shard:012}\",\"NewStartingHashKey\":\"{at}\"}}"
+        );
+        let (status, answer) =
+            json(&sandbox, "kinesis", "Kinesis_20131202.SplitShard", &body).await;
+        assert_eq!(status, expected, "{answer}");
+    }
+    sandbox.shutdown().await;
+}

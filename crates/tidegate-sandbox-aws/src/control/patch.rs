@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+/// Bytes that one patch may copy: copies of copies double.
+const COPIED_BYTES: usize = 1 << 20;
 /// Changes of one patch.
 const CHANGES: usize = 10_000;
 
@@ -19,14 +21,15 @@ pub(super) fn apply(document: &Value, patch: &Value) -> Result<Value, String> {
         return Err(format!("PatchDocument has more than {CHANGES} changes."));
     }
     let mut next = document.clone();
+    let mut budget = COPIED_BYTES;
     for (index, change) in changes.iter().enumerate() {
-        step(&mut next, change)
+        step(&mut next, change, &mut budget)
             .map_err(|words| format!("Invalid patch update: change {index}: {words}"))?;
     }
     Ok(next)
 }
 
-fn step(document: &mut Value, change: &Value) -> Result<(), String> {
+fn step(document: &mut Value, change: &Value, budget: &mut usize) -> Result<(), String> {
     let path = change["path"].as_str().ok_or("path is missing")?;
     let value = || {
         change
@@ -58,10 +61,11 @@ fn step(document: &mut Value, change: &Value) -> Result<(), String> {
         }
         Some("copy") => {
             let from = from()?;
-            let copied = document
-                .pointer(from)
-                .cloned()
-                .ok_or_else(|| absent(from))?;
+            let copied = document.pointer(from).ok_or_else(|| absent(from))?;
+            *budget = budget
+                .checked_sub(copied.to_string().len())
+                .ok_or_else(|| format!("the patch copies more than {COPIED_BYTES} bytes"))?;
+            let copied = copied.clone();
             add(document, path, copied)
         }
         Some("test") => {
@@ -163,7 +167,11 @@ mod tests {
             json!([{"op": "copy", "from": "/a", "path": "/c"}, {"op": "test", "path": "/c", "value": 1}]),
             Some(json!({"a": 1, "c": 1, "l": [1, 2], "m": {"x/y": 2}})),
         );
+        let doubling: Vec<Value> = (0..40)
+            .map(|n| json!({"op": "copy", "from": "", "path": format!("/n{n}")}))
+            .collect();
         for bad in [
+            json!(doubling),
             json!({}),
             json!([{"op": "test", "path": "/a", "value": 2}]),
             json!([{"op": "remove", "path": "/none"}]),

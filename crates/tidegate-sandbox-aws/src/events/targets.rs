@@ -8,11 +8,31 @@ use super::Rule;
 use crate::effect::Effect;
 use crate::regions::Scope;
 
+/// Bytes of what one target gets.
+const PAYLOAD_BYTES: usize = 1 << 20;
+/// Deliveries that one request causes here.
+const DELIVERIES: usize = 200;
+
 /// Delivers an event to every target of a rule.
 pub(super) fn deliver(rule: &Rule, event: &Value, scope: &Scope, effects: &mut Vec<Effect>) {
     for target in rule.targets.values() {
-        let payload = payload(target, event, rule, scope);
         let arn = target["Arn"].as_str().unwrap_or("");
+        if effects.len() >= DELIVERIES {
+            tracing::warn!(
+                arn,
+                rule = rule.arn,
+                "too many deliveries at once; one is dropped"
+            );
+            continue;
+        }
+        let payload = payload(target, event, rule, scope);
+        if payload.len() > PAYLOAD_BYTES {
+            effects.push(Effect::Unreachable {
+                arn: arn.to_owned(),
+                reason: format!("the filled template is larger than {PAYLOAD_BYTES} bytes"),
+            });
+            continue;
+        }
         effects.push(Effect::to_target(arn, &payload, target));
     }
 }
@@ -51,6 +71,9 @@ fn fill(template: &str, resolve: impl Fn(&str) -> Option<Value>) -> String {
     let mut quoted = false;
     let mut rest = template;
     while let Some(character) = rest.chars().next() {
+        if out.len() > PAYLOAD_BYTES {
+            break;
+        }
         if character == '<'
             && let Some(end) = rest.find('>')
             && let Some(value) = resolve(&rest[1..end])

@@ -43,7 +43,7 @@ impl Call<'_> {
                     "NewStartingHashKey {at} used in SplitShard() on shard {id} in stream {name} under account {account} \
                      is not both greater than one plus the shard's StartingHashKey {} and less than the shard's EndingHashKey {}.",
                     shard.start,
-                    shard.end - 1
+                    shard.end.saturating_sub(1)
                 ),
             ));
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::topic::{SUBSCRIPTION_ATTRIBUTES, Subscription, TOPIC_ATTRIBUTES, Topic};
-use super::{Call, SUBSCRIPTIONS, TOPICS, invalid};
+use super::{Call, SUBSCRIPTIONS, TOPIC_SUBSCRIPTIONS, TOPICS, invalid};
 use crate::refusal::{Refusal, refuse};
 
 /// Entries of one page.
@@ -353,10 +353,16 @@ impl Call<'_> {
             };
             return Ok(json!({"SubscriptionArn": arn}));
         }
-        if self.topics.subscriptions.len() >= SUBSCRIPTIONS {
+        let of_topic = self
+            .topics
+            .subscriptions
+            .values()
+            .filter(|one| one.topic == topic)
+            .count();
+        if self.topics.subscriptions.len() >= SUBSCRIPTIONS || of_topic >= TOPIC_SUBSCRIPTIONS {
             return Err(refuse(
                 "SubscriptionLimitExceeded",
-                format!("the sandbox keeps at most {SUBSCRIPTIONS} subscriptions in a region"),
+                format!("the sandbox keeps at most {TOPIC_SUBSCRIPTIONS} subscriptions of a topic and {SUBSCRIPTIONS} in a region"),
             )
             .status(403));
         }

@@ -14,6 +14,8 @@ const STEPS: usize = 10_000;
 const EVENTS: usize = 25_000;
 /// Bytes of one execution's history that are kept.
 const HISTORY_BYTES: usize = 8 << 20;
+/// Bytes that a template may take of its input.
+const TEMPLATE_BYTES: usize = 1 << 20;
 /// Bytes of a document that goes from state to state.
 const DATA_BYTES: usize = 262_144;
 
@@ -177,7 +179,9 @@ impl Run {
             "Pass" => {
                 let value = match (state.get("Result"), state.get("Parameters")) {
                     (Some(result), _) => result.clone(),
-                    (None, Some(template)) => self.template(template, &input)?,
+                    (None, Some(template)) => {
+                        self.template(template, &input, &mut { TEMPLATE_BYTES })?
+                    }
                     (None, None) => input.clone(),
                 };
                 (self.placed(&state, value)?, state["Next"].as_str())
@@ -266,7 +270,12 @@ impl Run {
     }
 
     /// Fills a template: fields that end in `.$` are paths.
-    fn template(&self, template: &Value, input: &Value) -> Result<Value, Failure> {
+    fn template(
+        &self,
+        template: &Value,
+        input: &Value,
+        budget: &mut usize,
+    ) -> Result<Value, Failure> {
         match template {
             Value::Object(map) => {
                 let mut out = Map::new();
@@ -285,16 +294,25 @@ impl Run {
                                     ),
                                 )
                             })?;
+                            *budget = budget.checked_sub(found.to_string().len()).ok_or_else(|| {
+                                (
+                                    "States.DataLimitExceeded".to_owned(),
+                                    format!("the template takes more than {TEMPLATE_BYTES} bytes of its input"),
+                                )
+                            })?;
                             out.insert(name.to_owned(), found);
                         }
                         _ => {
-                            out.insert(name.clone(), self.template(value, input)?);
+                            out.insert(name.clone(), self.template(value, input, budget)?);
                         }
                     }
                 }
                 Ok(Value::Object(out))
             }
-            Value::Array(list) => list.iter().map(|one| self.template(one, input)).collect(),
+            Value::Array(list) => list
+                .iter()
+                .map(|one| self.template(one, input, budget))
+                .collect(),
             other => Ok(other.clone()),
         }
     }
