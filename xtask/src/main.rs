@@ -3,6 +3,7 @@
 mod floors;
 #[cfg(test)]
 mod house;
+mod kustomize_check;
 mod peers;
 mod schema;
 
@@ -16,6 +17,8 @@ cargo xtask peers start kafka DIR [PORT]    start Apache Kafka on loopback; prin
 cargo xtask peers start moto DIR [PORT]     start moto's AWS server on loopback; prints its URL
 cargo xtask peers stop DIR                  end what `start` began in DIR
 cargo xtask peers path                      print the folder with the programs
+cargo xtask kustomize-check [--kustomize PROGRAM] [DIR...]
+                                            build kustomizations with our library and with the real program
 cargo xtask schema KUBECONFIG               read the built-in kinds off a real API server again";
 
 fn main() -> ExitCode {
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["floors"] => floors::check(),
         ["peers", rest @ ..] => peers::run(rest),
+        ["kustomize-check", rest @ ..] => kustomize_check::run(rest),
         ["schema", ..] => schema::run(&arguments[1..]),
         _ => {
             say(USAGE);

@@ -56,7 +56,8 @@ fn cache() -> PathBuf {
         .join("tidegate-peers")
 }
 
-fn bin() -> PathBuf {
+/// The folder with the peers' programs.
+pub(crate) fn bin() -> PathBuf {
     cache().join("bin")
 }
 
