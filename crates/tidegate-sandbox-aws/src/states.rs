@@ -65,6 +65,8 @@ struct Execution {
     version: Option<String>,
     alias: Option<String>,
     started: Timestamp,
+    /// The input as it was given.
+    input: String,
     run: Run,
 }
 
