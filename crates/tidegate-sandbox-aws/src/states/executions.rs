@@ -22,7 +22,7 @@ impl Execution {
             "name": self.name,
             "status": self.run.state.name(),
             "startDate": seconds(self.started),
-            "input": self.run.input.to_string(),
+            "input": self.input,
             "inputDetails": {"included": true},
             "redriveCount": 0,
             "redriveStatus": "NOT_REDRIVABLE",
@@ -60,13 +60,13 @@ impl Call<'_> {
             Some(name) => name.to_owned(),
             None => self.scope.uuid(&format!("execution/{count}")),
         };
-        let input: Value =
-            serde_json::from_str(self.text("input").unwrap_or("{}")).map_err(|error| {
-                refuse(
-                    "InvalidExecutionInput",
-                    format!("Invalid State Machine Execution Input: '{error}'"),
-                )
-            })?;
+        let input_text = self.text("input").unwrap_or("{}").to_owned();
+        let input: Value = serde_json::from_str(&input_text).map_err(|error| {
+            refuse(
+                "InvalidExecutionInput",
+                format!("Invalid State Machine Execution Input: '{error}'"),
+            )
+        })?;
         let machine = self.machine_of("stateMachineArn")?.clone();
         let (arn, part) = split(&given);
         let (mut text, mut role) = (machine.definition.clone(), machine.role.clone());
@@ -133,6 +133,7 @@ impl Call<'_> {
             version: version_arn,
             alias: alias_arn,
             started: now,
+            input: input_text,
             run: Run::new(definition, input, context, &role, now),
         };
         let described = execution.describe();
