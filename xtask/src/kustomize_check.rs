@@ -49,7 +49,9 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
         }
     }
     let Some(program) = program.or_else(reference) else {
-        say("SKIPPED: no kustomize on PATH or among the peers; `cargo xtask peers install kustomize` obtains it");
+        say(
+            "SKIPPED: no kustomize on PATH or among the peers; `cargo xtask peers install kustomize` obtains it",
+        );
         return Ok(());
     };
     if directories.is_empty() {
@@ -70,7 +72,10 @@ fn reference() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
     places.push(crate::peers::bin());
-    places.into_iter().map(|place| place.join("kustomize")).find(|file| file.is_file())
+    places
+        .into_iter()
+        .map(|place| place.join("kustomize"))
+        .find(|file| file.is_file())
 }
 
 fn check(program: &Path, directory: &Path) -> Result<usize> {
@@ -132,7 +137,11 @@ fn cases(directory: &Path) -> Result<Vec<Case>> {
 
 fn corpus_case(corpus: &Path, root: PathBuf) -> Result<Case> {
     let read = |name: &str| fs::read_to_string(root.join(name)).ok();
-    let directory = if root.join("overlay").is_dir() { "overlay" } else { "" };
+    let directory = if root.join("overlay").is_dir() {
+        "overlay"
+    } else {
+        ""
+    };
     let flags = read("flags.txt").unwrap_or_default();
     Ok(Case {
         name: root.strip_prefix(corpus)?.display().to_string(),
@@ -162,7 +171,8 @@ fn find_kustomizations(root: &Path, directory: &Path, cases: &mut Vec<Case>) -> 
 }
 
 fn subdirectories(directory: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("reading {}", directory.display()))?;
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry?;
@@ -188,7 +198,10 @@ fn compare(program: &Path, case: &Case) -> Result<Verdict> {
     } else {
         LoadRestrictions::RootOnly
     };
-    let options = BuildOptions { restrictions, ..BuildOptions::default() };
+    let options = BuildOptions {
+        restrictions,
+        ..BuildOptions::default()
+    };
     let tree = Arc::new(DirectoryTree::open(&case.root)?);
     let ours = build(tree, &case.directory, &options, &Origin::default());
     let verdict = match (reference.status.success(), ours) {
@@ -207,7 +220,10 @@ fn compare(program: &Path, case: &Case) -> Result<Verdict> {
             if said.contains(&words) && ours.contains(&words) && case.words.is_some() {
                 Verdict::FailAlike
             } else {
-                Verdict::Differs(format!("  wanted: {words}\n  theirs: {}\n  ours:   {ours}", said.trim()))
+                Verdict::Differs(format!(
+                    "  wanted: {words}\n  theirs: {}\n  ours:   {ours}",
+                    said.trim()
+                ))
             }
         }
         (true, Err(diagnostics)) => {
@@ -231,7 +247,16 @@ fn difference(theirs: &str, ours: &str) -> String {
         .count();
     let shown = |sign: &str, lines: &[&str]| -> String {
         let lines = &lines[front..lines.len() - back];
-        lines.iter().take(SHOWN).map(|line| format!("  {sign} {line}\n")).collect()
+        lines
+            .iter()
+            .take(SHOWN)
+            .map(|line| format!("  {sign} {line}\n"))
+            .collect()
     };
-    format!("  at line {}\n{}{}", front + 1, shown("-", &theirs), shown("+", &ours))
+    format!(
+        "  at line {}\n{}{}",
+        front + 1,
+        shown("-", &theirs),
+        shown("+", &ours)
+    )
 }

@@ -103,7 +103,13 @@ fn scalar(out: &mut String, value: &Scalar, indent: usize) {
             let plain = serde_json::Value::String(text.to_owned());
             out.push_str(tidegate_yaml::to_string(&plain).trim_end());
         }
-        _ => out.push_str(text),
+        _ => {
+            if let Some(tag) = crate::read::explicit_tag(value) {
+                out.push_str(tag);
+                out.push(' ');
+            }
+            out.push_str(text);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidegate_manifest::{Diagnostic, Origin};
 use tidegate_render::FileTree;
 
-use crate::fault::{CODE_TRANSFORMER, Fault, Outcome};
+use crate::fault::{CODE_TRANSFORMER, CODE_WARNING, Fault, Outcome};
 use crate::field_path::lookup;
 use crate::field_spec::{FieldSpec, Made, apply};
 use crate::generators;
@@ -100,7 +100,7 @@ pub(crate) fn edited(
     let warnings = build.warnings.iter().map(|warning| {
         let place = warning.diagnostic(origin);
         Diagnostic::warning(warning.code, warning.message.clone(), place.origin)
-            .help("Kustomize may drop the old field one day; its replacement does the same")
+            .help("the build goes on; Kustomize says the same on its standard error")
     });
     match made {
         Ok(objects) => Ok(Built {
@@ -140,7 +140,17 @@ fn run(
     let fault = |message: String| Fault::new(CODE_TRANSFORMER, message).at(target.loader.root());
     generators::add_hashes(&mut all.resources).map_err(fault)?;
     name_reference::update(&mut all.resources, &all.config.name_reference).map_err(fault)?;
-    resolve_vars(&mut all).map_err(fault)?;
+    let unused = resolve_vars(&mut all).map_err(fault)?;
+    if !unused.is_empty() {
+        let message = format!(
+            "well-defined vars that were never replaced: {}",
+            unused.join(",")
+        );
+        let place = target.loader.root();
+        build
+            .warnings
+            .push(Fault::new(CODE_WARNING, message).at(place).field("vars"));
+    }
     let mut list = all.resources;
     list.retain(|resource| {
         let local = resource.text_of("annotations", "config.kubernetes.io/local-config");
@@ -183,14 +193,15 @@ fn written(resource: Resource) -> Outcome<BuiltObject> {
     })
 }
 
-fn resolve_vars(all: &mut Accumulated) -> Result<(), String> {
+/// Puts the values of variables in; gives the names of those that nothing mentions.
+fn resolve_vars(all: &mut Accumulated) -> Result<Vec<String>, String> {
     let mut values = BTreeMap::new();
     for (name, var) in &all.vars {
         values.insert(name.clone(), value_of(&all.resources, var)?);
     }
     let mut vars = Vars::new(values);
     if vars.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     for resource in &mut all.resources {
         let id: ResId = resource.id();
@@ -212,7 +223,7 @@ fn resolve_vars(all: &mut Accumulated) -> Result<(), String> {
             )?;
         }
     }
-    Ok(())
+    Ok(vars.unused().map(str::to_owned).collect())
 }
 
 fn value_of(list: &[Resource], var: &Var) -> Result<VarValue, String> {

@@ -159,8 +159,6 @@ fn is_repetition(after: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
     use super::*;
 
     fn check(pattern: &str, text: &str, expected: bool) {

@@ -339,8 +339,6 @@ fn remove(parent: &mut Value, key: &str) -> Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
     use serde_json::json;
 
     use super::*;

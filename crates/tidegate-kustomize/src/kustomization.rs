@@ -244,6 +244,11 @@ impl Kustomization {
             let span = mistake.span;
             invalid(mistake.message).place(span.line, span.column)
         })?;
+        let json = if json.is_null() {
+            Value::Object(serde_json::Map::new())
+        } else {
+            json
+        };
         let file: Kustomization =
             serde_json::from_value(json).map_err(|e| invalid(format!("json: {e}")))?;
         let warnings = file.warnings();

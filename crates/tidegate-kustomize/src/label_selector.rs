@@ -456,8 +456,6 @@ fn validate_value(key: &str, value: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
     use super::*;
 
     fn check(selector: &str, labels: &[(&str, &str)], expected: bool) {

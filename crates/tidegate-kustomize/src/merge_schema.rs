@@ -27,8 +27,6 @@ const LIST_KEYS: &str = "x-kubernetes-list-map-keys";
 pub(crate) struct MergeSchema {
     types: Vec<Type>,
     kinds: HashMap<(String, String), TypeId>,
-    /// Whether a kind is namespaced, as far as the document's paths say.
-    scopes: HashMap<(String, String), bool>,
     /// Whether types list every field they have, not only those that reach a merged list.
     complete: bool,
 }
@@ -134,12 +132,6 @@ impl MergeSchema {
             .map_or(Place::Unknown, |id| Place::Value(self, *id))
     }
 
-    /// Whether the document's paths say that a kind lives in namespaces; `None` when they say nothing.
-    pub(crate) fn is_namespaced(&self, api_version: &str, kind: &str) -> Option<bool> {
-        let key = (api_version.to_owned(), kind.to_owned());
-        self.scopes.get(&key).copied()
-    }
-
     /// Reads the table; a line that is none is skipped, a test counts what was read.
     fn from_table(table: &str) -> MergeSchema {
         let mut schema = MergeSchema::default();
@@ -212,9 +204,7 @@ impl<'d> Reader<'d> {
                 reader.schema.kinds.insert(key, Some(id));
             }
         }
-        let mut schema = reader.schema;
-        schema.scopes = scopes(document);
-        schema
+        reader.schema
     }
 
     fn reserve(&mut self) -> u32 {
@@ -327,29 +317,8 @@ fn kind_key(value: &Value) -> Option<(String, String)> {
     Some((api_version, kind.to_owned()))
 }
 
-/// Which kinds have a path with a namespace in it.
-fn scopes(document: &Map<String, Value>) -> HashMap<(String, String), bool> {
-    let mut scopes = HashMap::new();
-    let paths = document.get("paths").and_then(Value::as_object);
-    for (path, operations) in paths.into_iter().flatten() {
-        let Some(key) = operations
-            .get("get")
-            .and_then(|get| get.get(GROUP_VERSION_KIND))
-            .and_then(kind_key)
-        else {
-            continue;
-        };
-        let namespaced = path.contains("namespaces/{namespace}");
-        let known = scopes.entry(key).or_insert(namespaced);
-        *known |= namespaced;
-    }
-    scopes
-}
-
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
     use super::*;
 
     fn keys<'s>(schema: &'s MergeSchema, kind: (&str, &str), path: &str) -> Option<&'s [String]> {
@@ -443,8 +412,6 @@ paths:
         );
         assert!(schema.root("apps/v1", "Deployment").is_unknown());
         assert!(schema.root(kind.0, kind.1).field("loop").is_unknown());
-        assert_eq!(schema.is_namespaced(kind.0, kind.1), Some(false));
-        assert_eq!(schema.is_namespaced("v1", "Pod"), None);
         assert!(MergeSchema::custom(b"[]").is_err());
     }
 }

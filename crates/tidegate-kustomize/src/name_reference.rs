@@ -32,9 +32,6 @@ struct Candidates {
 /// References that could mean several objects, and fields of the wrong kind.
 pub(crate) fn update(list: &mut [Resource], references: &[NameReference]) -> Result<(), String> {
     let candidates = Candidates::new(list);
-    if candidates.by_name.is_empty() {
-        return Ok(());
-    }
     let targets: Vec<(Gvk, Vec<(Gvk, &FieldSpec)>)> = references
         .iter()
         .map(|reference| {

@@ -24,7 +24,7 @@ pub(crate) struct Scalar {
 }
 
 /// The type of a scalar.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tag {
     /// None: the text decides when it is written.
     #[default]
@@ -35,9 +35,6 @@ pub(crate) enum Tag {
     Float,
     Str,
     Timestamp,
-    Binary,
-    /// Any other, as written.
-    Other(Box<str>),
 }
 
 /// How a scalar is written.

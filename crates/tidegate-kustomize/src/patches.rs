@@ -291,7 +291,7 @@ fn apply_json(resource: &mut Resource, patch: &JsonPatch) -> Result<(), String> 
             "json: cannot unmarshal array into Go value of type map[string]interface {}".to_owned(),
         );
     }
-    resource.node = read::from_json(&document);
+    resource.node = read::from_decoded_json(&document);
     let mut annotations = resource.texts("annotations");
     annotations.remove(HISTORY);
     resource.set_texts("annotations", &annotations);

@@ -234,7 +234,13 @@ pub(crate) fn is_plain_string(text: &str) -> bool {
     resolve(text).0 == Tag::Str
 }
 
-fn name_of(tag: &Tag) -> &str {
+/// The tag that must be written because the text says otherwise.
+pub(crate) fn explicit_tag(scalar: &Scalar) -> Option<&str> {
+    let typed = !matches!(scalar.tag, Tag::Str | Tag::Untagged);
+    (typed && resolve(&scalar.text).0 != scalar.tag).then(|| name_of(&scalar.tag))
+}
+
+fn name_of(tag: &Tag) -> &'static str {
     match tag {
         Tag::Untagged | Tag::Str => "!!str",
         Tag::Null => "!!null",
@@ -242,8 +248,6 @@ fn name_of(tag: &Tag) -> &str {
         Tag::Int => "!!int",
         Tag::Float => "!!float",
         Tag::Timestamp => "!!timestamp",
-        Tag::Binary => "!!binary",
-        Tag::Other(tag) => tag,
     }
 }
 
@@ -251,7 +255,7 @@ fn scalar_to_json(scalar: &Scalar) -> Result<Value, String> {
     let text = &*scalar.text;
     let string = || Ok(Value::String(text.to_owned()));
     match (&scalar.tag, scalar.style) {
-        (Tag::Str | Tag::Other(_) | Tag::Binary, _) => return string(),
+        (Tag::Str, _) => return string(),
         (Tag::Untagged, style) if style != Style::Plain => return string(),
         (Tag::Int, Style::Plain) => {
             if let Ok(number) = text.parse::<i64>()
@@ -334,7 +338,50 @@ fn json_at(node: &Node, depth: usize) -> Result<Value, String> {
     }
 }
 
-/// A node of JSON, as the original makes it from decoded JSON.
+/// A node of JSON whose numbers went through Go's floats, as after a JSON patch.
+pub(crate) fn from_decoded_json(value: &Value) -> Node {
+    match value {
+        Value::Number(number) => {
+            let float = number.as_f64().unwrap_or_default();
+            let text = go_float(float);
+            let tag = if is_integer(&text) {
+                Tag::Int
+            } else {
+                Tag::Float
+            };
+            typed(&text, tag)
+        }
+        Value::Array(items) => Node::Seq(items.iter().map(from_decoded_json).collect()),
+        Value::Object(map) => Node::Map(
+            map.iter()
+                .map(|(key, value)| (text_key(key), from_decoded_json(value)))
+                .collect(),
+        ),
+        other => from_json(other),
+    }
+}
+
+fn text_key(key: &str) -> Key {
+    Key(Scalar {
+        text: key.into(),
+        tag: Tag::Str,
+        style: Style::Plain,
+    })
+}
+
+/// A float as Go's `%g` prints it with as few digits as tell it apart.
+fn go_float(float: f64) -> String {
+    let scientific = format!("{float:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..6).contains(&exponent) {
+        return format!("{float}");
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+/// A node of JSON text.
 pub(crate) fn from_json(value: &Value) -> Node {
     match value {
         Value::Null => typed("null", Tag::Null),
@@ -354,14 +401,7 @@ pub(crate) fn from_json(value: &Value) -> Node {
         Value::Array(items) => Node::Seq(items.iter().map(from_json).collect()),
         Value::Object(map) => Node::Map(
             map.iter()
-                .map(|(key, value)| {
-                    let key = Key(Scalar {
-                        text: key.as_str().into(),
-                        tag: Tag::Str,
-                        style: Style::Plain,
-                    });
-                    (key, from_json(value))
-                })
+                .map(|(key, value)| (text_key(key), from_json(value)))
                 .collect(),
         ),
     }
@@ -379,8 +419,6 @@ fn number_node(number: &Number) -> Node {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
     use serde_json::json;
 
     use super::*;

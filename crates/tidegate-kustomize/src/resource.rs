@@ -79,26 +79,23 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    fn to_json(&self) -> serde_json::Value {
-        let mut map = serde_json::Map::new();
-        let mut put = |key: &str, text: &str| {
+    fn to_node(&self) -> Node {
+        let mut map = Node::Map(Vec::new());
+        for (key, text) in [("path", &self.path), ("configuredIn", &self.configured_in)] {
             if !text.is_empty() {
-                map.insert(key.to_owned(), text.into());
+                map.insert(key, Node::string(text));
             }
-        };
-        put("path", &self.path);
-        put("configuredIn", &self.configured_in);
-        if let Some(by) = &self.configured_by {
-            let names = ["apiVersion", "kind", "name", "namespace"];
-            let by: serde_json::Map<String, serde_json::Value> = names
-                .iter()
-                .zip(by)
-                .filter(|(_, text)| !text.is_empty())
-                .map(|(name, text)| ((*name).to_owned(), text.as_str().into()))
-                .collect();
-            map.insert("configuredBy".to_owned(), by.into());
         }
-        map.into()
+        if let Some(by) = &self.configured_by {
+            let mut inner = Node::Map(Vec::new());
+            for (key, text) in ["apiVersion", "kind", "name", "namespace"].iter().zip(by) {
+                if !text.is_empty() {
+                    inner.insert(key, Node::string(text));
+                }
+            }
+            map.insert("configuredBy", inner);
+        }
+        map
     }
 }
 
@@ -312,12 +309,12 @@ impl Resource {
     pub(crate) fn write_marks(&mut self, origin: bool, transformations: bool) {
         let mut annotations = self.texts("annotations");
         if origin && let Some(mark) = &self.origin {
-            let text = tidegate_yaml::to_string(&mark.to_json());
+            let text = crate::block_yaml::to_string(&mark.to_node());
             annotations.insert("config.kubernetes.io/origin".to_owned(), text);
         }
         if transformations && !self.transformations.is_empty() {
-            let list = self.transformations.iter().map(Mark::to_json).collect();
-            let text = tidegate_yaml::to_string(&list);
+            let list = self.transformations.iter().map(Mark::to_node).collect();
+            let text = crate::block_yaml::to_string(&Node::Seq(list));
             annotations.insert(
                 "alpha.config.kubernetes.io/transformations".to_owned(),
                 text,

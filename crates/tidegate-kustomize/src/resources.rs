@@ -20,7 +20,11 @@ pub(crate) fn read(text: &[u8], path: &str, reading: Reading) -> Outcome<Vec<Res
     let documents = read::documents(text).map_err(|errors| {
         let first = errors.0.first();
         let (line, column) = first.map_or((0, 0), |e| (e.span.line, e.span.column));
-        let message = if reading == Reading::Resources {
+        let unsupported = first.filter(|e| e.message.starts_with("unsupported"));
+        let message = if let Some(error) = unsupported {
+            // The original finds this when it writes the object.
+            format!("json: {}", error.message)
+        } else if reading == Reading::Resources {
             format!("MalformedYAMLError: {errors} in File: {path}")
         } else {
             errors.to_string()
@@ -64,11 +68,25 @@ pub(crate) fn read(text: &[u8], path: &str, reading: Reading) -> Outcome<Vec<Res
                     line: document.line,
                     column: document.column,
                 };
-                found.push(Resource::new(document.root, source));
+                let mut root = document.root;
+                clear_empty_annotations(&mut root);
+                found.push(Resource::new(root, source));
             }
         }
     }
     Ok(found)
+}
+
+/// Annotations without any are taken away when an object is read.
+fn clear_empty_annotations(object: &mut Node) {
+    let Some(metadata) = object.get_mut("metadata") else {
+        return;
+    };
+    if metadata.get("annotations").is_some_and(is_nothing)
+        && let Some(entries) = metadata.as_map_mut()
+    {
+        entries.retain(|(key, _)| key.text() != "annotations");
+    }
 }
 
 fn is_nothing(node: &Node) -> bool {

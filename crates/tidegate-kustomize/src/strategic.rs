@@ -4,6 +4,8 @@
 
 mod lists;
 
+use std::collections::HashSet;
+
 use crate::merge_schema::{MergeSchema, Place};
 use crate::node::Node;
 
@@ -42,7 +44,8 @@ impl Merged {
     }
 }
 
-/// Merges a patch into an object; `None` when the patch deletes it.
+/// Merges a patch into an object; `None` when the patch deletes it. One that means to replace the
+/// whole object changes nothing, as in the original.
 ///
 /// # Errors
 /// Directives nobody knows, and values whose kinds do not fit, in the words of the original.
@@ -51,6 +54,9 @@ pub(crate) fn merge(
     patch: &Node,
     schema: &MergeSchema,
 ) -> Result<Option<Node>, String> {
+    if patch.is_map() && directive(patch)? == Directive::Replace {
+        return Ok(Some(object));
+    }
     Walker { schema }
         .walk(Some(object), Some(patch), Place::Unknown)
         .map(Merged::into_node)
@@ -142,6 +148,7 @@ impl<'s> Walker<'s> {
                 .filter(|_| key != DIRECTIVE)
                 .and_then(|patch| patch.get(key))
         };
+        let known: HashSet<String> = fields.iter().map(|(k, _)| k.text().to_owned()).collect();
         let mut merged = Vec::with_capacity(fields.len());
         for (key, value) in std::mem::take(fields) {
             let style = value.style();
@@ -152,10 +159,9 @@ impl<'s> Walker<'s> {
                 merged.push((key, value));
             }
         }
-        let known = merged.len();
         for (key, value) in patch.and_then(Node::as_map).unwrap_or_default() {
             let name = key.text();
-            if name == DIRECTIVE || merged[..known].iter().any(|(k, _)| k.text() == name) {
+            if name == DIRECTIVE || known.contains(name) {
                 continue;
             }
             let outcome = self.walk(None, Some(value), place.field(name))?;

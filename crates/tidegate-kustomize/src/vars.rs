@@ -209,7 +209,7 @@ fn is_string(scalar: &Scalar) -> bool {
     matches!(scalar.tag, Tag::Str | Tag::Untagged)
 }
 
-fn tag_name(tag: &Tag) -> &str {
+fn tag_name(tag: &Tag) -> &'static str {
     match tag {
         Tag::Untagged => "",
         Tag::Null => "!!null",
@@ -218,8 +218,6 @@ fn tag_name(tag: &Tag) -> &str {
         Tag::Float => "!!float",
         Tag::Str => "!!str",
         Tag::Timestamp => "!!timestamp",
-        Tag::Binary => "!!binary",
-        Tag::Other(tag) => tag,
     }
 }
 
