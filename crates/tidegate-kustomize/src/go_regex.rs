@@ -8,6 +8,11 @@ use regex::Regex;
 /// # Errors
 /// Why it is none, beginning as Go's message does.
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
+    if let Some(operator) = nested_repetition(pattern) {
+        return Err(format!(
+            "error parsing regexp: invalid nested repetition operator: `{operator}`"
+        ));
+    }
     Regex::new(&translate(pattern)).map_err(|error| {
         let reason = match error {
             regex::Error::CompiledTooBig(_) => "expression too large".to_owned(),
@@ -21,6 +26,26 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
         };
         format!("error parsing regexp: {reason}: `{pattern}`")
     })
+}
+
+/// A repetition of a repetition, which Go refuses; `?` behind one makes it lazy.
+fn nested_repetition(pattern: &str) -> Option<&str> {
+    let (mut in_class, mut escaped, mut after) = (false, false, None);
+    for (at, c) in pattern.char_indices() {
+        let repeats = !in_class && !escaped && matches!(c, '*' | '+' | '?');
+        match after {
+            Some((start, false)) if repeats && c == '?' => after = Some((start, true)),
+            Some((start, _)) if repeats => return pattern.get(start..=at),
+            _ => after = repeats.then_some((at, false)),
+        }
+        match c {
+            '[' if !escaped => in_class = true,
+            ']' if !escaped => in_class = false,
+            _ => {}
+        }
+        escaped = c == '\\' && !escaped;
+    }
+    None
 }
 
 /// Compiles a pattern that must match the whole text; the empty one stays empty.

@@ -341,7 +341,7 @@ mod tests {
         let schema = MergeSchema::builtin();
         assert_eq!(schema.types.len(), 44);
         let merged = schema.types.iter().flat_map(|t| t.fields.values());
-        assert_eq!(merged.filter(|field| field.merge.is_some()).count(), 28);
+        assert_eq!(merged.filter(|field| field.merge.is_some()).count(), 29);
         let last = u32::try_from(schema.types.len()).unwrap();
         let children = schema
             .types

@@ -41,7 +41,7 @@ pub(crate) fn update(list: &mut [Resource], references: &[NameReference]) -> Res
         .collect();
     for (index, resource) in list.iter_mut().enumerate() {
         let referrer = &candidates.all[index];
-        let bound = bound_namespaces(&resource.node);
+        let bound = bound_namespaces(&resource.node, &referrer.id)?;
         for (target, specs) in &targets {
             for (gvk, spec) in specs {
                 if !referrer.original.gvk.is_selected_by(gvk) {
@@ -109,17 +109,26 @@ impl Candidates {
 }
 
 /// The namespaces of the service accounts that a role binding names.
-fn bound_namespaces(node: &Node) -> BTreeSet<String> {
+fn bound_namespaces(node: &Node, id: &ResId) -> Result<BTreeSet<String>, String> {
+    let mut namespaces = BTreeSet::new();
     if node.get("kind").and_then(Node::text) != Some("RoleBinding") {
-        return BTreeSet::new();
+        return Ok(namespaces);
     }
-    let subjects = node.get("subjects").map(Node::items).unwrap_or_default();
-    subjects
-        .iter()
-        .filter(|subject| subject.get("kind").and_then(Node::text) == Some("ServiceAccount"))
-        .filter_map(|subject| subject.get("namespace").and_then(Node::text))
-        .map(str::to_owned)
-        .collect()
+    for subject in node.get("subjects").map(Node::items).unwrap_or_default() {
+        let is_account = subject.get("kind").and_then(Node::text) == Some("ServiceAccount");
+        let Some(namespace) = subject.get("namespace").filter(|_| is_account) else {
+            continue;
+        };
+        match namespace.text().filter(|_| !namespace.is_null()) {
+            Some(text) => namespaces.insert(text.to_owned()),
+            None => {
+                return Err(format!(
+                    "Invalid Input: namespace is blank for resource \"{id}\""
+                ));
+            }
+        };
+    }
+    Ok(namespaces)
 }
 
 /// The kind that a role reference names.

@@ -54,6 +54,7 @@ pub(crate) fn generate(config: &Resource, loader: &Loader) -> Outcome<Resource> 
     let made = match config.kind() {
         "ConfigMapGenerator" => Made::ConfigMap,
         "SecretGenerator" => Made::Secret,
+        "IAMPolicyGenerator" => return service_account(&settings, config),
         "HelmChartInflationGenerator" => {
             return Err(
                 Fault::new(CODE_UNSUPPORTED, "must specify --enable-helm").at(&config.source.path)
@@ -62,12 +63,44 @@ pub(crate) fn generate(config: &Resource, loader: &Loader) -> Outcome<Resource> 
         _ => return Err(unknown(config)),
     };
     if let Some(map) = settings.as_object_mut() {
-        map.insert("name".to_owned(), config.name().into());
-        map.insert("namespace".to_owned(), config.namespace().into());
+        for (key, text) in [("name", config.name()), ("namespace", config.namespace())] {
+            let own = map.get(key).and_then(Value::as_str).unwrap_or_default();
+            if own.is_empty() {
+                map.insert(key.to_owned(), text.into());
+            }
+        }
     }
     let args: GeneratorArgs = parse_plugin(&settings, Shape::GENERATOR)
         .map_err(|message| Fault::new(CODE_GENERATOR, message).at(&config.source.path))?;
     generators::make(made, &args, None, loader, config.source.clone())
+}
+
+/// Makes the service account of a GKE workload identity.
+fn service_account(settings: &Value, config: &Resource) -> Outcome<Resource> {
+    let text = |part: &str, key: &str| {
+        let value = settings.get(part).and_then(|part| part.get(key));
+        value.and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let cloud = settings
+        .get("cloud")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    if cloud != "gke" {
+        let message = format!("cloud provider {cloud} not supported yet");
+        return Err(Fault::new(CODE_GENERATOR, message).at(&config.source.path));
+    }
+    let (account, project) = (
+        text("serviceAccount", "name"),
+        text("serviceAccount", "projectId"),
+    );
+    let address = format!("{account}@{project}.iam.gserviceaccount.com");
+    let object = serde_json::json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {
+        "annotations": {"iam.gke.io/gcp-service-account": address},
+        "name": text("kubernetesService", "name"),
+    }});
+    let mut resource = Resource::new(read::from_json(&object), config.source.clone());
+    resource.set_namespace(&text("kubernetesService", "namespace"));
+    Ok(resource)
 }
 
 /// Reads the patches of `patchesStrategicMerge`: each entry is a patch, or the path of one.

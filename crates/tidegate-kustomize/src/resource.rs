@@ -298,9 +298,6 @@ impl Resource {
     /// Ends the build for this object: the build's own annotations go, all others become text.
     pub(crate) fn finish(&mut self) {
         let mut annotations = self.texts("annotations");
-        if annotations.is_empty() && !self.has_history() {
-            return;
-        }
         annotations.retain(|key, _| !INTERNAL.contains(&key.as_str()));
         self.set_texts("annotations", &annotations);
     }

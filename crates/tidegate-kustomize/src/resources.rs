@@ -68,25 +68,11 @@ pub(crate) fn read(text: &[u8], path: &str, reading: Reading) -> Outcome<Vec<Res
                     line: document.line,
                     column: document.column,
                 };
-                let mut root = document.root;
-                clear_empty_annotations(&mut root);
-                found.push(Resource::new(root, source));
+                found.push(Resource::new(document.root, source));
             }
         }
     }
     Ok(found)
-}
-
-/// Annotations without any are taken away when an object is read.
-fn clear_empty_annotations(object: &mut Node) {
-    let Some(metadata) = object.get_mut("metadata") else {
-        return;
-    };
-    if metadata.get("annotations").is_some_and(is_nothing)
-        && let Some(entries) = metadata.as_map_mut()
-    {
-        entries.retain(|(key, _)| key.text() != "annotations");
-    }
 }
 
 fn is_nothing(node: &Node) -> bool {
