@@ -3,23 +3,23 @@
 use tidegate_manifest::{Diagnostic, Origin};
 
 /// A kustomization file, or what it says, is wrong.
-pub(crate) const CODE_KUSTOMIZATION: &str = "TG0601";
+pub(crate) const CODE_KUSTOMIZATION: &str = "TG0621";
 /// A file, a directory or a base cannot be loaded.
-pub(crate) const CODE_LOAD: &str = "TG0602";
+pub(crate) const CODE_LOAD: &str = "TG0622";
 /// A resource cannot be read or accumulated.
-pub(crate) const CODE_RESOURCE: &str = "TG0603";
+pub(crate) const CODE_RESOURCE: &str = "TG0623";
 /// A generator cannot make its object.
-pub(crate) const CODE_GENERATOR: &str = "TG0604";
+pub(crate) const CODE_GENERATOR: &str = "TG0624";
 /// A patch, a replacement or another transformer cannot be applied.
-pub(crate) const CODE_TRANSFORMER: &str = "TG0605";
+pub(crate) const CODE_TRANSFORMER: &str = "TG0625";
 /// Something that this build does not do: programs, charts, remote bases.
-pub(crate) const CODE_UNSUPPORTED: &str = "TG0606";
+pub(crate) const CODE_UNSUPPORTED: &str = "TG0626";
 /// A limit was reached.
-pub(crate) const CODE_LIMIT: &str = "TG0607";
+pub(crate) const CODE_LIMIT: &str = "TG0627";
 /// A field is deprecated, or something has no effect.
-pub(crate) const CODE_WARNING: &str = "TG0608";
+pub(crate) const CODE_WARNING: &str = "TG0628";
 /// An object that was built is no Kubernetes object.
-pub(crate) const CODE_OBJECT: &str = "TG0609";
+pub(crate) const CODE_OBJECT: &str = "TG0629";
 
 /// Why a build stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -142,7 +142,7 @@ impl Walk<'_> {
             _ if !rest.is_empty() => Node::Map(Vec::new()),
             Made::Scalar(tag) => Node::Scalar(Scalar {
                 text: "".into(),
-                tag: tag.clone(),
+                tag: *tag,
                 style: Style::Plain,
             }),
             Made::Map | Made::Nothing => Node::Map(Vec::new()),
