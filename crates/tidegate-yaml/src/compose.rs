@@ -15,7 +15,7 @@ const MAX_REPORTS: usize = 100;
 /// Mappings with more entries than this look keys up in an index.
 const INDEX_FROM: usize = 16;
 /// Characters of a refused key shown in its message.
-const EXCERPT: usize = 60;
+pub(crate) const EXCERPT: usize = 60;
 
 /// A composed document and what is wrong with it. With errors the root is incomplete.
 #[derive(Debug)]
@@ -238,7 +238,7 @@ impl<'t> Composer<'_, 't> {
 
     fn scalar(&mut self, id: RawId) -> Step<Value> {
         let raw = &self.document.nodes[id];
-        let Raw::Scalar { text, plain } = &raw.raw else {
+        let Raw::Scalar { text, plain, .. } = &raw.raw else {
             return Ok(Value::Null);
         };
         self.count_text(text.len(), raw.span)?;
@@ -288,7 +288,7 @@ impl<'t> Composer<'_, 't> {
 
     fn is_merge_key(&self, id: RawId) -> bool {
         let raw = &self.document.nodes[id];
-        let Raw::Scalar { text, plain } = &raw.raw else {
+        let Raw::Scalar { text, plain, .. } = &raw.raw else {
             return false;
         };
         text == "<<" && *plain && matches!(&*raw.tag, "" | "!" | "tag:yaml.org,2002:merge")
@@ -414,7 +414,7 @@ impl<'t> Composer<'_, 't> {
         };
         let raw = &document.nodes[id];
         let (text, plain) = match &raw.raw {
-            Raw::Scalar { text, plain } => (&**text, *plain),
+            Raw::Scalar { text, plain, .. } => (&**text, *plain),
             Raw::FlowNothing => ("", self.options.resolver == Resolver::Kubernetes),
             Raw::Sequence(_) | Raw::Mapping(_) | Raw::Alias { .. } => {
                 let message = format!("invalid map key: {}", self.excerpt(span));
@@ -507,7 +507,7 @@ fn float_key(value: f64) -> String {
 
 /// The part of all decoded nodes that may come from aliases: 99 % in small documents, falling to
 /// 10 % at four million nodes (go-yaml's guard against alias bombs).
-fn allowed_alias_ratio(decoded: usize) -> f64 {
+pub(crate) fn allowed_alias_ratio(decoded: usize) -> f64 {
     const LOW: f64 = 400_000.0;
     const HIGH: f64 = 4_000_000.0;
     let decoded = decoded as f64;

@@ -17,6 +17,7 @@ pub(crate) enum Raw<'t> {
     Scalar {
         text: Cow<'t, str>,
         plain: bool,
+        style: Style,
     },
     /// Nothing inside brackets: `{a: , b}`.
     FlowNothing,
@@ -35,6 +36,8 @@ pub(crate) struct RawNode<'t> {
     /// The tag with its handle expanded (`tag:yaml.org,2002:str`), empty without one.
     pub(crate) tag: Cow<'t, str>,
     pub(crate) span: Span,
+    /// A collection in brackets.
+    pub(crate) flow: bool,
 }
 
 /// One document as written.
@@ -129,6 +132,8 @@ pub(crate) struct Parser<'t> {
     first: bool,
     /// Directives were seen and the `---` they belong to was not.
     pub(crate) in_directives: bool,
+    /// What stands after a document is nobody's business, as for a reader of the first one.
+    pub(crate) only_first: bool,
 }
 
 /// The collection being read, for error contexts.
@@ -147,6 +152,7 @@ impl<'t> Parser<'t> {
             tags: Vec::new(),
             first: true,
             in_directives: false,
+            only_first: false,
         }
     }
 
@@ -199,6 +205,7 @@ impl<'t> Parser<'t> {
                 self.scanner.take()?;
             }
             TokenKind::DocumentStart | TokenKind::StreamEnd => {}
+            _ if self.only_first => {}
             _ => {
                 let mark = token.start;
                 return Err(Problem::new("did not find expected <document start>", mark));
@@ -261,7 +268,12 @@ impl<'t> Parser<'t> {
                 at,
             ));
         }
-        self.nodes.push(RawNode { raw, tag, span });
+        self.nodes.push(RawNode {
+            raw,
+            tag,
+            span,
+            flow: false,
+        });
         Ok(self.nodes.len() - 1)
     }
 
@@ -270,6 +282,7 @@ impl<'t> Parser<'t> {
         let raw = Raw::Scalar {
             text: Cow::Borrowed(""),
             plain: true,
+            style: Style::Plain,
         };
         self.add(raw, Cow::Borrowed(""), at.to(at), at)
     }
@@ -335,6 +348,7 @@ impl<'t> Parser<'t> {
                 self.nodes[id].raw = Raw::Scalar {
                     text,
                     plain: style == Style::Plain || tagged,
+                    style,
                 };
                 self.nodes[id].span = start.to(end);
                 return Ok(Some(id));
@@ -351,6 +365,7 @@ impl<'t> Parser<'t> {
                 self.nodes[id].raw = Raw::Scalar {
                     text: Cow::Borrowed(""),
                     plain: true,
+                    style: Style::Plain,
                 };
                 return Ok(Some(id));
             }
@@ -365,6 +380,10 @@ impl<'t> Parser<'t> {
             }
         };
         self.scanner.take()?;
+        self.nodes[id].flow = matches!(
+            collection,
+            Collection::FlowSequence | Collection::FlowMapping
+        );
         open.push(Frame::new(collection, id, start));
         Ok(None)
     }

@@ -8,9 +8,12 @@ use crate::timestamp;
 
 /// What a scalar resolves to.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Scalar {
+pub enum Scalar {
+    /// Null.
     Null,
+    /// A boolean.
     Bool(bool),
+    /// An integer of 64 bits, signed or not.
     Integer(Number),
     /// Finite or not.
     Float(f64),
@@ -74,6 +77,29 @@ impl BeyondI64 for Number {
     fn is_u64_beyond_i64(&self) -> bool {
         self.as_i64().is_none() && self.as_u64().is_some()
     }
+}
+
+/// Resolves a scalar as kustomize's reader does. `tag` is short (`!!int`), empty for none.
+///
+/// ```
+/// use tidegate_yaml::{ResolvedScalar, resolve_kyaml};
+/// assert_eq!(resolve_kyaml("", "yes"), Ok(ResolvedScalar::Text));
+/// assert_eq!(resolve_kyaml("", "true"), Ok(ResolvedScalar::Bool(true)));
+/// assert!(resolve_kyaml("!!int", "x").is_err());
+/// ```
+///
+/// # Errors
+/// The message, when the tag forbids the text.
+pub fn resolve_kyaml(tag: &str, text: &str) -> Result<Scalar, String> {
+    match tag.strip_prefix("!!") {
+        Some(core) => resolve(Resolver::Kyaml, &format!("{CORE}{core}"), text),
+        None => resolve(Resolver::Kyaml, tag, text),
+    }
+}
+
+/// A finite float as the number it becomes on its way through JSON.
+pub fn float_number(value: f64) -> Option<Number> {
+    number::from_float(value)
 }
 
 /// Whether text written plain would come back as the same text.

@@ -38,11 +38,19 @@ fn clamp(n: usize) -> u32 {
 }
 
 /// How a scalar was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// Without quotes.
+    #[default]
     Plain,
-    Quoted,
-    Block,
+    /// In single quotes.
+    Single,
+    /// In double quotes.
+    Double,
+    /// As a block after `|`.
+    Literal,
+    /// As a block after `>`.
+    Folded,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -95,8 +95,26 @@ pub fn parse_one(bytes: &[u8], options: &ParseOptions) -> Result<Node, YamlError
     }
 }
 
+/// Why scanning or parsing stopped, for people.
+pub(crate) fn as_error(problem: Problem, document: usize) -> YamlError {
+    let kind = if problem.limit {
+        YamlErrorKind::Limit
+    } else if problem.message.starts_with("unknown anchor") {
+        YamlErrorKind::Alias
+    } else {
+        YamlErrorKind::Syntax
+    };
+    YamlError {
+        kind,
+        message: problem.message.into_owned(),
+        span: problem.mark.to(problem.mark),
+        document,
+        context: problem.context.map(|(what, mark)| (what, mark.to(mark))),
+    }
+}
+
 /// JSON may be indented by tabs, which YAML refuses before its first bracket.
-fn json_start(text: &str) -> Mark {
+pub(crate) fn json_start(text: &str) -> Mark {
     let blank = text.len() - text.trim_start_matches([' ', '\t', '\r', '\n']).len();
     let start = Mark::default();
     if text[blank..].starts_with(['{', '[']) && text[..blank].contains('\t') {
@@ -260,20 +278,7 @@ impl Reader<'_> {
     }
 
     fn problem(&mut self, problem: Problem) {
-        let kind = if problem.limit {
-            YamlErrorKind::Limit
-        } else if problem.message.starts_with("unknown anchor") {
-            YamlErrorKind::Alias
-        } else {
-            YamlErrorKind::Syntax
-        };
-        self.parsed.errors.push(YamlError {
-            kind,
-            message: problem.message.into_owned(),
-            span: problem.mark.to(problem.mark),
-            document: self.index,
-            context: problem.context.map(|(what, mark)| (what, mark.to(mark))),
-        });
+        self.parsed.errors.push(as_error(problem, self.index));
         self.index += 1;
     }
 

@@ -157,7 +157,12 @@ impl<'t> Scanner<'t> {
             None => Cow::Owned(self.quoted(quote, start)?),
         };
         self.skip();
-        self.push(TokenKind::Scalar(text, Style::Quoted), start);
+        let style = if quote == b'\'' {
+            Style::Single
+        } else {
+            Style::Double
+        };
+        self.push(TokenKind::Scalar(text, style), start);
         Ok(())
     }
 
@@ -351,8 +356,13 @@ impl<'t> Scanner<'t> {
         if chomp == Chomp::Keep {
             text.push_str(&trailing);
         }
+        let style = if literal {
+            Style::Literal
+        } else {
+            Style::Folded
+        };
         self.tokens.push_back(super::Token {
-            kind: TokenKind::Scalar(Cow::Owned(text), Style::Block),
+            kind: TokenKind::Scalar(Cow::Owned(text), style),
             start,
             end,
         });
