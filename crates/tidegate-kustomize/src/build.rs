@@ -180,7 +180,7 @@ fn run(
 
 fn written(resource: Resource) -> Outcome<BuiltObject> {
     let Source { path, line, column } = resource.source;
-    let body = read::to_json(&resource.node).map_err(|message| {
+    let body = read::to_output(&resource.node).map_err(|message| {
         Fault::new(CODE_TRANSFORMER, message)
             .at(&path)
             .place(line, column)

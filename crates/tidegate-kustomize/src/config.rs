@@ -125,15 +125,16 @@ impl Config {
     /// # Errors
     /// Why it is none.
     pub(crate) fn parse(text: &[u8]) -> Result<Config, String> {
-        let node = tidegate_yaml::parse_one(text, &ParseOptions::strict())
+        let node = tidegate_yaml::parse_first(text, &ParseOptions::strict())
             .map_err(|errors| errors.to_string())?;
-        let json = node.to_json();
+        let said =
+            |message: String| format!("error unmarshaling JSON: while decoding JSON: {message}");
+        let json = crate::kustomization::normalise_config(&node).map_err(said)?;
         if json.is_null() {
             return Ok(Config::default());
         }
-        let mut config: Config = serde_json::from_value(json).map_err(|error| {
-            format!("error unmarshaling JSON: while decoding JSON: json: {error}")
-        })?;
+        let mut config: Config =
+            serde_json::from_value(json).map_err(|error| said(format!("json: {error}")))?;
         config.sort();
         Ok(config)
     }
@@ -208,7 +209,7 @@ impl Config {
         if text.is_empty() {
             return Err("the file is empty".to_owned());
         }
-        let node = tidegate_yaml::parse_one(text, &ParseOptions::default())
+        let node = tidegate_yaml::parse_first(text, &ParseOptions::default())
             .map_err(|errors| errors.to_string())?;
         let Value::Object(types) = node.to_json() else {
             return Err(

@@ -411,14 +411,18 @@ fn visit_items(
 /// A value as YAML writes it: quoted when it was quoted, or when it would be read as another type.
 fn written(node: &Node) -> String {
     match node {
-        Node::Scalar(Scalar { text, tag, style }) => match style {
+        Node::Scalar(Scalar {
+            text, tag, style, ..
+        }) => match style {
             Style::Single => format!("'{}'", text.replace('\'', "''")),
             Style::Double => format!("{text:?}"),
             Style::Block => format!("|-\n  {text}"),
-            Style::Plain if *tag == Tag::Str && !crate::read::is_plain_string(text) => {
+            Style::Plain | Style::Flow
+                if *tag == Tag::Str && !crate::read::is_plain_string(text) =>
+            {
                 format!("{text:?}")
             }
-            Style::Plain => text.to_string(),
+            Style::Plain | Style::Flow => text.to_string(),
         },
         Node::Seq(items) => items
             .iter()

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::field_path::split;
 use crate::id::Gvk;
-use crate::node::{Node, Scalar, Style, Tag};
+use crate::node::{Node, Scalar, Tag};
 
 /// One entry of a list of field specs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -143,7 +143,7 @@ impl Walk<'_> {
             Made::Scalar(tag) => Node::Scalar(Scalar {
                 text: "".into(),
                 tag: *tag,
-                style: Style::Plain,
+                ..Scalar::default()
             }),
             Made::Map | Made::Nothing => Node::Map(Vec::new()),
         };
@@ -203,7 +203,7 @@ pub(crate) fn set_entry(node: &mut Node, key: &str, text: &str) -> Result<(), St
             let value = Node::Scalar(Scalar {
                 text: text.into(),
                 tag: Tag::Str,
-                style: Style::Plain,
+                ..Scalar::default()
             });
             node.insert(key, value);
             Ok(())

@@ -10,7 +10,7 @@ use crate::fault::{CODE_GENERATOR, Fault, Outcome};
 use crate::go_json;
 use crate::kustomization::{GeneratorArgs, GeneratorOptions};
 use crate::loader::Loader;
-use crate::node::{Key, Node, Scalar, Style, Tag};
+use crate::node::{Key, Node, Scalar, Tag};
 use crate::read;
 use crate::resource::{Behavior, Resource, Source};
 
@@ -88,7 +88,7 @@ pub(crate) fn make(
             let flag = Scalar {
                 text: "true".into(),
                 tag: Tag::Bool,
-                style: Style::Plain,
+                ..Scalar::default()
             };
             resource.node.insert("immutable", Node::Scalar(flag));
         }

@@ -1,6 +1,8 @@
 //! Identities of objects: group, version, kind, name and namespace, and which of them are equal.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 /// Kinds that certainly live outside namespaces, by apiVersion: those of Kubernetes 1.21.
 const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
@@ -68,6 +70,24 @@ const CLUSTER_SCOPED: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+
+/// Kinds outside namespaces of which a build learns by its `openapi`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scopes(Arc<OnceLock<HashSet<(String, String)>>>);
+
+impl Scopes {
+    /// Takes what a document says; only the first one counts.
+    pub(crate) fn set(&self, outside: impl Iterator<Item = (String, String)>) {
+        // A second document is not taken either.
+        let _ = self.0.set(outside.collect());
+    }
+
+    pub(crate) fn is_cluster_scoped(&self, gvk: &Gvk) -> bool {
+        self.0
+            .get()
+            .is_some_and(|kinds| kinds.contains(&(gvk.api_version(), gvk.kind.clone())))
+    }
+}
 
 /// What stands for the namespace of kinds that have none.
 const NO_NAMESPACE: &str = "_non_namespaceable_";

@@ -235,11 +235,12 @@ impl Kustomization {
                 format!("invalid Kustomization: {message}"),
             )
         };
-        let node = tidegate_yaml::parse_one(text, &ParseOptions::default()).map_err(|errors| {
-            let first = errors.0.first();
-            let (line, column) = first.map_or((0, 0), |e| (e.span.line, e.span.column));
-            invalid(errors.to_string()).place(line, column)
-        })?;
+        let node =
+            tidegate_yaml::parse_first(text, &ParseOptions::default()).map_err(|errors| {
+                let first = errors.0.first();
+                let (line, column) = first.map_or((0, 0), |e| (e.span.line, e.span.column));
+                invalid(errors.to_string()).place(line, column)
+            })?;
         let json = shape::normalise(&node, Shape::KUSTOMIZATION).map_err(|mistake| {
             let span = mistake.span;
             invalid(mistake.message).place(span.line, span.column)
@@ -332,13 +333,21 @@ impl Kustomization {
     }
 }
 
+/// Brings a `configurations` file into the shape of its fields.
+///
+/// # Errors
+/// Unknown fields and values of the wrong type.
+pub(crate) fn normalise_config(node: &tidegate_yaml::Node) -> Result<Value, String> {
+    shape::normalise_strictly(node, Shape::CONFIG).map_err(|mistake| mistake.message)
+}
+
 /// Reads a list of replacements or one, from a file that `replacements[].path` names.
 ///
 /// # Errors
 /// Why it is neither.
 pub(crate) fn parse_replacements(text: &[u8]) -> Result<Vec<Replacement>, String> {
     let node =
-        tidegate_yaml::parse_one(text, &ParseOptions::default()).map_err(|e| e.to_string())?;
+        tidegate_yaml::parse_first(text, &ParseOptions::default()).map_err(|e| e.to_string())?;
     let (shape, single) = match &node.value {
         tidegate_yaml::Value::Sequence(_) => (Shape::REPLACEMENTS, false),
         tidegate_yaml::Value::Mapping(_) => (Shape::REPLACEMENT, true),

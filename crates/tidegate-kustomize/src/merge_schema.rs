@@ -1,11 +1,13 @@
 //! Which lists merge and by which keys: the part of an OpenAPI document that strategic merge asks.
 //!
 //! The built-in table holds the facts of Kubernetes 1.21.2, the version that Kustomize embeds; it is
-//! read once. A custom document (`openapi.path`) replaces it. Knows no values.
+//! read once. A custom document (`openapi.path`) replaces it, or joins it when it comes late. Knows
+//! no values.
 //!
 //! Lines of the table: `T id` opens a type; `f name type` is a field, `l name type` a replaced list
 //! of that element type, `m name type keys…` a merged list, `a * type` what every other key holds;
-//! `K apiVersion type kinds…` says which type a kind is. `-` is a type without merged lists.
+//! `K apiVersion type kinds…` says which type a kind is, `N type names…` which definitions are it.
+//! `-` is a type without merged lists.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -27,17 +29,32 @@ const LIST_KEYS: &str = "x-kubernetes-list-map-keys";
 pub(crate) struct MergeSchema {
     types: Vec<Type>,
     kinds: HashMap<(String, String), TypeId>,
-    /// Whether types list every field they have, not only those that reach a merged list.
-    complete: bool,
+    /// Types of built-in definitions by name.
+    names: HashMap<&'static str, u32>,
+    /// Whether kinds live in namespaces, where the document says so.
+    namespaced: HashMap<(String, String), bool>,
+}
+
+/// What a custom document does to the built-in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// Nothing was asked of the built-in one, so it is never read.
+    Alone,
+    /// It was read before.
+    Over,
+    /// It is read after, because something was to be asked of it before.
+    Under,
 }
 
 /// A type, or one that is known and merges no list.
 type TypeId = Option<u32>;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Type {
     fields: HashMap<String, Field>,
     others: Option<Field>,
+    /// Whether every field is listed, not only those that reach a merged list.
+    complete: bool,
 }
 
 /// What is known of a field.
@@ -73,7 +90,7 @@ impl<'s> Place<'s> {
         match kind.fields.get(name).or(kind.others.as_ref()) {
             Some(field) if field.list => Place::List(schema, field),
             Some(field) => Place::Value(schema, field.child),
-            None if schema.complete => Place::Unknown,
+            None if kind.complete => Place::Unknown,
             None => Place::Value(schema, None),
         }
     }
@@ -111,14 +128,25 @@ impl MergeSchema {
     ///
     /// # Errors
     /// Why the text is no such document.
-    pub(crate) fn custom(text: &[u8]) -> Result<MergeSchema, String> {
-        let node = tidegate_yaml::parse_one(text, &ParseOptions::default())
+    pub(crate) fn custom(text: &[u8], layer: Layer) -> Result<MergeSchema, String> {
+        let node = tidegate_yaml::parse_first(text, &ParseOptions::default())
             .map_err(|errors| errors.to_string())?;
         let document = node.to_json();
         let Value::Object(document) = document else {
             return Err("it is no mapping with `definitions`".into());
         };
-        Ok(Reader::read(&document))
+        Ok(Reader::read(&document, layer))
+    }
+
+    /// Whether the built-in document knows a kind.
+    pub(crate) fn knows(&self, api_version: &str, kind: &str) -> bool {
+        !self.root(api_version, kind).is_unknown()
+    }
+
+    /// Whether the document says of a kind that it lives outside namespaces.
+    pub(crate) fn cluster_scoped(&self) -> impl Iterator<Item = (String, String)> {
+        let outside = self.namespaced.iter().filter(|(_, inside)| !**inside);
+        outside.map(|(key, _)| key.clone())
     }
 
     /// The place of an object of a kind.
@@ -133,7 +161,7 @@ impl MergeSchema {
     }
 
     /// Reads the table; a line that is none is skipped, a test counts what was read.
-    fn from_table(table: &str) -> MergeSchema {
+    fn from_table(table: &'static str) -> MergeSchema {
         let mut schema = MergeSchema::default();
         for line in table.lines() {
             let words: Vec<&str> = line.split(' ').collect();
@@ -144,6 +172,11 @@ impl MergeSchema {
                     for kind in kinds {
                         let key = ((*api_version).to_owned(), (*kind).to_owned());
                         schema.kinds.insert(key, id);
+                    }
+                }
+                ["N", id, names @ ..] => {
+                    if let Ok(id) = id.parse() {
+                        schema.names.extend(names.iter().map(|name| (*name, id)));
                     }
                 }
                 [tag, name, child, keys @ ..] => {
@@ -168,16 +201,30 @@ impl MergeSchema {
     }
 }
 
+/// A definition by its name.
+enum Definition<'d> {
+    Custom(&'d Value),
+    Builtin(TypeId),
+    Missing,
+}
+
+/// Where references lead to.
+enum Resolved<'d> {
+    Builtin(TypeId),
+    Schema(Option<&'d str>, &'d Value),
+}
+
 /// Reads a whole OpenAPI document.
 struct Reader<'d> {
     definitions: &'d Map<String, Value>,
+    layer: Layer,
     /// The types of definitions, known before their fields are, so that they may refer to each other.
     ids: HashMap<&'d str, u32>,
     schema: MergeSchema,
 }
 
 impl<'d> Reader<'d> {
-    fn read(document: &'d Map<String, Value>) -> MergeSchema {
+    fn read(document: &'d Map<String, Value>, layer: Layer) -> MergeSchema {
         let empty = Map::new();
         let definitions = document
             .get("definitions")
@@ -185,12 +232,15 @@ impl<'d> Reader<'d> {
             .unwrap_or(&empty);
         let mut reader = Reader {
             definitions,
+            layer,
             ids: HashMap::new(),
-            schema: MergeSchema {
-                complete: true,
-                ..MergeSchema::default()
-            },
+            schema: MergeSchema::default(),
         };
+        if layer != Layer::Alone {
+            let builtin = MergeSchema::builtin();
+            reader.schema.types.clone_from(&builtin.types);
+            reader.schema.kinds.clone_from(&builtin.kinds);
+        }
         for name in definitions.keys() {
             let id = reader.reserve();
             reader.ids.insert(name, id);
@@ -201,10 +251,44 @@ impl<'d> Reader<'d> {
             };
             reader.fill(id, definition);
             for key in kinds_of(definition) {
-                reader.schema.kinds.insert(key, Some(id));
+                let known = reader.schema.kinds.contains_key(&key);
+                if layer != Layer::Under || !known {
+                    reader.schema.kinds.insert(key, Some(id));
+                }
             }
         }
+        if let Some(paths) = document.get("paths").and_then(Value::as_object) {
+            reader.read_paths(paths);
+        }
         reader.schema
+    }
+
+    /// A kind with a path inside a namespace lives in one, whatever its other paths say.
+    fn read_paths(&mut self, paths: &Map<String, Value>) {
+        for (path, info) in paths {
+            let kind = info.get("get").and_then(|get| get.get(GROUP_VERSION_KIND));
+            let Some(key) = kind.and_then(kind_key) else {
+                continue;
+            };
+            let inside = path.contains("namespaces/{namespace}");
+            *self.schema.namespaced.entry(key).or_default() |= inside;
+        }
+    }
+
+    /// The type of a definition, and what the document says of it.
+    fn definition(&self, name: &str) -> Definition<'d> {
+        let custom = self.definitions.get(name).map(Definition::Custom);
+        let builtin = || {
+            let known = MergeSchema::builtin().names.get(name).copied();
+            let named = known.is_some() || name.starts_with("io.k8s.");
+            (self.layer != Layer::Alone && named).then_some(Definition::Builtin(known))
+        };
+        let found = if self.layer == Layer::Under {
+            builtin().or(custom)
+        } else {
+            custom.or_else(builtin)
+        };
+        found.unwrap_or(Definition::Missing)
     }
 
     fn reserve(&mut self) -> u32 {
@@ -227,26 +311,42 @@ impl<'d> Reader<'d> {
             _ => None,
         };
         if let Some(slot) = self.schema.types.get_mut(id as usize) {
-            *slot = Type { fields, others };
+            *slot = Type {
+                fields,
+                others,
+                complete: true,
+            };
         }
     }
 
     /// Follows references; what stood beside a reference is lost, as in the original.
-    fn resolve(&self, mut value: &'d Value) -> Option<(Option<&'d str>, &'d Value)> {
+    fn resolve(&self, mut value: &'d Value) -> Option<Resolved<'d>> {
         let mut name = None;
         for _ in 0..MAX_REFERENCES {
             let Some(reference) = value.get("$ref").and_then(Value::as_str) else {
-                return Some((name, value));
+                return Some(Resolved::Schema(name, value));
             };
             let last = reference.strip_prefix("#/definitions/")?;
             name = Some(last);
-            value = self.definitions.get(last)?;
+            value = match self.definition(last) {
+                Definition::Custom(value) => value,
+                Definition::Builtin(id) => return Some(Resolved::Builtin(id)),
+                Definition::Missing => return None,
+            };
         }
         None
     }
 
     fn field(&mut self, property: &'d Value) -> Option<Field> {
-        let (name, value) = self.resolve(property)?;
+        let (name, value) = match self.resolve(property)? {
+            Resolved::Builtin(child) => {
+                return Some(Field {
+                    child,
+                    ..Field::default()
+                });
+            }
+            Resolved::Schema(name, value) => (name, value),
+        };
         if !is_array(value) {
             return Some(Field {
                 child: Some(self.type_of(name, value)),
@@ -256,7 +356,10 @@ impl<'d> Reader<'d> {
         let child = value
             .get("items")
             .and_then(|items| self.resolve(items))
-            .map(|(name, items)| self.type_of(name, items));
+            .and_then(|items| match items {
+                Resolved::Builtin(id) => id,
+                Resolved::Schema(name, items) => Some(self.type_of(name, items)),
+            });
         Some(Field {
             list: true,
             merge: merge_keys(value),
@@ -401,6 +504,7 @@ mod tests {
 paths:
   /apis/t.example/v1/kinds: {get: {x-kubernetes-group-version-kind: {group: t.example, version: v1, kind: Kind}}}
 ",
+            Layer::Alone,
         )
         .unwrap();
         let kind = ("t.example/v1", "Kind");
@@ -412,6 +516,37 @@ paths:
         );
         assert!(schema.root("apps/v1", "Deployment").is_unknown());
         assert!(schema.root(kind.0, kind.1).field("loop").is_unknown());
-        assert!(MergeSchema::custom(b"[]").is_err());
+        assert!(MergeSchema::custom(b"[]", Layer::Alone).is_err());
+    }
+
+    #[test]
+    fn late_documents_join_the_builtin_one() {
+        let text = b"definitions:
+  t.Kind:
+    properties: {spec: {$ref: '#/definitions/io.k8s.api.core.v1.PodSpec'}}
+    x-kubernetes-group-version-kind: [{group: t.example, version: v1, kind: Kind}]
+  io.k8s.api.core.v1.PodSpec:
+    properties: {containers: {type: array, items: {}}}
+paths:
+  /apis/t.example/v1/kinds: {get: {x-kubernetes-group-version-kind: {group: t.example, version: v1, kind: Kind}}}
+";
+        let kind = ("t.example/v1", "Kind");
+        let name = vec!["name".to_owned()];
+        for (layer, expected) in [
+            (Layer::Alone, None),
+            (Layer::Over, None),
+            (Layer::Under, Some(name.as_slice())),
+        ] {
+            let schema = MergeSchema::custom(text, layer).unwrap();
+            assert_eq!(
+                keys(&schema, kind, "spec/containers"),
+                expected,
+                "{layer:?}"
+            );
+            let knows = schema.knows("apps/v1", "Deployment");
+            assert_eq!(knows, layer != Layer::Alone);
+            let outside: Vec<_> = schema.cluster_scoped().collect();
+            assert_eq!(outside, [(kind.0.to_owned(), kind.1.to_owned())]);
+        }
     }
 }

@@ -8,12 +8,12 @@ pub(crate) enum Node {
     Scalar(Scalar),
     /// A list.
     Seq(Vec<Node>),
-    /// A mapping in the order of its entries; keys are unique.
+    /// A mapping in the order of its entries; of a key that stands twice the first counts.
     Map(Vec<(Key, Node)>),
 }
 
 /// A scalar or null.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Scalar {
     /// The text as it stood, quotes and escapes resolved.
     pub(crate) text: Box<str>,
@@ -21,7 +21,19 @@ pub(crate) struct Scalar {
     pub(crate) tag: Tag,
     /// How it was written.
     pub(crate) style: Style,
+    /// Whether its tag was written too.
+    pub(crate) tagged: bool,
+    /// The line it stood on, from 1; 0 for what was made.
+    pub(crate) line: u32,
 }
+
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.tag == other.tag && self.style == other.style
+    }
+}
+
+impl Eq for Scalar {}
 
 /// The type of a scalar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +47,7 @@ pub(crate) enum Tag {
     Float,
     Str,
     Timestamp,
+    Binary,
 }
 
 /// How a scalar is written.
@@ -42,10 +55,18 @@ pub(crate) enum Tag {
 pub(crate) enum Style {
     #[default]
     Plain,
+    /// Plain, between brackets.
+    Flow,
     Single,
     Double,
     /// A block, literal or folded.
     Block,
+}
+
+impl Style {
+    pub(crate) fn is_plain(self) -> bool {
+        matches!(self, Style::Plain | Style::Flow)
+    }
 }
 
 /// The key of an entry.
@@ -57,8 +78,7 @@ impl Key {
     pub(crate) fn new(text: &str) -> Self {
         Self(Scalar {
             text: text.into(),
-            tag: Tag::Untagged,
-            style: Style::Plain,
+            ..Scalar::default()
         })
     }
 
@@ -73,8 +93,7 @@ impl Node {
     pub(crate) fn plain(text: &str) -> Self {
         Node::Scalar(Scalar {
             text: text.into(),
-            tag: Tag::Untagged,
-            style: Style::Plain,
+            ..Scalar::default()
         })
     }
 
@@ -88,6 +107,7 @@ impl Node {
             } else {
                 Style::Plain
             },
+            ..Scalar::default()
         })
     }
 
@@ -156,6 +176,15 @@ impl Node {
     pub(crate) fn insert(&mut self, key: &str, value: Node) {
         if let Some(entries) = self.as_map_mut() {
             entries.push((Key::new(key), value));
+        }
+    }
+
+    /// The line of its first scalar.
+    pub(crate) fn line(&self) -> Option<u32> {
+        match self {
+            Node::Scalar(scalar) => Some(scalar.line),
+            Node::Seq(items) => items.first()?.line(),
+            Node::Map(entries) => entries.first().map(|(key, _)| key.0.line),
         }
     }
 

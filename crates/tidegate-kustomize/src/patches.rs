@@ -9,9 +9,10 @@ use crate::merge_schema::MergeSchema;
 use crate::node::Node;
 use crate::read;
 use crate::resource::{Resource, append_all, find_by_id};
-use crate::resources::{self, Reading};
+use crate::resources::Reading;
 use crate::selector::select;
 use crate::strategic;
+use crate::target::Build;
 
 /// A patch ready to be applied.
 #[derive(Clone, Debug)]
@@ -37,13 +38,13 @@ pub(crate) enum Ready {
 ///
 /// # Errors
 /// Text that is no patch, or could be both kinds.
-pub(crate) fn ready(entry: &Patch, text: &str) -> Result<Ready, String> {
+pub(crate) fn ready(entry: &Patch, text: &str, build: &Build) -> Result<Ready, String> {
     let source = if entry.patch.trim().is_empty() {
         format!("[path: {:?}]", entry.path)
     } else {
         format!("[patch: {}]", go_quote(text))
     };
-    let strategic = resources::read(text.as_bytes(), "", Reading::Patch);
+    let strategic = build.read(text.as_bytes(), "", Reading::Patch);
     let json = json_patch(text);
     match (strategic, json) {
         (Ok(patches), Ok(json)) if !patches.is_empty() && json.len() > 0 => Err(format!(
@@ -82,19 +83,18 @@ pub(crate) fn json_patch(text: &str) -> Result<JsonPatch, String> {
     let value: Value = if text.starts_with('[') {
         serde_json::from_str(text).map_err(|e| e.to_string())?
     } else {
-        let parsed = tidegate_yaml::parse_stream(text.as_bytes(), &ParseOptions::default());
-        if let Some(error) = parsed.errors.first() {
-            return Err(error.to_string());
-        }
-        parsed
-            .documents
-            .first()
-            .map_or(Value::Null, |document| document.root.to_json())
+        tidegate_yaml::parse_first(text.as_bytes(), &ParseOptions::default())
+            .map_err(|errors| errors.to_string())?
+            .to_json()
     };
     JsonPatch::decode(&value)
 }
 
 impl Ready {
+    pub(crate) fn is_strategic(&self) -> bool {
+        matches!(self, Ready::Strategic { .. })
+    }
+
     /// Applies the patch to the objects of a build.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::node::Tag;
 use crate::patches::{self, Ready};
 use crate::read;
 use crate::resource::Resource;
-use crate::resources::{self, Reading};
+use crate::resources::Reading;
 use crate::selector::select;
 use crate::target::Build;
 use crate::transformers::{self, End, Namespacing, Subjects};
@@ -111,11 +111,11 @@ pub(crate) fn strategic_patches(
 ) -> Outcome<Vec<Resource>> {
     let mut all = Vec::new();
     for entry in entries {
-        let patches = match resources::read(entry.as_bytes(), "", Reading::Patch) {
+        let patches = match build.read(entry.as_bytes(), "", Reading::Patch) {
             Ok(patches) => patches,
             Err(_) => {
                 let (bytes, file) = build.load(loader, entry)?;
-                resources::read(&bytes, &file, Reading::Resources)?
+                build.read(&bytes, &file, Reading::Resources)?
             }
         };
         all.extend(patches);
@@ -146,7 +146,7 @@ pub(crate) fn patch(entry: &Patch, build: &mut Build, loader: &Loader) -> Outcom
             (text, file)
         }
     };
-    patches::ready(entry, &text).map_err(|message| fault(message).at(&file))
+    patches::ready(entry, &text, build).map_err(|message| fault(message).at(&file))
 }
 
 /// Reads an entry of `patchesJson6902`.
@@ -335,7 +335,9 @@ impl Transformer {
                 }
                 let mut all = strategic_patches(&own.paths, build, loader).map_err(at)?;
                 all.extend(
-                    resources::read(own.patches.as_bytes(), "", Reading::Patch).map_err(at)?,
+                    build
+                        .read(own.patches.as_bytes(), "", Reading::Patch)
+                        .map_err(at)?,
                 );
                 Transformer::Patches(all)
             }
@@ -435,7 +437,7 @@ fn add_value(own: Settings, build: &mut Build, loader: &Loader) -> Outcome<Trans
     let mut targets = own.targets;
     if !own.target_file_path.is_empty() {
         let (bytes, file) = build.load(loader, &own.target_file_path)?;
-        let node = tidegate_yaml::parse_one(&bytes, &tidegate_yaml::ParseOptions::default())
+        let node = tidegate_yaml::parse_first(&bytes, &tidegate_yaml::ParseOptions::default())
             .map_err(|errors| fault(errors.to_string()).at(&file))?;
         let more: Settings = parse_plugin(&node.to_json(), Shape::VALUE_ADD)
             .map_err(|message| fault(message).at(&file))?;

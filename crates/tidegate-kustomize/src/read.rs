@@ -1,8 +1,13 @@
 //! Text to nodes and nodes to JSON, by the rules of kyaml: what a scalar is depends on its text, its
 //! tag and its quotes.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Number, Value};
-use tidegate_yaml::{ParseOptions, Span, YamlErrors};
+use tidegate_yaml::{
+    Build, Limits, ResolvedScalar, Span, WrittenScalar, YamlError, YamlErrorKind, float_number,
+    resolve_kyaml,
+};
 
 use crate::node::{Key, Node, Scalar, Style, Tag};
 
@@ -14,26 +19,127 @@ pub(crate) struct Document {
     pub(crate) column: u32,
 }
 
-/// Reads all documents of a text; empty ones are dropped.
+/// Reads all documents of a text; empty ones are dropped. A separator is a line that begins with
+/// `---`; what stands after the first document between two separators is not looked at.
 ///
 /// # Errors
-/// Everything that is wrong with the text.
-pub(crate) fn documents(text: &[u8]) -> Result<Vec<Document>, YamlErrors> {
-    let parsed = tidegate_yaml::parse_stream(text, &ParseOptions::kyaml());
-    if !parsed.errors.is_empty() {
-        return Err(YamlErrors(parsed.errors));
+/// The first thing that is wrong with the text.
+pub(crate) fn documents(text: &[u8]) -> Result<Vec<Document>, YamlError> {
+    let text = unix_lines(text);
+    let chunks = split(&text)?;
+    let mut documents = Vec::with_capacity(chunks.len());
+    let only_one = chunks.len() == 1;
+    for Chunk { bytes, line } in chunks {
+        let Some((root, span)) = first(bytes, line)? else {
+            continue;
+        };
+        if root.is_null() {
+            continue;
+        }
+        match root {
+            Node::Map(entries) if only_one && is_bare_list(&entries) => {
+                let items = entries.into_iter().find(|(key, _)| key.text() == "items");
+                let items = items.map(|(_, items)| items.into_items());
+                documents.extend(items.unwrap_or_default().into_iter().map(|root| Document {
+                    line: root.line().unwrap_or(span.line),
+                    column: 1,
+                    root,
+                }));
+            }
+            root => documents.push(Document {
+                root,
+                line: span.line,
+                column: span.column,
+            }),
+        }
     }
-    let source = std::str::from_utf8(text).unwrap_or_default();
-    let reader = Reader { source };
-    Ok(parsed
-        .documents
-        .iter()
-        .map(|document| Document {
-            root: reader.node(&document.root),
-            line: document.root.span.line,
-            column: document.root.span.column,
-        })
-        .collect())
+    Ok(documents)
+}
+
+fn unix_lines(text: &[u8]) -> Cow<'_, [u8]> {
+    if !text.windows(2).any(|pair| pair == b"\r\n") {
+        return Cow::Borrowed(text);
+    }
+    let mut lines = Vec::with_capacity(text.len());
+    let mut bytes = text.iter().peekable();
+    while let Some(byte) = bytes.next() {
+        if !(*byte == b'\r' && bytes.peek() == Some(&&b'\n')) {
+            lines.push(*byte);
+        }
+    }
+    Cow::Owned(lines)
+}
+
+/// What stands between two separators, and the line it begins on, from 1.
+struct Chunk<'t> {
+    bytes: &'t [u8],
+    line: u32,
+}
+
+fn split(text: &[u8]) -> Result<Vec<Chunk<'_>>, YamlError> {
+    let mut chunks = Vec::new();
+    let (mut start, mut first_line) = (0, 1_u32);
+    let (mut at, mut line) = (0, 1_u32);
+    // `at` is the start of a line that is not the first of its chunk.
+    while let Some(end) = text[at..].iter().position(|b| *b == b'\n') {
+        let next = at + end + 1;
+        if at > start && text[at..].starts_with(b"---") {
+            let rest = String::from_utf8_lossy(&text[at + 3..next]);
+            let rest = rest.trim();
+            if !rest.is_empty() && !rest.starts_with('#') {
+                let message = format!("invalid document separator: ---{rest}");
+                return Err(YamlError {
+                    kind: YamlErrorKind::Syntax,
+                    message,
+                    span: Span {
+                        line,
+                        column: 1,
+                        ..Span::default()
+                    },
+                    document: chunks.len(),
+                    context: None,
+                });
+            }
+            chunks.push(Chunk {
+                bytes: &text[start..at],
+                line: first_line,
+            });
+            (start, first_line) = (next, line + 1);
+        }
+        (at, line) = (next, line + 1);
+    }
+    chunks.push(Chunk {
+        bytes: &text[start..],
+        line: first_line,
+    });
+    Ok(chunks)
+}
+
+fn is_bare_list(entries: &[(Key, Node)]) -> bool {
+    let get = |name: &str| {
+        let found = entries.iter().find(|(key, _)| key.text() == name);
+        found.map(|(_, value)| value)
+    };
+    matches!(
+        get("kind").and_then(Node::text),
+        Some("List" | "ResourceList")
+    ) && (get("items").is_some() || get("functionConfig").is_some())
+}
+
+/// Reads the first document of a text that begins on a line.
+fn first(bytes: &[u8], line: u32) -> Result<Option<(Node, Span)>, YamlError> {
+    let mut reader = Reader { before: line - 1 };
+    let moved = |mut span: Span| {
+        span.line += line - 1;
+        span
+    };
+    match tidegate_yaml::read_first(bytes, &Limits::default(), &mut reader) {
+        Ok(found) => Ok(found.map(|(root, span)| (root, moved(span)))),
+        Err(error) => Err(YamlError {
+            span: moved(error.span),
+            ..error
+        }),
+    }
 }
 
 /// Reads a text that stands inside a field.
@@ -41,192 +147,98 @@ pub(crate) fn documents(text: &[u8]) -> Result<Vec<Document>, YamlErrors> {
 /// # Errors
 /// What is wrong with the text.
 pub(crate) fn text_as_node(text: &str) -> Result<Node, String> {
-    let documents = documents(text.as_bytes()).map_err(|errors| errors.to_string())?;
-    Ok(documents
-        .into_iter()
-        .next()
-        .map_or_else(|| typed("", Tag::Null), |document| document.root))
+    let found = first(text.as_bytes(), 1).map_err(|error| error.to_string())?;
+    Ok(found.map_or_else(|| typed("", Tag::Null), |(root, _)| root))
 }
 
 fn typed(text: &str, tag: Tag) -> Node {
     Node::Scalar(Scalar {
         text: text.into(),
         tag,
-        style: Style::Plain,
+        ..Scalar::default()
     })
 }
 
-struct Reader<'t> {
-    source: &'t str,
+/// Makes nodes; knows how many lines stand before its text.
+struct Reader {
+    before: u32,
 }
 
-impl<'t> Reader<'t> {
-    fn node(&self, node: &tidegate_yaml::Node) -> Node {
-        match &node.value {
-            tidegate_yaml::Value::Sequence(items) => {
-                Node::Seq(items.iter().map(|item| self.node(item)).collect())
-            }
-            tidegate_yaml::Value::Mapping(entries) => Node::Map(
-                entries
-                    .iter()
-                    .map(|(key, value)| (self.key(key), self.node(value)))
-                    .collect(),
-            ),
-            value => Node::Scalar(self.scalar(value, node.span)),
-        }
-    }
-
-    fn key(&self, key: &tidegate_yaml::Key) -> Key {
-        let (source, _) = self.written(key.span);
-        Key(Scalar {
-            text: key.text.clone(),
-            tag: Tag::Str,
-            style: style_of(source),
-        })
-    }
-
-    /// What stands at a place, without anchor and tag, and the tag.
-    fn written(&self, span: Span) -> (&'t str, Option<&'t str>) {
-        let (start, end) = (span.start as usize, span.end as usize);
-        let mut source = self.source.get(start..end).unwrap_or_default();
-        let mut tag = None;
-        while source.starts_with(['&', '!']) {
-            let cut = source
-                .find(|c: char| c.is_ascii_whitespace())
-                .unwrap_or(source.len());
-            if source.starts_with('!') {
-                tag = Some(&source[..cut]);
-            }
-            source = source[cut..].trim_start();
-        }
-        (source, tag)
-    }
-
-    fn scalar(&self, value: &tidegate_yaml::Value, span: Span) -> Scalar {
-        let (source, tag) = self.written(span);
-        let style = style_of(source);
-        let plain = source.trim();
-        let scalar = |text: &str, tag| Scalar {
-            text: text.into(),
+impl Reader {
+    fn make(&self, written: &WrittenScalar<'_>) -> Scalar {
+        let style = match written.style {
+            tidegate_yaml::Style::Plain if written.in_flow => Style::Flow,
+            tidegate_yaml::Style::Plain => Style::Plain,
+            tidegate_yaml::Style::Single => Style::Single,
+            tidegate_yaml::Style::Double => Style::Double,
+            tidegate_yaml::Style::Literal | tidegate_yaml::Style::Folded => Style::Block,
+        };
+        let tag = match written.tag {
+            "" if style.is_plain() => resolve(written.text).0,
+            "!!null" => Tag::Null,
+            "!!bool" => Tag::Bool,
+            "!!int" => Tag::Int,
+            "!!float" => Tag::Float,
+            "!!timestamp" => Tag::Timestamp,
+            "!!binary" => Tag::Binary,
+            _ => Tag::Str,
+        };
+        Scalar {
+            text: written.text.into(),
             tag,
             style,
-        };
-        match value {
-            tidegate_yaml::Value::Null => {
-                scalar(if is_null_word(plain) { plain } else { "" }, Tag::Null)
-            }
-            tidegate_yaml::Value::Bool(flag) => {
-                let text = if plain.is_empty() {
-                    flag.to_string()
-                } else {
-                    plain.to_owned()
-                };
-                scalar(&text, Tag::Bool)
-            }
-            tidegate_yaml::Value::Number(number) => {
-                let text = if plain.is_empty() {
-                    number.to_string()
-                } else {
-                    plain.to_owned()
-                };
-                let tag = if is_integer(&text) {
-                    Tag::Int
-                } else {
-                    Tag::Float
-                };
-                scalar(&text, tag)
-            }
-            tidegate_yaml::Value::String(text) => {
-                let rewritten = style == Style::Plain
-                    && tag.is_none()
-                    && plain != &**text
-                    && plain.starts_with(|c: char| c.is_ascii_digit())
-                    && !plain.contains('\n')
-                    && text.contains('T');
-                if rewritten {
-                    scalar(plain, Tag::Timestamp)
-                } else {
-                    scalar(text, Tag::Str)
-                }
-            }
-            tidegate_yaml::Value::Sequence(_) | tidegate_yaml::Value::Mapping(_) => {
-                scalar("", Tag::Null)
-            }
+            tagged: !written.tag.is_empty(),
+            line: written.span.line + self.before,
         }
     }
 }
 
-fn style_of(source: &str) -> Style {
-    match source.as_bytes().first() {
-        Some(b'"') => Style::Double,
-        Some(b'\'') => Style::Single,
-        Some(b'|' | b'>') => Style::Block,
-        _ => Style::Plain,
+impl Build for Reader {
+    type Key = Key;
+    type Node = Node;
+
+    fn scalar(&mut self, written: &WrittenScalar<'_>) -> Node {
+        Node::Scalar(self.make(written))
     }
-}
 
-fn is_null_word(text: &str) -> bool {
-    matches!(text, "~" | "null" | "Null" | "NULL")
-}
+    fn key(&mut self, written: &WrittenScalar<'_>) -> Key {
+        Key(self.make(written))
+    }
 
-/// Whether a number's text is one of the forms of integers.
-fn is_integer(text: &str) -> bool {
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let digits = unsigned.replace('_', "");
-    let (base, digits) = match digits.as_bytes() {
-        [b'0', b'x' | b'X', ..] => (16, &digits[2..]),
-        [b'0', b'b' | b'B', ..] => (2, &digits[2..]),
-        [b'0', b'o' | b'O', ..] => (8, &digits[2..]),
-        [b'0', _, ..] => (8, &digits[1..]),
-        _ => (10, &*digits),
-    };
-    u64::from_str_radix(digits, base).is_ok()
+    fn sequence(&mut self, items: Vec<Node>) -> Node {
+        Node::Seq(items)
+    }
+
+    fn mapping(&mut self, entries: Vec<(Key, Node)>) -> Node {
+        Node::Map(entries)
+    }
 }
 
 /// What a plain text is read as.
-fn resolve(text: &str) -> (Tag, Value) {
-    let string = || (Tag::Str, Value::String(text.to_owned()));
-    if text.is_empty() || is_null_word(text) {
-        return (Tag::Null, Value::Null);
-    }
-    let may_be_typed = text.starts_with(|c: char| {
-        c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 't' | 'T' | 'f' | 'F')
+fn resolve(text: &str) -> (Tag, ResolvedScalar) {
+    // Most texts begin with a letter that begins no typed word.
+    let plain = text.as_bytes().first().is_some_and(|first| {
+        !matches!(
+            first,
+            b'0'..=b'9' | b'+' | b'-' | b'.' | b'~' | b't' | b'T' | b'f' | b'F' | b'n' | b'N'
+        )
     });
-    let fits = text
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.' | b'_' | b':' | b' '));
-    if !may_be_typed || !fits || text.contains(": ") || text.ends_with([':', ' ']) {
-        return string();
+    if plain {
+        return (Tag::Str, ResolvedScalar::Text);
     }
-    if let Ok(number) = text.parse::<i64>()
-        && number.to_string() == text
-    {
-        return (Tag::Int, Value::Number(number.into()));
-    }
-    match text_as_typed(text) {
-        Some((tag, value)) => (tag, value),
-        None => string(),
-    }
+    let value = resolve_kyaml("", text).unwrap_or(ResolvedScalar::Text);
+    (tag_of(&value), value)
 }
 
-fn text_as_typed(text: &str) -> Option<(Tag, Value)> {
-    if text.starts_with("- ") || text == "-" || text.starts_with("--- ") {
-        return None;
+fn tag_of(value: &ResolvedScalar) -> Tag {
+    match value {
+        ResolvedScalar::Null => Tag::Null,
+        ResolvedScalar::Bool(_) => Tag::Bool,
+        ResolvedScalar::Integer(_) => Tag::Int,
+        ResolvedScalar::Float(_) => Tag::Float,
+        ResolvedScalar::Timestamp(_) => Tag::Timestamp,
+        ResolvedScalar::Text | ResolvedScalar::Binary(_) => Tag::Str,
     }
-    let special = text.trim_start_matches(['-', '+']).to_ascii_lowercase();
-    if special == ".inf" || special == ".nan" {
-        return Some((Tag::Float, Value::String(text.to_owned())));
-    }
-    let node = tidegate_yaml::parse_one(text.as_bytes(), &ParseOptions::kyaml()).ok()?;
-    let value = node.to_json();
-    let tag = match &value {
-        Value::Bool(_) => Tag::Bool,
-        Value::Number(_) if is_integer(text) => Tag::Int,
-        Value::Number(_) => Tag::Float,
-        Value::String(read) if read != text => Tag::Timestamp,
-        _ => return None,
-    };
-    Some((tag, value))
 }
 
 /// Whether a text written plain comes back as the same text.
@@ -234,13 +246,23 @@ pub(crate) fn is_plain_string(text: &str) -> bool {
     resolve(text).0 == Tag::Str
 }
 
+/// Whether a text is a boolean or a number to readers of YAML 1.1 only; such texts are quoted for
+/// them.
+pub(crate) fn is_old_word(text: &str) -> bool {
+    is_plain_string(text) && !is_plain_to_old_readers(text)
+}
+
+fn is_plain_to_old_readers(text: &str) -> bool {
+    !tidegate_yaml::to_string(&Value::String(text.to_owned())).starts_with('"')
+}
+
 /// The tag that must be written because the text says otherwise.
 pub(crate) fn explicit_tag(scalar: &Scalar) -> Option<&str> {
     let typed = !matches!(scalar.tag, Tag::Str | Tag::Untagged);
-    (typed && resolve(&scalar.text).0 != scalar.tag).then(|| name_of(&scalar.tag))
+    (typed && resolve(&scalar.text).0 != scalar.tag).then(|| name_of(scalar.tag))
 }
 
-fn name_of(tag: &Tag) -> &'static str {
+fn name_of(tag: Tag) -> &'static str {
     match tag {
         Tag::Untagged | Tag::Str => "!!str",
         Tag::Null => "!!null",
@@ -248,94 +270,191 @@ fn name_of(tag: &Tag) -> &'static str {
         Tag::Int => "!!int",
         Tag::Float => "!!float",
         Tag::Timestamp => "!!timestamp",
+        Tag::Binary => "!!binary",
     }
 }
 
 fn scalar_to_json(scalar: &Scalar) -> Result<Value, String> {
     let text = &*scalar.text;
     let string = || Ok(Value::String(text.to_owned()));
-    match (&scalar.tag, scalar.style) {
-        (Tag::Str, _) => return string(),
-        (Tag::Untagged, style) if style != Style::Plain => return string(),
-        (Tag::Int, Style::Plain) => {
-            if let Ok(number) = text.parse::<i64>()
-                && !text.starts_with(['0', '+', '-'])
-            {
-                return Ok(Value::Number(number.into()));
-            }
-        }
-        _ => {}
+    if scalar.tag == Tag::Str || (scalar.tag == Tag::Untagged && !scalar.style.is_plain()) {
+        return string();
+    }
+    if scalar.tagged {
+        return by_tag(scalar.tag, text);
     }
     let (found, value) = resolve(text);
-    if scalar.tag == Tag::Untagged || (scalar.tag == found && scalar.style == Style::Plain) {
-        return finite(found, value, text);
-    }
-    if scalar.tag == found {
+    if scalar.tag == Tag::Untagged || scalar.tag == found {
+        if scalar.style.is_plain() {
+            // Between brackets nothing is written as '', and a text with a colon in quotes.
+            return match (scalar.style, found) {
+                (Style::Flow, Tag::Null) if text.is_empty() => string(),
+                (Style::Flow, Tag::Timestamp) if text.contains(':') => string(),
+                _ => resolved_to_json(value, text),
+            };
+        }
         // The tag is left out because the text says the same; the quotes stay.
-        return if scalar.tag == Tag::Null {
+        return if found == Tag::Null {
             Ok(Value::Null)
         } else {
             string()
         };
     }
-    match (&scalar.tag, &found) {
-        (Tag::Null, _) if text.is_empty() => Ok(Value::Null),
-        (Tag::Float, Tag::Int) => Ok(value),
-        (tag, found) => Err(format!(
-            "yaml: cannot decode {} `{text}` as a {}",
-            name_of(found),
-            name_of(tag)
-        )),
+    by_tag(scalar.tag, text)
+}
+
+/// A text whose tag is written before it.
+fn by_tag(tag: Tag, text: &str) -> Result<Value, String> {
+    match resolve_kyaml(name_of(tag), text) {
+        Ok(value) => resolved_to_json(value, text),
+        Err(message) => Err(format!("yaml: {message}")),
     }
 }
 
-fn finite(tag: Tag, value: Value, text: &str) -> Result<Value, String> {
-    if tag == Tag::Float && value.is_string() {
-        let lower = text.to_ascii_lowercase();
-        let name = if lower.ends_with("nan") {
-            "NaN"
-        } else if lower.starts_with('-') {
-            "-Inf"
-        } else {
-            "+Inf"
-        };
-        return Err(format!("json: unsupported value: {name}"));
-    }
-    Ok(value)
+fn resolved_to_json(value: ResolvedScalar, text: &str) -> Result<Value, String> {
+    Ok(match value {
+        ResolvedScalar::Null => Value::Null,
+        ResolvedScalar::Bool(flag) => Value::Bool(flag),
+        ResolvedScalar::Integer(number) => Value::Number(number),
+        ResolvedScalar::Float(value) => match float_number(value) {
+            Some(number) => Value::Number(number),
+            None => {
+                let name = if value.is_nan() {
+                    "NaN"
+                } else if value < 0.0 {
+                    "-Inf"
+                } else {
+                    "+Inf"
+                };
+                return Err(format!("json: unsupported value: {name}"));
+            }
+        },
+        ResolvedScalar::Timestamp(Some(rewritten)) => Value::String(rewritten),
+        ResolvedScalar::Binary(decoded) => Value::String(decoded),
+        ResolvedScalar::Timestamp(None) | ResolvedScalar::Text => Value::String(text.to_owned()),
+    })
 }
 
 /// A node as JSON.
 ///
 /// # Errors
-/// Scalars whose text does not fit their tag, and keys that are no text.
+/// Scalars whose text does not fit their tag, keys that are no text, keys that stand twice.
 pub(crate) fn to_json(node: &Node) -> Result<Value, String> {
-    json_at(node, 0)
+    Writer { last: false }.value(node, 0)
 }
 
-fn json_at(node: &Node, depth: usize) -> Result<Value, String> {
-    match node {
-        Node::Scalar(scalar) => scalar_to_json(scalar),
-        Node::Seq(items) => items
-            .iter()
-            .map(|item| json_at(item, depth + 1))
-            .collect::<Result<Vec<_>, _>>()
-            .map(Value::Array),
-        Node::Map(entries) => {
-            let mut map = Map::new();
-            for (key, value) in entries {
-                let scalar = &key.0;
-                if scalar.tag == Tag::Untagged
-                    && scalar.style == Style::Plain
-                    && depth > 0
-                    && !is_plain_string(&scalar.text)
-                {
-                    return Err("json: unsupported type: map[interface {}]interface {}".to_owned());
+/// As [`to_json`], for the output: it passes through a reader of YAML once more, which refuses
+/// control characters and folds the line breaks of other scripts.
+///
+/// # Errors
+/// As [`to_json`], and control characters.
+pub(crate) fn to_output(node: &Node) -> Result<Value, String> {
+    Writer { last: true }.value(node, 0)
+}
+
+struct Writer {
+    /// The text is written for the last time.
+    last: bool,
+}
+
+impl Writer {
+    fn value(&self, node: &Node, depth: usize) -> Result<Value, String> {
+        match node {
+            Node::Scalar(scalar) => match scalar_to_json(scalar)? {
+                Value::String(text) => self.text(text).map(Value::String),
+                other => Ok(other),
+            },
+            Node::Seq(items) => items
+                .iter()
+                .map(|item| self.value(item, depth + 1))
+                .collect::<Result<Vec<_>, _>>()
+                .map(Value::Array),
+            Node::Map(entries) => {
+                let mut map = Map::new();
+                for (key, value) in entries {
+                    let value = self.value(value, depth + 1)?;
+                    let name = self.key(&key.0, depth)?;
+                    if map.insert(name, value).is_some() {
+                        return Err(repeated(entries, key));
+                    }
                 }
-                map.insert(key.text().to_owned(), json_at(value, depth + 1)?);
+                Ok(Value::Object(map))
             }
-            Ok(Value::Object(map))
         }
     }
+
+    /// Only the outermost mapping takes the text of keys that are no text.
+    fn key(&self, scalar: &Scalar, depth: usize) -> Result<String, String> {
+        if scalar.tag != Tag::Str {
+            let value = scalar_to_json(scalar)?;
+            let fits = match value {
+                Value::String(_) => true,
+                Value::Null => false,
+                _ => depth == 0,
+            };
+            if !fits {
+                return Err("json: unsupported type: map[interface {}]interface {}".to_owned());
+            }
+        }
+        self.text(scalar.text.to_string())
+    }
+
+    fn text(&self, text: String) -> Result<String, String> {
+        let fine =
+            |c: char| matches!(c, '\0'..='~' | '\u{A0}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}');
+        if !self.last || text.is_ascii() && !text.contains('\u{7f}') || text.chars().all(fine) {
+            return Ok(text);
+        }
+        if text.chars().any(|c| !fine(c) && c != '\u{85}') {
+            return Err("yaml: control characters are not allowed".to_owned());
+        }
+        Ok(folded(&text))
+    }
+}
+
+/// What stands between double quotes, its line breaks folded: one is a space, more are one break
+/// less. Other breaks are escaped there, so only U+0085 is one.
+fn folded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut lines = text.split('\u{85}').peekable();
+    let mut is_first = true;
+    let mut breaks = 0;
+    while let Some(line) = lines.next() {
+        let is_last = lines.peek().is_none();
+        let mut line = line;
+        if !is_first {
+            line = line.trim_start_matches(' ');
+        }
+        if !is_last {
+            line = line.trim_end_matches(' ');
+        }
+        if !is_first {
+            breaks += 1;
+        }
+        if line.is_empty() && !is_first && !is_last {
+            continue;
+        }
+        match breaks {
+            0 => {}
+            1 => out.push(' '),
+            more => out.extend(std::iter::repeat_n('\n', more - 1)),
+        }
+        breaks = 0;
+        out.push_str(line);
+        is_first = false;
+    }
+    out
+}
+
+fn repeated(entries: &[(Key, Node)], key: &Key) -> String {
+    let line = |key: &Key| key.0.line;
+    let first = entries.iter().find(|(other, _)| other.text() == key.text());
+    format!(
+        "yaml: unmarshal errors:\n  line {}: mapping key {:?} already defined at line {}",
+        line(key),
+        key.text(),
+        first.map_or(0, |(first, _)| line(first))
+    )
 }
 
 /// A node of JSON whose numbers went through Go's floats, as after a JSON patch.
@@ -344,13 +463,21 @@ pub(crate) fn from_decoded_json(value: &Value) -> Node {
         Value::Number(number) => {
             let float = number.as_f64().unwrap_or_default();
             let text = go_float(float);
-            let tag = if is_integer(&text) {
-                Tag::Int
-            } else {
-                Tag::Float
-            };
+            let tag = resolve(&text).0;
             typed(&text, tag)
         }
+        Value::String(text) => Node::Scalar(Scalar {
+            text: text.as_str().into(),
+            tag: Tag::Str,
+            style: if text.contains('\n') {
+                Style::Block
+            } else if is_plain_string(text) && !is_old_word(text) {
+                Style::Plain
+            } else {
+                Style::Double
+            },
+            ..Scalar::default()
+        }),
         Value::Array(items) => Node::Seq(items.iter().map(from_decoded_json).collect()),
         Value::Object(map) => Node::Map(
             map.iter()
@@ -365,23 +492,36 @@ fn text_key(key: &str) -> Key {
     Key(Scalar {
         text: key.into(),
         tag: Tag::Str,
-        style: Style::Plain,
+        ..Scalar::default()
     })
 }
 
 /// A float as Go's `%g` prints it with as few digits as tell it apart.
 fn go_float(float: f64) -> String {
-    let scientific = format!("{float:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    general(&format!("{float:e}"), &float)
+}
+
+/// As [`go_float`], with as few digits as tell it apart from its neighbours of single precision.
+pub(crate) fn go_single_float(float: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the precision of the original"
+    )]
+    let single = float as f32;
+    general(&format!("{single:e}"), &single)
+}
+
+fn general(scientific: &str, plain: &dyn std::fmt::Display) -> String {
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
     if (-4..6).contains(&exponent) {
-        return format!("{float}");
+        return plain.to_string();
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
-/// A node of JSON text.
+/// A node of JSON text, in which every text is quoted.
 pub(crate) fn from_json(value: &Value) -> Node {
     match value {
         Value::Null => typed("null", Tag::Null),
@@ -390,13 +530,8 @@ pub(crate) fn from_json(value: &Value) -> Node {
         Value::String(text) => Node::Scalar(Scalar {
             text: text.as_str().into(),
             tag: Tag::Str,
-            style: if text.contains('\n') {
-                Style::Block
-            } else if is_plain_string(text) {
-                Style::Plain
-            } else {
-                Style::Double
-            },
+            style: Style::Double,
+            ..Scalar::default()
         }),
         Value::Array(items) => Node::Seq(items.iter().map(from_json).collect()),
         Value::Object(map) => Node::Map(
@@ -439,6 +574,7 @@ mod tests {
             text: text.into(),
             tag,
             style,
+            ..Scalar::default()
         };
         assert_eq!(
             scalar_to_json(&scalar),

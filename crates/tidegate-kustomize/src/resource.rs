@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::fault::{CODE_RESOURCE, Fault, Outcome};
-use crate::id::{Gvk, ResId};
+use crate::id::{Gvk, ResId, Scopes};
 use crate::node::{Key, Node, Scalar, Style, Tag};
 
 /// Annotations that are the build's own, whoever wrote them.
@@ -83,20 +83,29 @@ impl Mark {
         let mut map = Node::Map(Vec::new());
         for (key, text) in [("path", &self.path), ("configuredIn", &self.configured_in)] {
             if !text.is_empty() {
-                map.insert(key, Node::string(text));
+                map.insert(key, marked(text));
             }
         }
         if let Some(by) = &self.configured_by {
             let mut inner = Node::Map(Vec::new());
             for (key, text) in ["apiVersion", "kind", "name", "namespace"].iter().zip(by) {
                 if !text.is_empty() {
-                    inner.insert(key, Node::string(text));
+                    inner.insert(key, marked(text));
                 }
             }
             map.insert("configuredBy", inner);
         }
         map
     }
+}
+
+/// A text of a mark; what older readers take for something else is quoted.
+fn marked(text: &str) -> Node {
+    let mut node = Node::string(text);
+    if crate::read::is_old_word(text) {
+        node.set_style(Style::Double);
+    }
+    node
 }
 
 /// An object.
@@ -115,6 +124,7 @@ pub(crate) struct Resource {
     pub(crate) transformations: Vec<Mark>,
     /// The file and place it was read from.
     pub(crate) source: Source,
+    pub(crate) scopes: Scopes,
 }
 
 /// A place in a file.
@@ -139,6 +149,7 @@ impl Resource {
             origin: None,
             transformations: Vec::new(),
             source,
+            scopes: Scopes::default(),
         }
     }
 
@@ -171,7 +182,9 @@ impl Resource {
     }
 
     pub(crate) fn id(&self) -> ResId {
-        ResId::new(self.gvk(), self.name(), self.namespace())
+        let mut id = ResId::new(self.gvk(), self.name(), self.namespace());
+        id.cluster_scoped = id.cluster_scoped || self.scopes.is_cluster_scoped(&id.gvk);
+        id
     }
 
     /// All earlier identities, the oldest first; apiVersions are today's.
@@ -402,6 +415,7 @@ fn set_text(map: &mut Node, key: &str, text: &str) {
                 text: text.into(),
                 tag: Tag::Untagged,
                 style: if value.is_null() { Style::Plain } else { style },
+                ..Scalar::default()
             });
         }
         None => map.insert(key, Node::plain(text)),

@@ -17,21 +17,17 @@ pub(crate) enum Reading {
 /// # Errors
 /// Text that is no YAML, and documents that are no objects.
 pub(crate) fn read(text: &[u8], path: &str, reading: Reading) -> Outcome<Vec<Resource>> {
-    let documents = read::documents(text).map_err(|errors| {
-        let first = errors.0.first();
-        let (line, column) = first.map_or((0, 0), |e| (e.span.line, e.span.column));
-        let unsupported = first.filter(|e| e.message.starts_with("unsupported"));
-        let message = if let Some(error) = unsupported {
-            // The original finds this when it writes the object.
-            format!("json: {}", error.message)
+    let documents = read::documents(text).map_err(|error| {
+        let message = if error.message.starts_with("invalid document separator") {
+            error.message.clone()
         } else if reading == Reading::Resources {
-            format!("MalformedYAMLError: {errors} in File: {path}")
+            format!("MalformedYAMLError: {error} in File: {path}")
         } else {
-            errors.to_string()
+            error.to_string()
         };
         Fault::new(CODE_RESOURCE, message)
             .at(path)
-            .place(line, column)
+            .place(error.span.line, error.span.column)
     })?;
     let mut found = Vec::new();
     let mut pending: std::collections::VecDeque<Document> = documents.into();

@@ -1,5 +1,6 @@
 //! The order of objects: `legacy` by kind, as `kustomize build` gives without being asked.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::id::Gvk;
@@ -94,7 +95,9 @@ pub(crate) fn sort(list: &mut [Resource], options: Option<&SortOptions>) -> Resu
     list.sort_by_cached_key(|resource| {
         let id = resource.id();
         let rank = ranks.get(&id.gvk.kind).copied().unwrap_or_default();
-        let core_namespace_first = !(id.gvk.kind == "Namespace" && id.gvk.group.is_empty());
+        // Namespaces of the core group come first, and the other way round.
+        let core_namespace = (id.gvk.kind == "Namespace" && id.gvk.group.is_empty())
+            .then(|| Reverse(id.gvk.sort_key()));
         let or = |text: &str, none: &'static str| {
             if text.is_empty() {
                 none.to_owned()
@@ -108,7 +111,13 @@ pub(crate) fn sort(list: &mut [Resource], options: Option<&SortOptions>) -> Resu
             or(&id.namespace, "~X"),
             or(&id.name, "~N")
         );
-        (rank, core_namespace_first, id.gvk.sort_key(), last)
+        (
+            rank,
+            core_namespace.is_none(),
+            core_namespace,
+            id.gvk.sort_key(),
+            last,
+        )
     });
     Ok(())
 }

@@ -10,9 +10,10 @@ use crate::fault::{
     CODE_KUSTOMIZATION, CODE_LIMIT, CODE_LOAD, CODE_TRANSFORMER, CODE_UNSUPPORTED, Fault, Outcome,
 };
 use crate::generators::{self, Made};
+use crate::id::Scopes;
 use crate::kustomization::{Kustomization, ReplacementField, Var, parse_replacements};
 use crate::loader::Loader;
-use crate::merge_schema::MergeSchema;
+use crate::merge_schema::{Layer, MergeSchema};
 use crate::patches;
 use crate::plugins;
 use crate::resource::{Mark, Resource, Source, absorb_all, append_all};
@@ -34,6 +35,11 @@ pub(crate) struct Build {
     /// The schema that `openapi` chose; the built-in one without.
     schema: Option<Arc<MergeSchema>>,
     schema_is_set: bool,
+    /// Something was merged by the built-in schema.
+    merged: bool,
+    /// An object of a kind that the built-in schema does not know was read.
+    read_unknown: bool,
+    scopes: Scopes,
     /// Whether where objects are from is noted.
     marks: bool,
     pub(crate) warnings: Vec<Fault>,
@@ -66,6 +72,9 @@ impl Build {
             loaded: 0,
             schema: None,
             schema_is_set: false,
+            merged: false,
+            read_unknown: false,
+            scopes: Scopes::default(),
             marks: false,
             warnings: Vec::new(),
         }
@@ -90,6 +99,15 @@ impl Build {
             return Err(Fault::new(CODE_LIMIT, message).at(&file));
         }
         Ok((bytes, file))
+    }
+
+    /// Reads the objects of a text.
+    pub(crate) fn read(&self, text: &[u8], path: &str, reading: Reading) -> Outcome<Vec<Resource>> {
+        let mut found = resources::read(text, path, reading)?;
+        for resource in &mut found {
+            resource.scopes = self.scopes.clone();
+        }
+        Ok(found)
     }
 
     /// Reads the kustomization of a directory.
@@ -170,8 +188,19 @@ impl Build {
             )),
             (None | Some(_), None) => Ok(()),
             (None, Some(bytes)) => {
-                let schema = MergeSchema::custom(&bytes)
+                let layer = if self.merged {
+                    Layer::Over
+                } else if self.read_unknown {
+                    Layer::Under
+                } else {
+                    Layer::Alone
+                };
+                let schema = MergeSchema::custom(&bytes, layer)
                     .map_err(|error| fault(format!("invalid schema file: {error}")))?;
+                let builtin = MergeSchema::builtin();
+                let outside = schema.cluster_scoped();
+                self.scopes
+                    .set(outside.filter(|(version, kind)| !builtin.knows(version, kind)));
                 self.schema = Some(Arc::new(schema));
                 self.schema_is_set = true;
                 Ok(())
@@ -284,7 +313,12 @@ impl Build {
 
     fn read_file(&mut self, target: &Target, path: &str) -> Outcome<Vec<Resource>> {
         let (bytes, file) = self.load(&target.loader, path)?;
-        let mut found = resources::read(&bytes, &file, Reading::Resources)?;
+        let mut found = self.read(&bytes, &file, Reading::Resources)?;
+        let knows = |resource: &Resource| {
+            let gvk = resource.gvk();
+            MergeSchema::builtin().knows(&gvk.api_version(), &gvk.kind)
+        };
+        self.read_unknown = self.read_unknown || !found.iter().all(knows);
         if self.marks {
             let mark = Mark {
                 path: join_origin(&target.origin, path),
@@ -426,7 +460,7 @@ impl Build {
         let mut all = Accumulated::default();
         let mut paths = Vec::new();
         for entry in entries {
-            match resources::read(entry.as_bytes(), "", Reading::Patch) {
+            match self.read(entry.as_bytes(), "", Reading::Patch) {
                 Ok(mut inline) => {
                     if self.marks {
                         let mark = Mark {
@@ -474,6 +508,8 @@ impl Build {
                 .map_err(in_field("transformers"))?;
             externals.push((plugin, self.plugin_mark(target, &config)));
         }
+        let merges_any = !merges.is_empty() || patches.iter().any(patches::Ready::is_strategic);
+        self.merged = self.merged || merges_any;
         let list = &mut all.resources;
         let config = &all.config;
         if !merges.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::node::{Node, Scalar, Style, Tag};
+use crate::node::{Node, Scalar, Tag};
 
 /// The value of a variable.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +156,7 @@ impl Vars {
         *scalar = Scalar {
             text: text.into(),
             tag,
-            style: Style::Plain,
+            ..Scalar::default()
         };
     }
 }
@@ -218,6 +218,7 @@ fn tag_name(tag: &Tag) -> &'static str {
         Tag::Float => "!!float",
         Tag::Str => "!!str",
         Tag::Timestamp => "!!timestamp",
+        Tag::Binary => "!!binary",
     }
 }
 
@@ -288,7 +289,7 @@ mod tests {
         let scalar = Scalar {
             text: "8".into(),
             tag: Tag::Int,
-            style: Style::Plain,
+            ..Scalar::default()
         };
         assert_eq!(node, Node::Scalar(scalar));
         assert_eq!(vars.unused().collect::<Vec<_>>(), ["A", "E", "F", "M", "R"]);
@@ -299,7 +300,7 @@ mod tests {
         let number = Node::Scalar(Scalar {
             text: "1".into(),
             tag: Tag::Int,
-            style: Style::Plain,
+            ..Scalar::default()
         });
         let refused = vars().replace(&mut Node::seq(vec![number]));
         assert_eq!(

@@ -124,6 +124,28 @@ const SECRET: &[(&str, Shape)] = &[
     ("options", Struct("GeneratorOptions", GENERATOR_OPTIONS)),
     ("type", Text),
 ];
+const NAME_REFERENCE: &[(&str, Shape)] = &[
+    ("group", Text),
+    ("version", Text),
+    ("kind", Text),
+    ("fieldSpecs", Structs("FieldSpec", FIELD_SPEC)),
+];
+const CONFIG: &[(&str, Shape)] = &[
+    ("namePrefix", Structs("FieldSpec", FIELD_SPEC)),
+    ("nameSuffix", Structs("FieldSpec", FIELD_SPEC)),
+    ("namespace", Structs("FieldSpec", FIELD_SPEC)),
+    ("commonLabels", Structs("FieldSpec", FIELD_SPEC)),
+    ("labels", Structs("FieldSpec", FIELD_SPEC)),
+    ("templateLabels", Structs("FieldSpec", FIELD_SPEC)),
+    ("commonAnnotations", Structs("FieldSpec", FIELD_SPEC)),
+    (
+        "nameReference",
+        Structs("NameBackReferences", NAME_REFERENCE),
+    ),
+    ("varReference", Structs("FieldSpec", FIELD_SPEC)),
+    ("images", Structs("FieldSpec", FIELD_SPEC)),
+    ("replicas", Structs("FieldSpec", FIELD_SPEC)),
+];
 const METADATA: &[(&str, Shape)] = &[
     ("name", Text),
     ("namespace", Text),
@@ -182,6 +204,7 @@ const KUSTOMIZATION: &[(&str, Shape)] = &[
 
 impl Shape {
     pub(crate) const KUSTOMIZATION: Shape = Struct("Kustomization", KUSTOMIZATION);
+    pub(crate) const CONFIG: Shape = Struct("TransformerConfig", CONFIG);
     pub(crate) const REPLACEMENT: Shape = Struct("Replacement", REPLACEMENT);
     pub(crate) const REPLACEMENTS: Shape = Structs("Replacement", REPLACEMENT);
     pub(crate) const GENERATOR: Shape = Struct("SecretArgs", SECRET);
@@ -281,14 +304,46 @@ pub(crate) struct Mistake {
     pub(crate) span: Span,
 }
 
-/// Brings a document into a shape; unknown fields are mistakes.
+/// Brings a document into a shape; unknown fields are mistakes, and numbers are no texts.
 pub(super) fn normalise(node: &Node, shape: Shape) -> Result<Value, Mistake> {
-    Normaliser { strict: true }.value(node, shape, "", "")
+    let rules = Normaliser {
+        strict: true,
+        converts: false,
+    };
+    rules.value(node, shape, "", "")
 }
 
-/// As [`normalise`], ignoring unknown fields.
+/// As [`normalise`], ignoring unknown fields; numbers and booleans become texts where texts belong.
 pub(super) fn normalise_leniently(node: &Node, shape: Shape) -> Result<Value, Mistake> {
-    Normaliser { strict: false }.value(node, shape, "", "")
+    let rules = Normaliser {
+        strict: false,
+        converts: true,
+    };
+    rules.value(node, shape, "", "")
+}
+
+/// As [`normalise_leniently`], refusing unknown fields.
+pub(super) fn normalise_strictly(node: &Node, shape: Shape) -> Result<Value, Mistake> {
+    let rules = Normaliser {
+        strict: true,
+        converts: true,
+    };
+    rules.value(node, shape, "", "")
+}
+
+/// A number or boolean as the text that stands for it where a text belongs.
+fn as_text(value: &tidegate_yaml::Value) -> Option<String> {
+    match value {
+        tidegate_yaml::Value::Bool(flag) => Some(flag.to_string()),
+        tidegate_yaml::Value::Number(number) if number.is_f64() => {
+            number.as_f64().map(crate::read::go_single_float)
+        }
+        tidegate_yaml::Value::Number(number) => Some(number.to_string()),
+        tidegate_yaml::Value::Null
+        | tidegate_yaml::Value::String(_)
+        | tidegate_yaml::Value::Sequence(_)
+        | tidegate_yaml::Value::Mapping(_) => None,
+    }
 }
 
 /// What Go's decoder calls a kind of value.
@@ -304,7 +359,10 @@ pub(crate) fn go_kind(value: &Value) -> &'static str {
 }
 
 struct Normaliser {
+    /// Unknown fields are mistakes.
     strict: bool,
+    /// Numbers and booleans become texts where texts belong.
+    converts: bool,
 }
 
 impl Normaliser {
@@ -323,6 +381,12 @@ impl Normaliser {
             span: node.span,
         };
         use tidegate_yaml::Value as Yaml;
+        if self.converts
+            && matches!(shape, Text)
+            && let Some(text) = as_text(&node.value)
+        {
+            return Ok(Value::String(text));
+        }
         match (shape, &node.value) {
             (_, Yaml::Null) => Ok(Value::Null),
             (Any, _) | (Text, Yaml::String(_)) | (Bool, Yaml::Bool(_)) => Ok(node.to_json()),
