@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidegate_manifest::{Diagnostic, Origin};
 use tidegate_render::FileTree;
 
-use crate::fault::{CODE_TRANSFORMER, CODE_WARNING, Fault, Outcome};
+use crate::fault::{CODE_RESOURCE, CODE_TRANSFORMER, CODE_WARNING, Fault, Outcome};
 use crate::field_path::lookup;
 use crate::field_spec::{FieldSpec, Made, apply};
 use crate::generators;
@@ -15,8 +15,10 @@ use crate::id::ResId;
 use crate::kustomization::{Kustomization, Var};
 use crate::loader::{LoadRestrictions, Loader, RemoteBases};
 use crate::name_reference;
+use crate::patches;
 use crate::read;
 use crate::resource::{Resource, Source};
+use crate::resources;
 use crate::sort;
 use crate::target::{Accumulated, Build};
 use crate::transformers;
@@ -152,6 +154,15 @@ fn run(
             .push(Fault::new(CODE_WARNING, message).at(place).field("vars"));
     }
     let mut list = all.resources;
+    list.retain(|resource| !patches::is_empty(&resource.node));
+    for resource in &list {
+        resources::check(&resource.node).map_err(|message| {
+            let Source { path, line, column } = &resource.source;
+            Fault::new(CODE_RESOURCE, message)
+                .at(path)
+                .place(*line, *column)
+        })?;
+    }
     list.retain(|resource| {
         let local = resource.text_of("annotations", "config.kubernetes.io/local-config");
         local.is_none_or(|value| value == "false")
@@ -171,7 +182,12 @@ fn run(
     }
     list.into_iter()
         .map(|mut resource| {
-            resource.finish();
+            resource.finish().map_err(|message| {
+                let Source { path, line, column } = &resource.source;
+                Fault::new(CODE_TRANSFORMER, message)
+                    .at(path)
+                    .place(*line, *column)
+            })?;
             resource.write_marks(origins, transformations);
             written(resource)
         })

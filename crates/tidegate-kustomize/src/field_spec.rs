@@ -137,6 +137,16 @@ impl Walk<'_> {
         if name.is_empty() {
             return Err("cannot set or create an empty field name".to_owned());
         }
+        let is_position = name.bytes().all(|b| b.is_ascii_digit()) || name == "-";
+        if is_position || (name.starts_with('[') && name.ends_with(']')) {
+            let error = crate::field_path::wrong_kind(crate::field_path::Kind::Seq, node);
+            return Err(format!("fieldName: {name}: {error}"));
+        }
+        if name == "*" {
+            return Err(format!(
+                "fieldName: {name}: wildcard is not supported in PathGetter"
+            ));
+        }
         let creates = self.create && *self.made != Made::Nothing && !is_list;
         let new = || match self.made {
             _ if !rest.is_empty() => Node::Map(Vec::new()),

@@ -12,7 +12,7 @@ use crate::kustomization::{GeneratorArgs, GeneratorOptions};
 use crate::loader::Loader;
 use crate::node::{Key, Node, Scalar, Tag};
 use crate::read;
-use crate::resource::{Behavior, Resource, Source};
+use crate::resource::{Behavior, Resource, Source, quoted_where_typed};
 
 /// Characters of a line of base64.
 const BASE64_LINE: usize = 70;
@@ -42,9 +42,10 @@ pub(crate) fn make(
         Made::ConfigMap => "ConfigMap",
         Made::Secret => "Secret",
     };
-    let mut metadata = vec![(Key::new("name"), Node::string(&args.name))];
+    let text = |text: &str| quoted_where_typed(Node::string(text));
+    let mut metadata = vec![(Key::new("name"), text(&args.name))];
     if !args.namespace.is_empty() {
-        metadata.push((Key::new("namespace"), Node::string(&args.namespace)));
+        metadata.push((Key::new("namespace"), text(&args.namespace)));
     }
     let mut entries = vec![
         (Key::new("apiVersion"), Node::string("v1")),

@@ -8,7 +8,7 @@ use crate::kustomization::{Patch, PatchOptions, Selector};
 use crate::merge_schema::MergeSchema;
 use crate::node::Node;
 use crate::read;
-use crate::resource::{Resource, append_all, find_by_id};
+use crate::resource::{CHANGES, HISTORY, ORIGIN, Resource, append_all, find_by_id};
 use crate::resources::Reading;
 use crate::selector::select;
 use crate::strategic;
@@ -52,12 +52,22 @@ pub(crate) fn ready(entry: &Patch, text: &str, build: &Build) -> Result<Ready, S
         )),
         (Err(_), Err(_)) => Err(format!("unable to parse SM or JSON patch from {source}")),
         (Ok(patches), _) if patches.is_empty() => Ok(Ready::Nothing),
-        (Ok(patches), _) => Ok(Ready::Strategic {
-            patches,
-            options: entry.options.unwrap_or_default(),
-            target: entry.target.clone(),
-            source,
-        }),
+        (Ok(mut patches), _) => {
+            let options = entry.options.unwrap_or_default();
+            if options.allow_name_change || options.allow_kind_change {
+                // The original notes it in an annotation, which makes texts of all of them.
+                patches.iter_mut().for_each(|patch| {
+                    let texts = patch.texts("annotations");
+                    patch.set_texts("annotations", &texts);
+                });
+            }
+            Ok(Ready::Strategic {
+                patches,
+                options,
+                target: entry.target.clone(),
+                source,
+            })
+        }
         (Err(_), Ok(patch)) => Ok(Ready::Json {
             patch,
             target: entry.target.clone(),
@@ -165,7 +175,8 @@ impl Ready {
     }
 }
 
-fn is_empty(node: &Node) -> bool {
+/// Whether nothing is left of an object.
+pub(crate) fn is_empty(node: &Node) -> bool {
     node.is_null() || node.as_map().is_some_and(<[_]>::is_empty)
 }
 
@@ -256,10 +267,9 @@ fn replaces_annotations(patch: &Node) -> bool {
         )
     };
     let Some(metadata) = patch.get("metadata") else {
-        return directive(patch);
+        return false;
     };
-    directive(patch)
-        || directive(metadata)
+    directive(metadata)
         || metadata
             .get("annotations")
             .is_some_and(|annotations| annotations.is_null() || directive(annotations))
@@ -268,11 +278,9 @@ fn replaces_annotations(patch: &Node) -> bool {
 /// Applies a JSON patch to an object. One with a history has annotations whatever it says, and all
 /// of them are texts afterwards.
 fn apply_json(resource: &mut Resource, patch: &JsonPatch) -> Result<(), String> {
-    /// Stands for the annotations that the original keeps the history in.
-    const HISTORY: &str = "internal.config.kubernetes.io/previousNames";
     let mut document = read::to_json(&resource.node)?;
-    let has_history = resource.has_history();
-    if has_history
+    let notes = resource.notes();
+    if !notes.is_empty()
         && let Some(metadata) = document.get_mut("metadata").and_then(Value::as_object_mut)
     {
         let annotations = metadata
@@ -282,7 +290,9 @@ fn apply_json(resource: &mut Resource, patch: &JsonPatch) -> Result<(), String> 
             *annotations = Value::Object(Default::default());
         }
         if let Some(annotations) = annotations.as_object_mut() {
-            annotations.insert(HISTORY.to_owned(), Value::String(String::new()));
+            for (name, text) in &notes {
+                annotations.insert((*name).to_owned(), Value::String(text.clone()));
+            }
         }
     }
     patch.apply(&mut document)?;
@@ -293,7 +303,15 @@ fn apply_json(resource: &mut Resource, patch: &JsonPatch) -> Result<(), String> 
     }
     resource.node = read::from_decoded_json(&document);
     let mut annotations = resource.texts("annotations");
-    annotations.remove(HISTORY);
+    for (name, _) in notes.iter().filter(|(name, _)| name.starts_with(HISTORY)) {
+        annotations.remove(*name);
+    }
+    if resource.origin.is_some() && annotations.remove(ORIGIN).is_none() {
+        resource.origin = None;
+    }
+    if !resource.transformations.is_empty() && annotations.remove(CHANGES).is_none() {
+        resource.transformations.clear();
+    }
     resource.set_texts("annotations", &annotations);
     Ok(())
 }

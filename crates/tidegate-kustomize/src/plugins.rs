@@ -64,8 +64,8 @@ pub(crate) fn generate(config: &Resource, loader: &Loader) -> Outcome<Resource> 
     };
     if let Some(map) = settings.as_object_mut() {
         for (key, text) in [("name", config.name()), ("namespace", config.namespace())] {
-            let own = map.get(key).and_then(Value::as_str).unwrap_or_default();
-            if own.is_empty() {
+            if matches!(map.get(key), None | Some(Value::Null)) || map.get(key) == Some(&"".into())
+            {
                 map.insert(key.to_owned(), text.into());
             }
         }
@@ -77,6 +77,8 @@ pub(crate) fn generate(config: &Resource, loader: &Loader) -> Outcome<Resource> 
 
 /// Makes the service account of a GKE workload identity.
 fn service_account(settings: &Value, config: &Resource) -> Outcome<Resource> {
+    let settings: Value = parse_plugin(settings, Shape::SERVICE_ACCOUNT)
+        .map_err(|message| Fault::new(CODE_GENERATOR, message).at(&config.source.path))?;
     let text = |part: &str, key: &str| {
         let value = settings.get(part).and_then(|part| part.get(key));
         value.and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -99,6 +101,13 @@ fn service_account(settings: &Value, config: &Resource) -> Outcome<Resource> {
         "name": text("kubernetesService", "name"),
     }});
     let mut resource = Resource::new(read::from_json(&object), config.source.clone());
+    if resource.name().is_empty() {
+        let message = format!(
+            "missing metadata.name in object {{{{v1 ServiceAccount}} {{{{ {}}} map[] map[iam.gke.io/gcp-service-account:{address}]}}}}",
+            text("kubernetesService", "namespace")
+        );
+        return Err(Fault::new(CODE_GENERATOR, message).at(&config.source.path));
+    }
     resource.set_namespace(&text("kubernetesService", "namespace"));
     Ok(resource)
 }

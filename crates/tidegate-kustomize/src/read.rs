@@ -469,13 +469,7 @@ pub(crate) fn from_decoded_json(value: &Value) -> Node {
         Value::String(text) => Node::Scalar(Scalar {
             text: text.as_str().into(),
             tag: Tag::Str,
-            style: if text.contains('\n') {
-                Style::Block
-            } else if is_plain_string(text) && !is_old_word(text) {
-                Style::Plain
-            } else {
-                Style::Double
-            },
+            style: style_when_written(text),
             ..Scalar::default()
         }),
         Value::Array(items) => Node::Seq(items.iter().map(from_decoded_json).collect()),
@@ -488,6 +482,28 @@ pub(crate) fn from_decoded_json(value: &Value) -> Node {
     }
 }
 
+/// The style that a text gets when it is written anew.
+fn style_when_written(text: &str) -> Style {
+    /// No word that stands for something else is longer.
+    const LONGEST_WORD: usize = 5;
+    let simple = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/');
+    if text.len() > LONGEST_WORD
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(simple)
+    {
+        return Style::Plain;
+    }
+    if text.contains('\n') {
+        return Style::Block;
+    }
+    let written = tidegate_yaml::to_string(&Value::String(text.to_owned()));
+    match written.as_bytes().first() {
+        Some(b'"') => Style::Double,
+        Some(b'\'') => Style::Single,
+        _ => Style::Plain,
+    }
+}
+
 fn text_key(key: &str) -> Key {
     Key(Scalar {
         text: key.into(),
@@ -497,7 +513,7 @@ fn text_key(key: &str) -> Key {
 }
 
 /// A float as Go's `%g` prints it with as few digits as tell it apart.
-fn go_float(float: f64) -> String {
+pub(crate) fn go_float(float: f64) -> String {
     general(&format!("{float:e}"), &float)
 }
 

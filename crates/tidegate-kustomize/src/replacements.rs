@@ -27,19 +27,44 @@ pub(crate) fn apply(list: &mut [Resource], replacements: &[Replacement]) -> Resu
             }
             (Some(targets), ..) => targets,
         };
-        let value = value_of(list, replacement)?;
+        let mut value = value_of(list, replacement)?;
         targets
             .iter()
-            .try_for_each(|target| put(list, &value, target))
+            .try_for_each(|target| put(list, &mut value, target))
     })
 }
 
-fn value_of(list: &[Resource], replacement: &Replacement) -> Result<Node, String> {
+/// What is put into targets.
+struct Value {
+    node: Node,
+    /// The object and the path of the field it is: a target that changes this field changes what
+    /// later targets get.
+    field: Option<(usize, Vec<String>)>,
+}
+
+impl Value {
+    fn fixed(node: Node) -> Self {
+        Self { node, field: None }
+    }
+
+    fn refresh(&mut self, list: &[Resource]) {
+        if let Some((index, path)) = &self.field
+            && let Some(source) = list.get(*index)
+            && let Ok(Some(node)) = lookup(&source.node, path)
+            && matches!(node, Node::Scalar(_))
+            && *node != self.node
+        {
+            self.node = node.clone();
+        }
+    }
+}
+
+fn value_of(list: &[Resource], replacement: &Replacement) -> Result<Value, String> {
     let source = match (&replacement.source, &replacement.source_value) {
         (Some(_), Some(_)) => {
             return Err("value and resource selectors are mutually exclusive".to_owned());
         }
-        (None, Some(value)) => return Ok(Node::plain(value)),
+        (None, Some(value)) => return Ok(Value::fixed(Node::plain(value))),
         (None, None) => {
             return Err("replacements must specify a source and at least one target".to_owned());
         }
@@ -48,8 +73,9 @@ fn value_of(list: &[Resource], replacement: &Replacement) -> Result<Node, String
     let id = source_id(source);
     let mut matches = list
         .iter()
-        .filter(|resource| resource.has_id(|other| other.is_selected_by(&id)));
-    let found = match (matches.next(), matches.next()) {
+        .enumerate()
+        .filter(|(_, resource)| resource.has_id(|other| other.is_selected_by(&id)));
+    let (index, found) = match (matches.next(), matches.next()) {
         (Some(found), None) => found,
         (Some(_), Some(_)) => {
             return Err(format!(
@@ -64,14 +90,23 @@ fn value_of(list: &[Resource], replacement: &Replacement) -> Result<Node, String
     } else {
         &source.field_path
     };
-    let value = lookup(&found.node, &split_smart(path))
+    let path_parts = split_smart(path);
+    let value = lookup(&found.node, &path_parts)
         .map_err(|error| format!("error looking up replacement source: {error}"))?;
     let Some(value) = value.filter(|value| !is_nothing(value)) else {
         return Err(format!(
             "fieldPath `{path}` is missing for replacement source {id}"
         ));
     };
-    refined(value, source.options.as_ref())
+    let node = refined(value, source.options.as_ref())?;
+    let is_part = source
+        .options
+        .as_ref()
+        .is_some_and(|options| !options.delimiter.is_empty());
+    Ok(Value {
+        node,
+        field: (!is_part).then_some((index, path_parts)),
+    })
 }
 
 fn is_nothing(node: &Node) -> bool {
@@ -131,7 +166,7 @@ fn refined(value: &Node, options: Option<&FieldOptions>) -> Result<Node, String>
     Ok(Node::Scalar(scalar))
 }
 
-fn put(list: &mut [Resource], value: &Node, target: &TargetSelector) -> Result<(), String> {
+fn put(list: &mut [Resource], value: &mut Value, target: &TargetSelector) -> Result<(), String> {
     let Some(select) = &target.select else {
         return Err("target must specify resources to select".to_owned());
     };
@@ -143,20 +178,26 @@ fn put(list: &mut [Resource], value: &Node, target: &TargetSelector) -> Result<(
         .map(Matcher::new)
         .collect::<Result<Vec<_>, _>>()
         .map_err(said)?;
-    for resource in list {
+    for index in 0..list.len() {
+        let resource = &list[index];
         let ids = resource.all_ids();
         let rejected = rejects.iter().any(|reject| {
             (reject.asks_texts() && reject.texts(resource))
                 || (!reject.is_unnamed() && ids.iter().any(|id| reject.id(id)))
         });
         if selects.texts(resource) && !rejected && ids.iter().any(|id| selects.id(id)) {
-            put_into(&mut resource.node, value, target)?;
+            put_into(list, index, value, target)?;
         }
     }
     Ok(())
 }
 
-fn put_into(object: &mut Node, value: &Node, target: &TargetSelector) -> Result<(), String> {
+fn put_into(
+    list: &mut [Resource],
+    index: usize,
+    value: &mut Value,
+    target: &TargetSelector,
+) -> Result<(), String> {
     let default = [DEFAULT_FIELD.to_owned()];
     let paths = if target.field_paths.is_empty() {
         &default[..]
@@ -166,8 +207,11 @@ fn put_into(object: &mut Node, value: &Node, target: &TargetSelector) -> Result<
     let options = target.options.as_ref();
     let create = options
         .filter(|options| options.create)
-        .map(|_| Kind::of(value));
+        .map(|_| Kind::of(&value.node));
     for path in paths {
+        value.refresh(list);
+        let value = &value.node;
+        let object = &mut list[index].node;
         let parts = split_smart(path);
         if put_into_text(object, value, &parts, create).is_some() {
             continue;
@@ -191,7 +235,6 @@ fn put_into(object: &mut Node, value: &Node, target: &TargetSelector) -> Result<
 }
 
 fn set(field: &mut Node, value: &Node, options: Option<&FieldOptions>) -> Result<(), String> {
-    let mut value = value.clone();
     if let Some(options) = options.filter(|options| !options.delimiter.is_empty()) {
         let Some(text) = field.text() else {
             return Err("delimiter option can only be used with scalar nodes".to_owned());
@@ -206,11 +249,12 @@ fn set(field: &mut Node, value: &Node, options: Option<&FieldOptions>) -> Result
             },
         }
         let joined = parts.join(&options.delimiter);
-        if let Node::Scalar(scalar) = &mut value {
+        if let Node::Scalar(scalar) = field {
             scalar.text = joined.into();
         }
+        return Ok(());
     }
-    set_value(field, value);
+    set_value(field, value.clone());
     Ok(())
 }
 

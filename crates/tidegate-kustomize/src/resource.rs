@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::fault::{CODE_RESOURCE, Fault, Outcome};
+use crate::field_path::{Kind, wrong_kind};
 use crate::id::{Gvk, ResId, Scopes};
 use crate::node::{Key, Node, Scalar, Style, Tag};
 
@@ -31,6 +32,13 @@ const INTERNAL: &[&str] = &[
     "config.k8s.io/id",
     "internal.config.kubernetes.io/helm-generated",
 ];
+
+/// What the names of the annotations begin with that the original keeps the history in.
+pub(crate) const HISTORY: &str = "internal.config.kubernetes.io/";
+/// The annotation that says where an object is from.
+pub(crate) const ORIGIN: &str = "config.kubernetes.io/origin";
+/// The annotation that says what changed an object.
+pub(crate) const CHANGES: &str = "alpha.config.kubernetes.io/transformations";
 
 /// An earlier identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +105,15 @@ impl Mark {
         }
         map
     }
+}
+
+/// A new text, quoted where readers would take it for something else.
+pub(crate) fn quoted_where_typed(mut node: Node) -> Node {
+    let text = node.text().unwrap_or_default();
+    if !text.is_empty() && (!crate::read::is_plain_string(text) || crate::read::is_old_word(text)) {
+        node.set_style(Style::Double);
+    }
+    node
 }
 
 /// A text of a mark; what older readers take for something else is quoted.
@@ -230,15 +247,70 @@ impl Resource {
         });
     }
 
-    /// Whether the original would have annotations of its own on it.
-    pub(crate) fn has_history(&self) -> bool {
-        !self.previous.is_empty()
-            || !self.prefixes.is_empty()
-            || !self.suffixes.is_empty()
-            || self.behavior.is_some()
-            || self.needs_hash
-            || self.noted
-            || self.origin.is_some()
+    /// The annotations that the original would have on the object now.
+    pub(crate) fn notes(&self) -> Vec<(&'static str, String)> {
+        let listed = |part: fn(&Previous) -> &str| {
+            let parts: Vec<&str> = self.previous.iter().map(part).collect();
+            parts.join(",")
+        };
+        let behavior = self.behavior.map(Behavior::word).unwrap_or_default();
+        let hash = if self.needs_hash { "enabled" } else { "" };
+        let named = [
+            (
+                "internal.config.kubernetes.io/previousNames",
+                listed(|p| &p.name),
+            ),
+            (
+                "internal.config.kubernetes.io/previousNamespaces",
+                listed(|p| &p.namespace),
+            ),
+            (
+                "internal.config.kubernetes.io/previousKinds",
+                listed(|p| &p.kind),
+            ),
+            (
+                "internal.config.kubernetes.io/prefixes",
+                self.prefixes.join(","),
+            ),
+            (
+                "internal.config.kubernetes.io/suffixes",
+                self.suffixes.join(","),
+            ),
+            (
+                "internal.config.kubernetes.io/generatorBehavior",
+                behavior.to_owned(),
+            ),
+            (
+                "internal.config.kubernetes.io/needsHashSuffix",
+                hash.to_owned(),
+            ),
+            (
+                "internal.config.kubernetes.io/refBy",
+                if self.noted {
+                    " ".to_owned()
+                } else {
+                    String::new()
+                },
+            ),
+            (ORIGIN, self.origin_text().unwrap_or_default()),
+            (CHANGES, self.changes_text().unwrap_or_default()),
+        ];
+        let mut notes = named.to_vec();
+        notes.retain(|(_, text)| !text.is_empty());
+        notes
+    }
+
+    fn origin_text(&self) -> Option<String> {
+        let mark = self.origin.as_ref()?;
+        Some(crate::block_yaml::to_string(&mark.to_node()))
+    }
+
+    fn changes_text(&self) -> Option<String> {
+        if self.transformations.is_empty() {
+            return None;
+        }
+        let list = self.transformations.iter().map(Mark::to_node).collect();
+        Some(crate::block_yaml::to_string(&Node::Seq(list)))
     }
 
     /// Forgets everything, as when a patch removes all annotations.
@@ -309,26 +381,33 @@ impl Resource {
     }
 
     /// Ends the build for this object: the build's own annotations go, all others become text.
-    pub(crate) fn finish(&mut self) {
+    ///
+    /// # Errors
+    /// Metadata that can hold no annotations.
+    pub(crate) fn finish(&mut self) -> Result<(), String> {
+        if let Some(metadata) = self.node.get("metadata")
+            && !metadata.is_map()
+            && !metadata.is_null()
+        {
+            return Err(format!(
+                "failed to clean up origin tracking annotations: {}",
+                wrong_kind(Kind::Map, metadata)
+            ));
+        }
         let mut annotations = self.texts("annotations");
         annotations.retain(|key, _| !INTERNAL.contains(&key.as_str()));
         self.set_texts("annotations", &annotations);
+        Ok(())
     }
 
     /// Writes where it is from and what changed it.
     pub(crate) fn write_marks(&mut self, origin: bool, transformations: bool) {
         let mut annotations = self.texts("annotations");
-        if origin && let Some(mark) = &self.origin {
-            let text = crate::block_yaml::to_string(&mark.to_node());
-            annotations.insert("config.kubernetes.io/origin".to_owned(), text);
+        if origin && let Some(text) = self.origin_text() {
+            annotations.insert(ORIGIN.to_owned(), text);
         }
-        if transformations && !self.transformations.is_empty() {
-            let list = self.transformations.iter().map(Mark::to_node).collect();
-            let text = crate::block_yaml::to_string(&Node::Seq(list));
-            annotations.insert(
-                "alpha.config.kubernetes.io/transformations".to_owned(),
-                text,
-            );
+        if transformations && let Some(text) = self.changes_text() {
+            annotations.insert(CHANGES.to_owned(), text);
         }
         if !annotations.is_empty() {
             self.set_texts("annotations", &annotations);
@@ -418,7 +497,7 @@ fn set_text(map: &mut Node, key: &str, text: &str) {
                 ..Scalar::default()
             });
         }
-        None => map.insert(key, Node::plain(text)),
+        None => map.insert(key, quoted_where_typed(Node::plain(text))),
     }
 }
 

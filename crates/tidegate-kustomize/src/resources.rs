@@ -102,7 +102,11 @@ fn items_of(node: &Node) -> Result<Option<Vec<Node>>, String> {
     }
 }
 
-fn check(node: &Node) -> Result<(), String> {
+/// Whether a document is an object: a mapping with a kind, and with a name unless it is a list.
+///
+/// # Errors
+/// What it lacks.
+pub(crate) fn check(node: &Node) -> Result<(), String> {
     if !node.is_map() {
         let text = node.text().unwrap_or_default();
         return Err(format!(

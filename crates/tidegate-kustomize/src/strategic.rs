@@ -7,7 +7,7 @@ mod lists;
 use std::collections::HashSet;
 
 use crate::merge_schema::{MergeSchema, Place};
-use crate::node::Node;
+use crate::node::{Node, Style, Tag};
 
 /// The key of directives.
 const DIRECTIVE: &str = "$patch";
@@ -143,6 +143,10 @@ impl<'s> Walker<'s> {
         let Some(fields) = own.as_map_mut() else {
             return Ok(Merged::Kept(own));
         };
+        if fields.iter().any(|(key, _)| key.text().is_empty()) {
+            // The original takes the name of such a field for the value itself.
+            return Err(wrong_kind("ScalarNode", &own));
+        }
         let said = |key: &str| {
             patch
                 .filter(|_| key != DIRECTIVE)
@@ -156,6 +160,7 @@ impl<'s> Walker<'s> {
             let outcome = self.walk(Some(value), said, place.field(key.text()))?;
             if let Some(mut value) = outcome.into_node() {
                 value.set_style(style);
+                quote_untyped(&mut value);
                 merged.push((key, value));
             }
         }
@@ -165,7 +170,8 @@ impl<'s> Walker<'s> {
                 continue;
             }
             let outcome = self.walk(None, Some(value), place.field(name))?;
-            if let Some(value) = outcome.into_node() {
+            if let Some(mut value) = outcome.into_node() {
+                quote_untyped(&mut value);
                 merged.push((key.clone(), value));
             }
         }
@@ -219,6 +225,19 @@ impl<'s> Walker<'s> {
             return Ok(Some(node));
         };
         self.settle_inside(node, place).map(Some)
+    }
+}
+
+/// A text that a transformer wrote without a type gets quotes where it would be read as another type,
+/// once a merge has passed over it.
+fn quote_untyped(node: &mut Node) {
+    if let Node::Scalar(scalar) = node
+        && scalar.tag == Tag::Untagged
+        && scalar.style.is_plain()
+        && !scalar.text.is_empty()
+        && !crate::read::is_plain_string(&scalar.text)
+    {
+        scalar.style = Style::Double;
     }
 }
 

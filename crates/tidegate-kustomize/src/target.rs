@@ -37,6 +37,8 @@ pub(crate) struct Build {
     schema_is_set: bool,
     /// Something was merged by the built-in schema.
     merged: bool,
+    /// Why the schema of `openapi` cannot be read; said when it is needed.
+    bad_schema: Option<Fault>,
     /// An object of a kind that the built-in schema does not know was read.
     read_unknown: bool,
     scopes: Scopes,
@@ -73,6 +75,7 @@ impl Build {
             schema: None,
             schema_is_set: false,
             merged: false,
+            bad_schema: None,
             read_unknown: false,
             scopes: Scopes::default(),
             marks: false,
@@ -195,14 +198,19 @@ impl Build {
                 } else {
                     Layer::Alone
                 };
-                let schema = MergeSchema::custom(&bytes, layer)
-                    .map_err(|error| fault(format!("invalid schema file: {error}")))?;
+                self.schema_is_set = true;
+                let schema = match MergeSchema::custom(&bytes, layer) {
+                    Ok(schema) => schema,
+                    Err(error) => {
+                        self.bad_schema = Some(fault(format!("invalid schema file: {error}")));
+                        return Ok(());
+                    }
+                };
                 let builtin = MergeSchema::builtin();
                 let outside = schema.cluster_scoped();
                 self.scopes
                     .set(outside.filter(|(version, kind)| !builtin.knows(version, kind)));
                 self.schema = Some(Arc::new(schema));
-                self.schema_is_set = true;
                 Ok(())
             }
         }
@@ -510,6 +518,9 @@ impl Build {
         }
         let merges_any = !merges.is_empty() || patches.iter().any(patches::Ready::is_strategic);
         self.merged = self.merged || merges_any;
+        if merges_any && let Some(fault) = &self.bad_schema {
+            return Err(fault.clone());
+        }
         let list = &mut all.resources;
         let config = &all.config;
         if !merges.is_empty() {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::field_path::{Kind, wrong_kind};
 use crate::field_spec::{self, FieldSpec, Made, apply, set_entry, set_scalar};
 use crate::go_regex;
 use crate::id::{Gvk, ResId};
@@ -218,10 +219,22 @@ impl Namespacing<'_> {
             Subjects::Default => ("name", "default"),
             Subjects::AllServiceAccounts => ("kind", "ServiceAccount"),
         };
-        let Some(Node::Seq(subjects)) = node.get_mut("subjects") else {
-            return Ok(());
+        let said =
+            |error: String| format!("setting namespace on (cluster)role binding subjects: {error}");
+        let subjects = match node.get_mut("subjects") {
+            Some(Node::Seq(subjects)) => subjects,
+            Some(other) if !other.is_null() => {
+                return Err(said(wrong_kind(Kind::Seq, other)));
+            }
+            _ => return Ok(()),
         };
         for subject in subjects {
+            if !subject.is_map() && !subject.is_null() {
+                let error = wrong_kind(Kind::Map, subject);
+                return Err(said(format!(
+                    "looking up {key} on (cluster)role binding subject: {error}"
+                )));
+            }
             if subject.get(key).and_then(Node::text) != Some(wanted) {
                 continue;
             }
@@ -255,10 +268,7 @@ pub(crate) fn set_images(
     };
     let set = |node: &mut Node| -> Result<(), String> {
         let Some(text) = node.text() else {
-            return Err(crate::field_path::wrong_kind(
-                crate::field_path::Kind::Scalar,
-                node,
-            ));
+            return Err(wrong_kind(Kind::Scalar, node));
         };
         if node.is_null() || !pattern.is_match(text) {
             return Ok(());
@@ -300,10 +310,7 @@ fn set_container_images(
             items.iter_mut().try_for_each(|item| match item {
                 Node::Map(_) => item.get_mut("image").map_or(Ok(()), set),
                 item if item.is_null() => Ok(()),
-                item => Err(crate::field_path::wrong_kind(
-                    crate::field_path::Kind::Map,
-                    item,
-                )),
+                item => Err(wrong_kind(Kind::Map, item)),
             })
         }),
         Node::Seq(items) => items

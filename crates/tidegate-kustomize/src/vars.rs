@@ -168,7 +168,7 @@ impl VarValue {
             VarValue::Text(text) => text.clone(),
             VarValue::Int(number) => number.to_string(),
             VarValue::Bool(flag) => flag.to_string(),
-            VarValue::Float(number) => go_float(*number),
+            VarValue::Float(number) => crate::read::go_float(*number),
             VarValue::Other => String::new(),
         }
     }
@@ -225,18 +225,6 @@ fn tag_name(tag: &Tag) -> &'static str {
 /// Without an exponent, as few digits as tell the number apart.
 fn plain_float(number: f64) -> String {
     format!("{number}")
-}
-
-/// As Go's `%v`: `%g` with as few digits as tell the number apart, an exponent from 21 digits on.
-fn go_float(number: f64) -> String {
-    let scientific = format!("{number:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
-    if (-4..21).contains(&exponent) {
-        return plain_float(number);
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use tidegate_yaml::{Node, Span};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Shape {
     Text,
+    /// A text of a part that Go embeds: numbers stay numbers there, and are wrong.
+    Inner,
     Bool,
     Int,
     /// Anything at all.
@@ -18,9 +20,17 @@ pub(crate) enum Shape {
     Structs(&'static str, &'static [(&'static str, Shape)]),
 }
 
-use Shape::{Any, Bool, Int, Struct, Structs, Text, TextMap, Texts};
+use Shape::{Any, Bool, Inner, Int, Struct, Structs, Text, TextMap, Texts};
 
 const FIELD_SPEC: &[(&str, Shape)] = &[
+    ("group", Inner),
+    ("version", Inner),
+    ("kind", Inner),
+    ("path", Text),
+    ("create", Bool),
+];
+/// As the two plugins read it that convert every text.
+const OPEN_FIELD_SPEC: &[(&str, Shape)] = &[
     ("group", Text),
     ("version", Text),
     ("kind", Text),
@@ -28,11 +38,11 @@ const FIELD_SPEC: &[(&str, Shape)] = &[
     ("create", Bool),
 ];
 const SELECTOR: &[(&str, Shape)] = &[
-    ("group", Text),
-    ("version", Text),
-    ("kind", Text),
-    ("name", Text),
-    ("namespace", Text),
+    ("group", Inner),
+    ("version", Inner),
+    ("kind", Inner),
+    ("name", Inner),
+    ("namespace", Inner),
     ("annotationSelector", Text),
     ("labelSelector", Text),
 ];
@@ -64,11 +74,11 @@ const FIELD_OPTIONS: &[(&str, Shape)] = &[
     ("create", Bool),
 ];
 const SOURCE: &[(&str, Shape)] = &[
-    ("group", Text),
-    ("version", Text),
-    ("kind", Text),
-    ("name", Text),
-    ("namespace", Text),
+    ("group", Inner),
+    ("version", Inner),
+    ("kind", Inner),
+    ("name", Inner),
+    ("namespace", Inner),
     ("fieldPath", Text),
     ("options", Struct("FieldOptions", FIELD_OPTIONS)),
 ];
@@ -114,20 +124,20 @@ const CONFIG_MAP: &[(&str, Shape)] = &[
     ("options", Struct("GeneratorOptions", GENERATOR_OPTIONS)),
 ];
 const SECRET: &[(&str, Shape)] = &[
-    ("name", Text),
-    ("namespace", Text),
-    ("behavior", Text),
+    ("name", Inner),
+    ("namespace", Inner),
+    ("behavior", Inner),
     ("literals", Texts),
     ("files", Texts),
     ("envs", Texts),
-    ("env", Text),
+    ("env", Inner),
     ("options", Struct("GeneratorOptions", GENERATOR_OPTIONS)),
-    ("type", Text),
+    ("type", Inner),
 ];
 const NAME_REFERENCE: &[(&str, Shape)] = &[
-    ("group", Text),
-    ("version", Text),
-    ("kind", Text),
+    ("group", Inner),
+    ("version", Inner),
+    ("kind", Inner),
     ("fieldSpecs", Structs("FieldSpec", FIELD_SPEC)),
 ];
 const CONFIG: &[(&str, Shape)] = &[
@@ -226,7 +236,7 @@ impl Shape {
         &[
             ("prefix", Text),
             ("suffix", Text),
-            ("fieldSpecs", Structs("FieldSpec", FIELD_SPEC)),
+            ("fieldSpecs", Structs("FieldSpec", OPEN_FIELD_SPEC)),
         ],
     );
     pub(crate) const TEXTS: Shape = Struct(
@@ -264,6 +274,23 @@ impl Shape {
         "ReplacementTransformerPlugin",
         &[("replacements", Structs("ReplacementField", REPLACEMENT))],
     );
+    pub(crate) const SERVICE_ACCOUNT: Shape = Struct(
+        "IAMPolicyGeneratorPlugin",
+        &[
+            ("cloud", Inner),
+            (
+                "kubernetesService",
+                Struct(
+                    "KubernetesService",
+                    &[("namespace", Inner), ("name", Inner)],
+                ),
+            ),
+            (
+                "serviceAccount",
+                Struct("ServiceAccount", &[("name", Inner), ("projectId", Inner)]),
+            ),
+        ],
+    );
     pub(crate) const VALUE_ADD: Shape = Struct(
         "ValueAddTransformerPlugin",
         &[
@@ -285,7 +312,7 @@ impl Shape {
 
     fn go_type(self) -> String {
         match self {
-            Text => "string".to_owned(),
+            Text | Inner => "string".to_owned(),
             Bool => "bool".to_owned(),
             Int => "int".to_owned(),
             Any => "interface {}".to_owned(),
@@ -389,7 +416,9 @@ impl Normaliser {
         }
         match (shape, &node.value) {
             (_, Yaml::Null) => Ok(Value::Null),
-            (Any, _) | (Text, Yaml::String(_)) | (Bool, Yaml::Bool(_)) => Ok(node.to_json()),
+            (Any, _) | (Text | Inner, Yaml::String(_)) | (Bool, Yaml::Bool(_)) => {
+                Ok(node.to_json())
+            }
             (Int, Yaml::Number(number)) if number.is_i64() => Ok(node.to_json()),
             (Texts, Yaml::Sequence(items)) => self.list(items, Text, owner, path),
             (TextMap, Yaml::Mapping(entries)) => {
