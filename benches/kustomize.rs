@@ -31,15 +31,24 @@ fn objects(count: usize) -> String {
         let group = n / 4;
         let _ = match n % 4 {
             0 => write!(text, "---\n{}", deployment(group)),
-            1 => write!(text, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: config-{group}}}\ndata: {{b: \"{n}\"}}\n"),
-            2 => write!(text, "---\napiVersion: v1\nkind: Service\nmetadata: {{name: app-{group}}}\nspec:\n  selector: {{app: app-{group}}}\n  ports:\n  - port: 80\n"),
-            _ => write!(text, "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: app-{group}}}\n"),
+            1 => write!(
+                text,
+                "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: config-{group}}}\ndata: {{b: \"{n}\"}}\n"
+            ),
+            2 => write!(
+                text,
+                "---\napiVersion: v1\nkind: Service\nmetadata: {{name: app-{group}}}\nspec:\n  selector: {{app: app-{group}}}\n  ports:\n  - port: 80\n"
+            ),
+            _ => write!(
+                text,
+                "---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: app-{group}}}\n"
+            ),
         };
     }
     text
 }
 
-const OVERLAY: &str = "resources: [../base]\nnamespace: prod\nnamePrefix: p-\ncommonLabels: {team: data}\nimages: [{name: registry.example.com/app, newTag: \"2\"}]\npatches:\n- target: {kind: Deployment}\n  patch: |-\n    - {op: replace, path: /spec/replicas, value: 3}\n- target: {kind: Deployment}\n  patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: any}\n    spec: {template: {spec: {containers: [{name: main, env: [{name: C, value: c}]}]}}}\n";
+const OVERLAY: &str = "resources: [../base]\nnamespace: prod\nnamePrefix: p-\nlabels: [{pairs: {team: data}, includeSelectors: true}]\nimages: [{name: registry.example.com/app, newTag: \"2\"}]\npatches:\n- target: {kind: Deployment}\n  patch: |-\n    - {op: replace, path: /spec/replicas, value: 3}\n- target: {kind: Deployment}\n  patch: |-\n    apiVersion: apps/v1\n    kind: Deployment\n    metadata: {name: any}\n    spec: {template: {spec: {containers: [{name: main, env: [{name: C, value: c}]}]}}}\n";
 
 fn write(root: &Path, name: &str, text: &str) {
     let path = root.join(name);
@@ -57,19 +66,35 @@ fn layout(root: &Path, count: usize) {
 /// CPU seconds of all children that were waited for.
 fn children() -> Duration {
     let usage = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = usage.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|f| f.parse::<u64>().ok()).unwrap_or_default();
+    let fields: Vec<&str> = usage
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|f| f.parse::<u64>().ok())
+            .unwrap_or_default()
+    };
     Duration::from_millis((ticks(13) + ticks(14)) * 10)
 }
 
 fn own() -> Duration {
     let now = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or_default())
+    Duration::new(
+        now.tv_sec.unsigned_abs(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
 }
 
 fn program() -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let peers = std::env::var_os("TIDEGATE_PEERS").map_or_else(|| home.join(".cache/tidegate-peers"), PathBuf::from);
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .unwrap_or_default();
+    let peers = std::env::var_os("TIDEGATE_PEERS")
+        .map_or_else(|| home.join(".cache/tidegate-peers"), PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain([peers.join("bin")])
@@ -86,52 +111,82 @@ fn tell(text: &str) {
 fn beside(name: &str, root: &Path, directories: &[String]) {
     let tree: Arc<dyn FileTree> = Arc::new(DirectoryTree::open(root).expect("it is there"));
     let before = own();
-    directories.iter().for_each(|directory| run(&tree, directory));
+    directories
+        .iter()
+        .for_each(|directory| run(&tree, directory));
     let ours = own() - before;
     let Some(program) = program() else {
-        tell(&format!("kustomize {name}: SKIPPED the real program: it is not installed"));
+        tell(&format!(
+            "kustomize {name}: SKIPPED the real program: it is not installed"
+        ));
         return;
     };
     let mut times: Vec<Duration> = (0..PROGRAM_RUNS)
         .map(|_| {
             let before = children();
             for directory in directories {
-                let done = Command::new(&program).arg("build").arg(root.join(directory)).stdout(Stdio::null()).status();
-                assert!(done.is_ok_and(|status| status.success()), "the real program builds {directory}");
+                let done = Command::new(&program)
+                    .arg("build")
+                    .arg(root.join(directory))
+                    .stdout(Stdio::null())
+                    .status();
+                assert!(
+                    done.is_ok_and(|status| status.success()),
+                    "the real program builds {directory}"
+                );
             }
             children() - before
         })
         .collect();
     times.sort();
-    tell(&format!("kustomize {name}: the real program {:?} of CPU (median of {PROGRAM_RUNS}), ours {ours:?} in one cold run", times[PROGRAM_RUNS / 2]));
+    tell(&format!(
+        "kustomize {name}: the real program {:?} of CPU (median of {PROGRAM_RUNS}), ours {ours:?} in one cold run",
+        times[PROGRAM_RUNS / 2]
+    ));
 }
 
 fn run(tree: &Arc<dyn FileTree>, directory: &str) {
-    let built = build(Arc::clone(tree), directory, &BuildOptions::default(), &Default::default());
+    let built = build(
+        Arc::clone(tree),
+        directory,
+        &BuildOptions::default(),
+        &Default::default(),
+    );
     black_box(built.expect("it builds").to_yaml());
 }
 
 fn kustomize(bench: &mut Criterion<CpuTime>) {
     let mut group = bench.benchmark_group("kustomize");
-    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2));
     for (name, count) in [("5 objects", 5), ("117 objects", 117), ("500 objects", 500)] {
         let root = tempfile::tempdir().expect("a folder");
         layout(root.path(), count);
         let directories = ["overlay".to_owned()];
         beside(name, root.path(), &directories);
-        let tree: Arc<dyn FileTree> = Arc::new(DirectoryTree::open(root.path()).expect("it is there"));
+        let tree: Arc<dyn FileTree> =
+            Arc::new(DirectoryTree::open(root.path()).expect("it is there"));
         group.bench_function(name, |b| b.iter(|| run(&tree, "overlay")));
     }
     let root = tempfile::tempdir().expect("a folder");
     layout(root.path(), 20);
     let directories: Vec<String> = (0..50).map(|n| format!("overlays/{n}")).collect();
     for (n, directory) in directories.iter().enumerate() {
-        let text = format!("resources: [../../overlay]\nnameSuffix: -{n}\nnamespace: team-{n}\n");
-        write(root.path(), &format!("{directory}/kustomization.yaml"), &text);
+        let text =
+            format!("resources: [../../overlay]\nnameSuffix: \"-{n}\"\nnamespace: team-{n}\n");
+        write(
+            root.path(),
+            &format!("{directory}/kustomization.yaml"),
+            &text,
+        );
     }
     beside("50 overlays", root.path(), &directories);
     let tree: Arc<dyn FileTree> = Arc::new(DirectoryTree::open(root.path()).expect("it is there"));
-    group.bench_function("50 overlays", |b| b.iter(|| directories.iter().for_each(|d| run(&tree, d))));
+    group.bench_function("50 overlays", |b| {
+        b.iter(|| directories.iter().for_each(|d| run(&tree, d)))
+    });
     group.finish();
 }
 
