@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use serde_json::Value;
+
 use crate::config::NameReference;
 use crate::field_path::{Kind, wrong_kind};
 use crate::field_spec::{FieldSpec, Made, apply, set_scalar};
 use crate::id::{Gvk, ResId};
 use crate::node::{Node, Tag};
+use crate::read;
 use crate::resource::Resource;
 
 /// What is asked about an object that may be referred to.
@@ -114,14 +117,24 @@ fn bound_namespaces(node: &Node, id: &ResId) -> Result<BTreeSet<String>, String>
     if node.get("kind").and_then(Node::text) != Some("RoleBinding") {
         return Ok(namespaces);
     }
+    // What JSON cannot hold stops the build later.
+    let as_json = |node| read::to_json(node).unwrap_or_default();
     for subject in node.get("subjects").map(Node::items).unwrap_or_default() {
-        let is_account = subject.get("kind").and_then(Node::text) == Some("ServiceAccount");
-        let Some(namespace) = subject.get("namespace").filter(|_| is_account) else {
+        if !subject.is_map() {
+            return Err(format!("a subject of \"{id}\" is no object"));
+        }
+        let (Some(namespace), Some(kind)) = (subject.get("namespace"), subject.get("kind")) else {
             continue;
         };
-        match namespace.text().filter(|_| !namespace.is_null()) {
-            Some(text) => namespaces.insert(text.to_owned()),
-            None => {
+        let Value::String(kind) = as_json(kind) else {
+            return Err(format!("the kind of a subject of \"{id}\" is no text"));
+        };
+        if kind != "ServiceAccount" {
+            continue;
+        }
+        match as_json(namespace) {
+            Value::String(text) => namespaces.insert(text),
+            _ => {
                 return Err(format!(
                     "Invalid Input: namespace is blank for resource \"{id}\""
                 ));

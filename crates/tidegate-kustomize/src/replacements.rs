@@ -187,6 +187,11 @@ fn put(list: &mut [Resource], value: &mut Value, target: &TargetSelector) -> Res
         });
         if selects.texts(resource) && !rejected && ids.iter().any(|id| selects.id(id)) {
             put_into(list, index, value, target)?;
+            // Who writes all annotations anew writes over the build's own.
+            let replaces = |path: &String| path == "metadata.annotations" || path == "metadata";
+            if target.field_paths.iter().any(replaces) {
+                list[index].forget();
+            }
         }
     }
     Ok(())
