@@ -9,9 +9,8 @@ use tidegate_render::FileTree;
 
 use crate::fault::{CODE_RESOURCE, CODE_TRANSFORMER, CODE_WARNING, Fault, Outcome};
 use crate::field_path::lookup;
-use crate::field_spec::{FieldSpec, Made, apply};
+use crate::field_spec::{FieldSpec, Made};
 use crate::generators;
-use crate::id::ResId;
 use crate::kustomization::{Kustomization, Var};
 use crate::loader::{LoadRestrictions, Loader, RemoteBases};
 use crate::name_reference;
@@ -219,24 +218,16 @@ fn resolve_vars(all: &mut Accumulated) -> Result<Vec<String>, String> {
     if vars.is_empty() {
         return Ok(Vec::new());
     }
+    let specs = &all.config.var_reference;
     for resource in &mut all.resources {
-        let id: ResId = resource.id();
-        for spec in &all.config.var_reference {
-            let who = || id.to_string();
-            apply(
-                &mut resource.node,
-                &id.gvk,
-                spec,
-                &Made::Nothing,
-                &who,
-                &mut |node| {
-                    if node.is_null() {
-                        Ok(())
-                    } else {
-                        vars.replace(node)
-                    }
-                },
-            )?;
+        for spec in specs {
+            spec.apply(resource, &Made::Nothing, &mut |node| {
+                if node.is_null() {
+                    Ok(())
+                } else {
+                    vars.replace(node)
+                }
+            })?;
         }
     }
     Ok(vars.unused().map(str::to_owned).collect())

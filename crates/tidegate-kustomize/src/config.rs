@@ -1,7 +1,7 @@
 //! The transformer configuration: the field specs that come with Kustomize, those of `configurations`
 //! files, and those that `crds` say.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -55,14 +55,55 @@ pub(crate) struct Config {
 
 impl Config {
     /// The lists that come with Kustomize.
-    pub(crate) fn builtin() -> &'static Config {
-        static CONFIG: OnceLock<Config> = OnceLock::new();
-        CONFIG.get_or_init(|| {
+    pub(crate) fn builtin() -> Arc<Config> {
+        static CONFIG: OnceLock<Arc<Config>> = OnceLock::new();
+        let config = CONFIG.get_or_init(|| {
             let mut config = Config::default();
             BUILTIN.lines().for_each(|line| config.read_line(line));
             config.sort();
-            config
-        })
+            Arc::new(config)
+        });
+        Arc::clone(config)
+    }
+
+    /// What adding the lists that come with Kustomize to nothing gives: of specs that stand for each
+    /// other one is left.
+    fn settled() -> Arc<Config> {
+        static CONFIG: OnceLock<Arc<Config>> = OnceLock::new();
+        let config = CONFIG.get_or_init(|| {
+            let mut config = Config::default();
+            // The lists are ours; a test merges them.
+            let merged = config.merge(&Config::builtin());
+            Arc::new(if merged.is_ok() {
+                config
+            } else {
+                Config::clone(&Config::builtin())
+            })
+        });
+        Arc::clone(config)
+    }
+
+    /// Adds the lists of a configuration to one that may be shared.
+    ///
+    /// # Errors
+    /// As [`Config::merge`].
+    pub(crate) fn merge_shared(own: &mut Arc<Config>, other: &Arc<Config>) -> Result<(), String> {
+        let builtin = |config| {
+            [Config::builtin(), Config::settled()]
+                .iter()
+                .any(|b| Arc::ptr_eq(b, config))
+        };
+        if Arc::ptr_eq(own, other) || **other == Config::default() {
+            return Ok(());
+        }
+        if builtin(other) && Arc::ptr_eq(own, &Config::settled()) {
+            return Ok(());
+        }
+        if builtin(other) && **own == Config::default() {
+            *own = Config::settled();
+            return Ok(());
+        }
+        Arc::make_mut(own).merge(other)
     }
 
     fn read_line(&mut self, line: &str) {
@@ -80,6 +121,7 @@ impl Config {
             kind: text(words[2]),
             create: words[3] == "+",
             path: words[4].to_owned(),
+            ..FieldSpec::default()
         };
         match words.as_slice() {
             [">", group, version, kind] => self.name_reference.push(NameReference {

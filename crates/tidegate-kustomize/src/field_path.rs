@@ -389,7 +389,7 @@ fn visit_items(
     if items.is_empty() {
         return Ok(0);
     }
-    let pattern = go_regex::compile(pattern)?;
+    let pattern = go_regex::Anywhere::new(pattern)?;
     let mut count = 0;
     for item in items {
         if name.is_empty() {

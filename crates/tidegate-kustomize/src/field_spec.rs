@@ -1,10 +1,13 @@
 //! Field specs: which field of which kinds a transformer changes, and how it is found or made.
 
+use std::sync::OnceLock;
+
 use serde::Deserialize;
 
 use crate::field_path::split;
 use crate::id::Gvk;
 use crate::node::{Node, Scalar, Tag};
+use crate::resource::Resource;
 
 /// One entry of a list of field specs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -15,9 +18,27 @@ pub(crate) struct FieldSpec {
     pub(crate) kind: String,
     pub(crate) path: String,
     pub(crate) create: bool,
+    #[serde(skip)]
+    pub(crate) parts: Parts,
 }
 
+/// The parts of a path, split when they are first needed. The path says it all, so they are equal.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parts(OnceLock<Vec<String>>);
+
+impl PartialEq for Parts {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Parts {}
+
 impl FieldSpec {
+    fn parts(&self) -> &[String] {
+        self.parts.0.get_or_init(|| split(&self.path, '/'))
+    }
+
     pub(crate) fn gvk(&self) -> Gvk {
         Gvk {
             group: self.group.clone(),
@@ -26,11 +47,9 @@ impl FieldSpec {
         }
     }
 
-    fn fits(&self, gvk: &Gvk) -> bool {
+    pub(crate) fn fits(&self, group: &str, version: &str, kind: &str) -> bool {
         let fits = |wanted: &str, own: &str| wanted.is_empty() || wanted == own;
-        fits(&self.kind, &gvk.kind)
-            && fits(&self.group, &gvk.group)
-            && fits(&self.version, &gvk.version)
+        fits(&self.kind, kind) && fits(&self.group, group) && fits(&self.version, version)
     }
 }
 
@@ -72,33 +91,48 @@ pub(crate) enum Made {
 /// What happens to a field that was found.
 pub(crate) type Setter<'f> = dyn FnMut(&mut Node) -> Result<(), String> + 'f;
 
-/// Calls `set` on the fields that a spec names in an object of a kind. `who` is said in errors.
-///
-/// # Errors
-/// Scalars in the middle of the path, and what `set` says.
-pub(crate) fn apply(
-    object: &mut Node,
-    gvk: &Gvk,
-    spec: &FieldSpec,
-    made: &Made,
-    who: &dyn Fn() -> String,
-    set: &mut Setter<'_>,
-) -> Result<(), String> {
-    if !spec.fits(gvk) {
-        return Ok(());
+impl FieldSpec {
+    /// Calls `set` on the fields that the spec names in an object, when it is for its kind.
+    ///
+    /// # Errors
+    /// Scalars in the middle of the path, and what `set` says.
+    pub(crate) fn apply(
+        &self,
+        resource: &mut Resource,
+        made: &Made,
+        set: &mut Setter<'_>,
+    ) -> Result<(), String> {
+        let (group, version, kind) = resource.kind_parts();
+        if self.fits(group, version, kind) {
+            self.apply_to_any(resource, made, set)
+        } else {
+            Ok(())
+        }
     }
-    let path = split(&spec.path, '/');
-    let walk = Walk {
-        create: spec.create,
-        made,
-    };
-    walk.visit(object, &path, set).map_err(|error| {
-        format!(
-            "considering field '{}' of object {}: {error}",
-            spec.path,
-            who()
-        )
-    })
+
+    /// As [`FieldSpec::apply`], whatever the object's kind.
+    ///
+    /// # Errors
+    /// As [`FieldSpec::apply`].
+    pub(crate) fn apply_to_any(
+        &self,
+        resource: &mut Resource,
+        made: &Made,
+        set: &mut Setter<'_>,
+    ) -> Result<(), String> {
+        let walk = Walk {
+            create: self.create,
+            made,
+        };
+        walk.visit(&mut resource.node, self.parts(), set)
+            .map_err(|error| {
+                format!(
+                    "considering field '{}' of object {}: {error}",
+                    self.path,
+                    resource.id()
+                )
+            })
+    }
 }
 
 struct Walk<'m> {

@@ -48,15 +48,79 @@ fn nested_repetition(pattern: &str) -> Option<&str> {
     None
 }
 
-/// Compiles a pattern that must match the whole text; the empty one stays empty.
-///
-/// # Errors
-/// As [`compile`].
-pub(crate) fn anchored(pattern: &str) -> Result<Regex, String> {
-    if pattern.is_empty() {
-        return compile(pattern);
+/// A pattern that must match the whole text. Most are words, which need no expression.
+#[derive(Debug)]
+pub(crate) enum Anchored {
+    /// `.*`.
+    Line,
+    /// A word in which points stand for any character.
+    Word(String),
+    Regex(Regex),
+}
+
+impl Anchored {
+    /// # Errors
+    /// As [`compile`].
+    pub(crate) fn new(pattern: &str) -> Result<Self, String> {
+        if pattern == ".*" {
+            return Ok(Anchored::Line);
+        }
+        if is_word(pattern) {
+            return Ok(Anchored::Word(pattern.to_owned()));
+        }
+        compile(&format!("^(?:{pattern})$")).map(Anchored::Regex)
     }
-    compile(&format!("^(?:{pattern})$"))
+
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        match self {
+            Anchored::Line => !text.contains('\n'),
+            Anchored::Word(word) => after_word(word, text).is_some_and(str::is_empty),
+            Anchored::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// A pattern that must match somewhere in a text.
+#[derive(Debug)]
+pub(crate) enum Anywhere {
+    Word(String),
+    Regex(Regex),
+}
+
+impl Anywhere {
+    /// # Errors
+    /// As [`compile`].
+    pub(crate) fn new(pattern: &str) -> Result<Self, String> {
+        if is_word(pattern) && !pattern.contains('.') {
+            return Ok(Anywhere::Word(pattern.to_owned()));
+        }
+        compile(pattern).map(Anywhere::Regex)
+    }
+
+    pub(crate) fn is_match(&self, text: &str) -> bool {
+        match self {
+            Anywhere::Word(word) => text.contains(word.as_str()),
+            Anywhere::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// Whether a pattern has only characters that stand for themselves, and points.
+pub(crate) fn is_word(pattern: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'/' | b':' | b'.');
+    !pattern.is_empty() && pattern.bytes().all(plain)
+}
+
+/// What stands after a word in which points stand for any character.
+pub(crate) fn after_word<'t>(word: &str, text: &'t str) -> Option<&'t str> {
+    let mut rest = text.chars();
+    for wanted in word.chars() {
+        let found = rest.next()?;
+        if found != wanted && (wanted != '.' || found == '\n') {
+            return None;
+        }
+    }
+    Some(rest.as_str())
 }
 
 /// Go's classes are ASCII, a brace that opens no repetition is a character, `\Q…\E` is literal.
@@ -216,9 +280,22 @@ mod tests {
 
     #[test]
     fn anchors_whole_texts() {
-        assert!(anchored("web|svc").unwrap().is_match("svc"));
-        assert!(!anchored("web|svc").unwrap().is_match("svc1"));
-        assert!(anchored("").unwrap().is_match("anything"));
+        assert!(Anchored::new("web|svc").unwrap().is_match("svc"));
+        assert!(!Anchored::new("web|svc").unwrap().is_match("svc1"));
+        for (pattern, text, expected) in [
+            (".*", "a b", true),
+            (".*", "a\nb", false),
+            ("a.c", "abc", true),
+            ("a.c", "abcd", false),
+            ("web", "web", true),
+            ("w.*", "web", true),
+        ] {
+            assert_eq!(
+                Anchored::new(pattern).unwrap().is_match(text),
+                expected,
+                "{pattern} {text:?}"
+            );
+        }
     }
 
     #[test]

@@ -75,6 +75,17 @@ impl Loader {
         })
     }
 
+    /// What tells the trees of a build apart.
+    pub(crate) fn tree_id(&self) -> usize {
+        Arc::as_ptr(&self.tree).cast::<()>().addr()
+    }
+
+    /// Whether none of these directories is around one on the way here, this one included.
+    pub(crate) fn may_enter_all(&self, roots: &[String]) -> bool {
+        let mut around = [&self.root].into_iter().chain(&self.visited);
+        !around.any(|visited| roots.iter().any(|root| is_in_or_below(visited, root)))
+    }
+
     /// The directory, from the tree's root.
     pub(crate) fn root(&self) -> &str {
         &self.root

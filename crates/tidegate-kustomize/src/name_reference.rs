@@ -1,12 +1,13 @@
 //! References by name: what an object is called in the end is written wherever others name it.
 
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 
 use serde_json::Value;
 
 use crate::config::NameReference;
 use crate::field_path::{Kind, wrong_kind};
-use crate::field_spec::{FieldSpec, Made, apply, set_scalar};
+use crate::field_spec::{FieldSpec, Made, set_scalar};
 use crate::id::{Gvk, ResId};
 use crate::node::{Node, Tag};
 use crate::read;
@@ -35,53 +36,59 @@ struct Candidates {
 /// References that could mean several objects, and fields of the wrong kind.
 pub(crate) fn update(list: &mut [Resource], references: &[NameReference]) -> Result<(), String> {
     let candidates = Candidates::new(list);
-    let targets: Vec<(Gvk, Vec<(Gvk, &FieldSpec)>)> = references
+    let targets: Vec<(Gvk, &[FieldSpec])> = references
         .iter()
-        .map(|reference| {
-            let specs = reference.field_specs.iter().map(|spec| (spec.gvk(), spec));
-            (reference.gvk(), specs.collect())
-        })
+        .map(|reference| (reference.gvk(), reference.field_specs.as_slice()))
         .collect();
+    // Which fields of a kind are references, found once for each kind.
+    let mut fitting: HashMap<Gvk, Rc<[(usize, usize)]>> = HashMap::new();
     for (index, resource) in list.iter_mut().enumerate() {
         let referrer = &candidates.all[index];
         let bound = bound_namespaces(&resource.node, &referrer.id)?;
-        for (target, specs) in &targets {
-            for (gvk, spec) in specs {
-                if !referrer.original.gvk.is_selected_by(gvk) {
-                    continue;
-                }
-                let search = Search {
-                    candidates: &candidates,
-                    referrer,
-                    target,
-                    bound: &bound,
-                    role: role_of(&resource.node, spec),
-                };
-                // The spec was chosen by the first kind; the field is found in the present one.
-                let anywhere = FieldSpec {
-                    path: spec.path.clone(),
-                    create: spec.create,
-                    ..FieldSpec::default()
-                };
-                let who = || referrer.id.to_string();
-                apply(
-                    &mut resource.node,
-                    &referrer.id.gvk,
-                    &anywhere,
-                    &Made::Nothing,
-                    &who,
-                    &mut |node| search.set(node),
-                )
+        let kind = &referrer.original.gvk;
+        let fields = match fitting.get(kind) {
+            Some(fields) => Rc::clone(fields),
+            None => {
+                let fields: Rc<[_]> = fields_of(kind, &targets).into();
+                fitting.insert(kind.clone(), Rc::clone(&fields));
+                fields
+            }
+        };
+        for (target, field) in fields.iter() {
+            let (target, specs) = &targets[*target];
+            let field = &specs[*field];
+            let search = Search {
+                candidates: &candidates,
+                referrer,
+                target,
+                bound: &bound,
+                role: role_of(&resource.node, field),
+            };
+            // The spec is chosen by the first kind; the field is found in the present one.
+            field
+                .apply_to_any(resource, &Made::Nothing, &mut |node| search.set(node))
                 .map_err(|error| {
                     format!(
                         "updating name reference in '{}' field of '{}': {error}",
-                        spec.path, referrer.id
+                        field.path, referrer.id
                     )
                 })?;
-            }
         }
     }
     Ok(())
+}
+
+/// The references in objects of a kind: numbers of targets and of their fields, in order.
+fn fields_of(kind: &Gvk, targets: &[(Gvk, &[FieldSpec])]) -> Vec<(usize, usize)> {
+    let mut fields = Vec::new();
+    for (target, (_, specs)) in targets.iter().enumerate() {
+        for (field, spec) in specs.iter().enumerate() {
+            if spec.fits(&kind.group, &kind.version, &kind.kind) {
+                fields.push((target, field));
+            }
+        }
+    }
+    fields
 }
 
 impl Candidates {

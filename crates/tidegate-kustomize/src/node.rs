@@ -1,6 +1,9 @@
 //! The tree of one document as Kustomize holds it: scalars keep their text, their tag and whether
 //! they were quoted, because patches and replacements mix these of two scalars.
 
+/// The text of a scalar; copies of an object share it.
+pub(crate) type Text = std::rc::Rc<str>;
+
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Node {
@@ -16,7 +19,7 @@ pub(crate) enum Node {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scalar {
     /// The text as it stood, quotes and escapes resolved.
-    pub(crate) text: Box<str>,
+    pub(crate) text: Text,
     /// The type it was read with.
     pub(crate) tag: Tag,
     /// How it was written.

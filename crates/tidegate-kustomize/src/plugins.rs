@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::fault::{CODE_GENERATOR, CODE_TRANSFORMER, CODE_UNSUPPORTED, Fault, Outcome};
-use crate::field_spec::{self, FieldSpec, Made as NewField, apply};
+use crate::field_spec::{self, FieldSpec, Made as NewField};
 use crate::generators::{self, Made};
 use crate::kustomization::{
     GeneratorArgs, Image, Patch, Replacement, ReplacementField, Replica, Selector, Shape, Texts,
@@ -496,7 +496,6 @@ fn add_to(list: &mut [Resource], value: &str, target: &AddTarget) -> Result<(), 
             create: true,
             ..FieldSpec::default()
         };
-        let id = resource.id();
         let set = &mut |node: &mut crate::node::Node| {
             let new = placed(
                 node.text().unwrap_or_default(),
@@ -506,14 +505,7 @@ fn add_to(list: &mut [Resource], value: &str, target: &AddTarget) -> Result<(), 
             field_spec::set_scalar(node, &new, Tag::Str)
         };
         let made = NewField::Scalar(Tag::Str);
-        apply(
-            &mut resource.node,
-            &id.gvk,
-            &spec,
-            &made,
-            &|| id.to_string(),
-            set,
-        )?;
+        spec.apply(resource, &made, set)?;
     }
     Ok(())
 }

@@ -2,6 +2,8 @@
 //! tag and its quotes.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 use serde_json::{Map, Number, Value};
 use tidegate_yaml::{
@@ -9,7 +11,7 @@ use tidegate_yaml::{
     resolve_kyaml,
 };
 
-use crate::node::{Key, Node, Scalar, Style, Tag};
+use crate::node::{Key, Node, Scalar, Style, Tag, Text};
 
 /// A document and the place of its first character.
 #[derive(Clone, Debug)]
@@ -128,7 +130,10 @@ fn is_bare_list(entries: &[(Key, Node)]) -> bool {
 
 /// Reads the first document of a text that begins on a line.
 fn first(bytes: &[u8], line: u32) -> Result<Option<(Node, Span)>, YamlError> {
-    let mut reader = Reader { before: line - 1 };
+    let mut reader = Reader {
+        before: line - 1,
+        keys: HashMap::new(),
+    };
     let moved = |mut span: Span| {
         span.line += line - 1;
         span
@@ -162,10 +167,12 @@ fn typed(text: &str, tag: Tag) -> Node {
 /// Makes nodes; knows how many lines stand before its text.
 struct Reader {
     before: u32,
+    /// Texts of keys, which come again and again.
+    keys: HashMap<Box<str>, Text>,
 }
 
 impl Reader {
-    fn make(&self, written: &WrittenScalar<'_>) -> Scalar {
+    fn make(&self, written: &WrittenScalar<'_>, text: Text) -> Scalar {
         let style = match written.style {
             tidegate_yaml::Style::Plain if written.in_flow => Style::Flow,
             tidegate_yaml::Style::Plain => Style::Plain,
@@ -184,7 +191,7 @@ impl Reader {
             _ => Tag::Str,
         };
         Scalar {
-            text: written.text.into(),
+            text,
             tag,
             style,
             tagged: !written.tag.is_empty(),
@@ -198,11 +205,19 @@ impl Build for Reader {
     type Node = Node;
 
     fn scalar(&mut self, written: &WrittenScalar<'_>) -> Node {
-        Node::Scalar(self.make(written))
+        Node::Scalar(self.make(written, written.text.into()))
     }
 
     fn key(&mut self, written: &WrittenScalar<'_>) -> Key {
-        Key(self.make(written))
+        let text = match self.keys.get(written.text) {
+            Some(text) => Rc::clone(text),
+            None => {
+                let text: Text = written.text.into();
+                self.keys.insert(written.text.into(), Rc::clone(&text));
+                text
+            }
+        };
+        Key(self.make(written, text))
     }
 
     fn sequence(&mut self, items: Vec<Node>) -> Node {

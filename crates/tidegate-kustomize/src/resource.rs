@@ -3,7 +3,7 @@
 //! The original keeps the history in annotations, which shows: an object with a history always has
 //! annotations, and loses an empty map of them in the end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 use crate::fault::{CODE_RESOURCE, Fault, Outcome};
 use crate::field_path::{Kind, wrong_kind};
@@ -196,6 +196,20 @@ impl Resource {
 
     pub(crate) fn gvk(&self) -> Gvk {
         Gvk::new(self.text("apiVersion"), self.kind())
+    }
+
+    /// Group, version and kind.
+    pub(crate) fn kind_parts(&self) -> (&str, &str, &str) {
+        let api_version = self.text("apiVersion");
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        (group, version, self.kind())
+    }
+
+    /// Group, version and kind, the kind as it was first.
+    pub(crate) fn first_kind_parts(&self) -> (&str, &str, &str) {
+        let (group, version, kind) = self.kind_parts();
+        let first = self.previous.first().map_or(kind, |first| &first.kind);
+        (group, version, first)
     }
 
     pub(crate) fn id(&self) -> ResId {
@@ -501,12 +515,34 @@ fn set_text(map: &mut Node, key: &str, text: &str) {
     }
 }
 
+/// The identities of a list of objects, as long as nothing but appending happens to it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known(Option<HashSet<String>>);
+
+impl Known {
+    /// To be called when objects changed.
+    pub(crate) fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// Adds objects; two with the same identity are refused.
 pub(crate) fn append_all(list: &mut Vec<Resource>, more: Vec<Resource>) -> Outcome<()> {
-    let mut known: HashMap<String, ()> = list.iter().map(|r| (r.id().key(), ())).collect();
+    append_known(list, &mut Known::default(), more)
+}
+
+/// As [`append_all`], for many calls on the same list.
+pub(crate) fn append_known(
+    list: &mut Vec<Resource>,
+    known: &mut Known,
+    more: Vec<Resource>,
+) -> Outcome<()> {
+    let known = known
+        .0
+        .get_or_insert_with(|| list.iter().map(|r| r.id().key()).collect());
     for resource in more {
         let id = resource.id();
-        if known.insert(id.key(), ()).is_some() {
+        if !known.insert(id.key()) {
             let message = format!("may not add resource with an already registered id: {id}");
             let Source { path, line, column } = &resource.source;
             return Err(Fault::new(CODE_RESOURCE, message)

@@ -1,8 +1,6 @@
 //! Which objects a patch or a replacement is for.
 
-use regex::Regex;
-
-use crate::go_regex::anchored;
+use crate::go_regex::Anchored;
 use crate::id::{Gvk, ResId};
 use crate::kustomization::Selector;
 use crate::label_selector::LabelSelector;
@@ -11,11 +9,11 @@ use crate::resource::Resource;
 /// A selector ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Matcher {
-    group: Option<Regex>,
-    version: Option<Regex>,
-    kind: Option<Regex>,
-    name: Option<Regex>,
-    namespace: Option<Regex>,
+    group: Option<Anchored>,
+    version: Option<Anchored>,
+    kind: Option<Anchored>,
+    name: Option<Anchored>,
+    namespace: Option<Anchored>,
     labels: LabelSelector,
     annotations: LabelSelector,
     /// No part but labels and annotations is asked for.
@@ -23,14 +21,14 @@ pub(crate) struct Matcher {
     asks_texts: bool,
 }
 
-fn part(pattern: &str) -> Result<Option<Regex>, String> {
+fn part(pattern: &str) -> Result<Option<Anchored>, String> {
     if pattern.is_empty() {
         return Ok(None);
     }
-    anchored(pattern).map(Some)
+    Anchored::new(pattern).map(Some)
 }
 
-fn fits(pattern: Option<&Regex>, text: &str) -> bool {
+fn fits(pattern: Option<&Anchored>, text: &str) -> bool {
     pattern.is_none_or(|pattern| pattern.is_match(text))
 }
 

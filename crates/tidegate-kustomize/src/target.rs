@@ -1,6 +1,6 @@
 //! One kustomization and all below it: what is read, made and changed, in the original's order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tidegate_render::KUSTOMIZATION_FILES;
@@ -16,7 +16,7 @@ use crate::loader::Loader;
 use crate::merge_schema::{Layer, MergeSchema};
 use crate::patches;
 use crate::plugins;
-use crate::resource::{Mark, Resource, Source, absorb_all, append_all};
+use crate::resource::{Known, Mark, Resource, Source, absorb_all, append_all, append_known};
 use crate::resources::{self, Reading};
 use crate::transformers::{self, End, Namespacing};
 
@@ -45,6 +45,20 @@ pub(crate) struct Build {
     /// Whether where objects are from is noted.
     marks: bool,
     pub(crate) warnings: Vec<Fault>,
+    /// Bases by tree and directory: those that were needed once, and what came of those that were
+    /// needed again.
+    bases: HashMap<(usize, String), Option<Shared>>,
+    /// The directories that were opened, in order.
+    opened: Vec<String>,
+}
+
+/// What came of a base, for whoever needs it again.
+#[derive(Clone, Debug)]
+struct Shared {
+    accumulated: Accumulated,
+    warnings: Vec<Fault>,
+    /// The directories below it in the tree of kustomizations.
+    roots: Vec<String>,
 }
 
 /// A directory with its kustomization.
@@ -60,10 +74,11 @@ pub(crate) struct Target {
 }
 
 /// What was accumulated so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Accumulated {
     pub(crate) resources: Vec<Resource>,
-    pub(crate) config: Config,
+    known: Known,
+    pub(crate) config: Arc<Config>,
     pub(crate) vars: BTreeMap<String, Var>,
 }
 
@@ -80,6 +95,8 @@ impl Build {
             scopes: Scopes::default(),
             marks: false,
             warnings: Vec::new(),
+            bases: HashMap::new(),
+            opened: Vec::new(),
         }
     }
 
@@ -135,6 +152,7 @@ impl Build {
                 Err(_) => {}
             }
         }
+        self.opened.push(loader.root().to_owned());
         let Some(((bytes, path), name)) = found else {
             let message = format!(
                 "unable to find one of 'kustomization.yaml', 'kustomization.yml' or 'Kustomization' in directory '{}'",
@@ -229,6 +247,7 @@ impl Build {
         }
         self.configure(target, &mut all).map_err(at)?;
         self.generate(target, &mut all).map_err(at)?;
+        all.known.forget();
         for path in &target.file.components {
             let loader = target.loader.enter(path).map_err(|fault| {
                 at(fault.prefix("accumulating components: loader.New")).field("components")
@@ -246,6 +265,7 @@ impl Build {
             })?;
         }
         self.transform(target, &mut all).map_err(at)?;
+        all.known.forget();
         self.validate(target, &all).map_err(at)?;
         merge_vars(&mut all, &target.file.vars).map_err(|message| {
             at(Fault::new(CODE_KUSTOMIZATION, format!("merging vars: {message}")).field("vars"))
@@ -260,7 +280,7 @@ impl Build {
         all: &mut Accumulated,
     ) -> Outcome<()> {
         let as_file = match self.read_file(target, path) {
-            Ok(resources) => match append_all(&mut all.resources, resources) {
+            Ok(resources) => match append_known(&mut all.resources, &mut all.known, resources) {
                 Ok(()) => return self.check_size(all),
                 Err(fault) => fault.prefix(&format!("merging resources from '{path}'")),
             },
@@ -279,18 +299,44 @@ impl Build {
         };
         let both = |fault: Fault| fault.prefix(&format!("accumulation err='{}'", as_file.message));
         let shown = loader.shown();
-        let child = self
-            .child(loader, join_origin(&target.origin, path), false)
-            .map_err(both)?;
         let inner = self
-            .accumulate(&child, Accumulated::default())
-            .map_err(|fault| {
-                both(fault.prefix(&format!("recursed accumulation of path '{shown}'")))
-            })?;
+            .accumulate_base(loader, join_origin(&target.origin, path))
+            .map_err(both)?;
         merge_accumulated(all, inner).map_err(|fault| {
             both(fault.prefix(&format!("recursed merging from path '{shown}'")))
         })?;
         self.check_size(all)
+    }
+
+    /// What a base gives. One that is needed a third time is copied, unless what it gives depends on
+    /// who asks.
+    fn accumulate_base(&mut self, loader: Loader, origin: String) -> Outcome<Accumulated> {
+        let key = (loader.tree_id(), loader.root().to_owned());
+        let may_share = |build: &Self| !build.marks && !build.schema_is_set;
+        if may_share(self)
+            && let Some(Some(shared)) = self.bases.get(&key)
+            && loader.may_enter_all(&shared.roots)
+        {
+            self.warnings.extend(shared.warnings.iter().cloned());
+            return Ok(shared.accumulated.clone());
+        }
+        let shown = loader.shown();
+        let warned = self.warnings.len();
+        let child = self.child(loader, origin, false)?;
+        let opened = self.opened.len();
+        let accumulated = self
+            .accumulate(&child, Accumulated::default())
+            .map_err(|fault| fault.prefix(&format!("recursed accumulation of path '{shown}'")))?;
+        if may_share(self) {
+            let again = self.bases.contains_key(&key);
+            let shared = again.then(|| Shared {
+                accumulated: accumulated.clone(),
+                warnings: self.warnings[warned..].to_vec(),
+                roots: self.opened[opened..].to_vec(),
+            });
+            self.bases.insert(key, shared);
+        }
+        Ok(accumulated)
     }
 
     fn check_size(&self, all: &Accumulated) -> Outcome<()> {
@@ -340,7 +386,7 @@ impl Build {
     }
 
     fn configure(&mut self, target: &Target, all: &mut Accumulated) -> Outcome<()> {
-        let mut own = Config::builtin().clone();
+        let mut own = Config::builtin();
         let mut custom = Config::default();
         for path in &target.file.configurations {
             let (bytes, file) = self
@@ -355,9 +401,8 @@ impl Build {
         }
         let fault =
             |message: String| Fault::new(CODE_KUSTOMIZATION, message).field("configurations");
-        own.merge(&custom).map_err(fault)?;
-        all.config
-            .merge(&own)
+        Config::merge_shared(&mut own, &Arc::new(custom)).map_err(fault)?;
+        Config::merge_shared(&mut all.config, &own)
             .map_err(|message| fault(format!("merging config: {message}")))?;
         for path in &target.file.crds {
             let (bytes, file) = self
@@ -372,7 +417,7 @@ impl Build {
                     .field("crds")
             };
             let config = Config::of_crds(&bytes).map_err(said)?;
-            all.config.merge(&config).map_err(said)?;
+            Config::merge_shared(&mut all.config, &Arc::new(config)).map_err(said)?;
         }
         Ok(())
     }
@@ -522,7 +567,7 @@ impl Build {
             return Err(fault.clone());
         }
         let list = &mut all.resources;
-        let config = &all.config;
+        let config = &*all.config;
         if !merges.is_empty() {
             patches::merge_each(list, &merges, self.schema())
                 .map_err(said("patchesStrategicMerge"))?;
@@ -743,9 +788,9 @@ fn join_origin(origin: &str, path: &str) -> String {
 }
 
 fn merge_accumulated(all: &mut Accumulated, inner: Accumulated) -> Outcome<()> {
-    append_all(&mut all.resources, inner.resources)?;
+    append_known(&mut all.resources, &mut all.known, inner.resources)?;
     let fault = |message: String| Fault::new(CODE_KUSTOMIZATION, message);
-    all.config.merge(&inner.config).map_err(fault)?;
+    Config::merge_shared(&mut all.config, &inner.config).map_err(fault)?;
     for (name, var) in inner.vars {
         if all.vars.contains_key(&name) {
             return Err(fault(format!("var '{name}' already encountered")));

@@ -4,29 +4,12 @@
 use std::collections::HashMap;
 
 use crate::field_path::{Kind, wrong_kind};
-use crate::field_spec::{self, FieldSpec, Made, apply, set_entry, set_scalar};
+use crate::field_spec::{FieldSpec, Made, set_entry, set_scalar};
 use crate::go_regex;
 use crate::id::{Gvk, ResId};
 use crate::kustomization::{Image, Replica, Texts};
 use crate::node::{Node, Tag};
 use crate::resource::Resource;
-
-fn each(
-    resource: &mut Resource,
-    spec: &FieldSpec,
-    made: &Made,
-    set: &mut field_spec::Setter<'_>,
-) -> Result<(), String> {
-    let id = resource.id();
-    apply(
-        &mut resource.node,
-        &id.gvk,
-        spec,
-        made,
-        &|| id.to_string(),
-        set,
-    )
-}
 
 /// Sets labels or annotations at the fields of the specs.
 ///
@@ -38,9 +21,14 @@ pub(crate) fn set_texts(
     specs: &[FieldSpec],
 ) -> Result<(), String> {
     for resource in list {
+        let (group, version, kind) = resource.kind_parts();
+        let fitting: Vec<&FieldSpec> = specs
+            .iter()
+            .filter(|spec| spec.fits(group, version, kind))
+            .collect();
         for (key, value) in texts {
-            for spec in specs {
-                each(resource, spec, &Made::Map, &mut |node| {
+            for spec in &fitting {
+                spec.apply_to_any(resource, &Made::Map, &mut |node| {
                     set_entry(node, key, value)
                 })?;
             }
@@ -67,19 +55,20 @@ pub(crate) fn add_to_names(
     specs: &[FieldSpec],
 ) -> Result<(), String> {
     for resource in list {
-        let original = resource.original_id();
-        let kept = match original.gvk.kind.as_str() {
+        let (group, version, kind) = resource.first_kind_parts();
+        let kept = match kind {
             "CustomResourceDefinition" | "Namespace" => true,
-            "APIService" => original.gvk.group == "apiregistration.k8s.io",
+            "APIService" => group == "apiregistration.k8s.io",
             _ => false,
         };
         if kept {
             continue;
         }
-        for spec in specs
+        let fitting: Vec<&FieldSpec> = specs
             .iter()
-            .filter(|spec| original.gvk.is_selected_by(&spec.gvk()))
-        {
+            .filter(|spec| spec.fits(group, version, kind))
+            .collect();
+        for spec in fitting {
             if spec.path == "metadata/name" && !text.is_empty() {
                 match end {
                     End::Front => resource.prefixes.push(text.to_owned()),
@@ -87,7 +76,7 @@ pub(crate) fn add_to_names(
                 }
                 resource.store_previous_id();
             }
-            each(resource, spec, &Made::Scalar(Tag::Str), &mut |node| {
+            spec.apply(resource, &Made::Scalar(Tag::Str), &mut |node| {
                 let old = node.text().unwrap_or_default();
                 let new = match end {
                     End::Front => format!("{text}{old}"),
@@ -180,9 +169,8 @@ impl Namespacing<'_> {
                 create: true,
                 ..FieldSpec::default()
             };
-            each(resource, &spec, &Made::Scalar(Tag::Untagged), &mut |node| {
-                set(node)
-            })?;
+            let made = Made::Scalar(Tag::Untagged);
+            spec.apply(resource, &made, &mut |node| set(node))?;
         }
         let is_binding = matches!(id.gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding");
         if is_binding {
@@ -196,10 +184,9 @@ impl Namespacing<'_> {
                     && spec.path == "subjects/namespace"
                     && matches!(spec.kind.as_str(), "RoleBinding" | "ClusterRoleBinding"));
             if !special {
-                each(resource, spec, &Made::Scalar(Tag::Str), &mut |node| {
-                    set(node)
-                })
-                .map_err(|error| format!("namespace transformation failed: {error}"))?;
+                let made = Made::Scalar(Tag::Str);
+                let done = spec.apply(resource, &made, &mut |node| set(node));
+                done.map_err(|error| format!("namespace transformation failed: {error}"))?;
             }
         }
         Ok(())
@@ -249,6 +236,41 @@ impl Namespacing<'_> {
     }
 }
 
+/// The images that a name stands for: with any tag and digest.
+enum ImageName {
+    /// A name in which points stand for any character.
+    Word(String),
+    Regex(regex::Regex),
+}
+
+impl ImageName {
+    fn new(name: &str) -> Option<Self> {
+        if go_regex::is_word(name) {
+            return Some(ImageName::Word(name.to_owned()));
+        }
+        let pattern = format!("^{name}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$");
+        go_regex::compile(&pattern).ok().map(ImageName::Regex)
+    }
+
+    fn is_match(&self, text: &str) -> bool {
+        let name = match self {
+            ImageName::Word(name) => name,
+            ImageName::Regex(pattern) => return pattern.is_match(text),
+        };
+        let Some(mut rest) = go_regex::after_word(name, text) else {
+            return false;
+        };
+        let allowed =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '{' | '}' | '-');
+        for start in [":", "@sha256:"] {
+            if let Some(after) = rest.strip_prefix(start) {
+                rest = after.trim_start_matches(allowed);
+            }
+        }
+        rest.is_empty()
+    }
+}
+
 /// Sets image names, tags and digests.
 ///
 /// # Errors
@@ -258,12 +280,8 @@ pub(crate) fn set_images(
     image: &Image,
     specs: &[FieldSpec],
 ) -> Result<(), String> {
-    let pattern = format!(
-        "^{}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$",
-        image.name
-    );
     // The original stops with a stack trace at a bad expression; here it matches nothing.
-    let Ok(pattern) = go_regex::compile(&pattern) else {
+    let Some(pattern) = ImageName::new(&image.name) else {
         return Ok(());
     };
     let set = |node: &mut Node| -> Result<(), String> {
@@ -287,7 +305,7 @@ pub(crate) fn set_images(
         .filter(|r| r.kind() != "CustomResourceDefinition")
     {
         for spec in specs {
-            each(resource, spec, &Made::Nothing, &mut |node| set(node))?;
+            spec.apply(resource, &Made::Nothing, &mut |node| set(node))?;
         }
     }
     Ok(())
@@ -377,9 +395,8 @@ pub(crate) fn set_replicas(
         for resource in list.iter_mut().filter(|resource| resource.has_id(fits)) {
             found = true;
             let count = replica.count.to_string();
-            each(resource, spec, &Made::Scalar(Tag::Int), &mut |node| {
-                set_scalar(node, &count, Tag::Int)
-            })?;
+            let set = &mut |node: &mut Node| set_scalar(node, &count, Tag::Int);
+            spec.apply(resource, &Made::Scalar(Tag::Int), set)?;
         }
     }
     if found {

@@ -47,9 +47,31 @@ fn endless_trees_end() {
     }
     let said = refusal(tree, "l0");
     assert!(
-        said.contains("more than 10000 kustomizations are read"),
+        said.contains("more than 100000 objects"),
         "{}",
         &said[said.len() - 200..]
+    );
+}
+
+#[test]
+fn wide_trees_end() {
+    let mut tree = MemoryTree::default();
+    let mut root = "resources:\n".to_owned();
+    for n in 0..10_000 {
+        root.push_str(&format!("- d{n}\n"));
+        tree = tree
+            .with_file(
+                &format!("d{n}/kustomization.yaml"),
+                format!("resources: [a.yaml]\nnameSuffix: -s{n}\n"),
+            )
+            .with_file(&format!("d{n}/a.yaml"), MAP);
+    }
+    let tree = tree.with_file("kustomization.yaml", root);
+    let said = refusal(tree, "");
+    assert!(
+        said.contains("more than 10000 kustomizations are read"),
+        "{}",
+        &said[said.len().saturating_sub(300)..]
     );
 }
 

@@ -476,6 +476,9 @@ impl Normaliser {
         path: &str,
     ) -> Result<Value, Mistake> {
         let mut map = Map::new();
+        // Of names that differ in case only, the last in this order counts.
+        let mut entries: Vec<_> = entries.iter().collect();
+        entries.sort_by(|(a, _), (b, _)| a.text.cmp(&b.text));
         for (key, value) in entries {
             let exact = fields.iter().find(|(field, _)| *field == &*key.text);
             let known = exact.or_else(|| {
