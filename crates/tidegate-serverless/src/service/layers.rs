@@ -1,0 +1,8 @@
+//! Layers of a service.
+
+use super::context::{Composer, Context};
+
+/// Adds what they make.
+pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
+    let _ = (context, template);
+}
