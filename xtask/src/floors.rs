@@ -59,7 +59,10 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("k8s-openapi", &["tidegate-cluster"]),
     ("gix", &["tidegate-git"]),
     ("redb", &["tidegate-store"]),
-    ("axum", &["tidegate-sandbox-kubernetes", "tidegate-sandbox-aws"]),
+    (
+        "axum",
+        &["tidegate-sandbox-kubernetes", "tidegate-sandbox-aws"],
+    ),
     ("petgraph", &["tidegate-graph"]),
     ("aws-config", &["tidegate-aws"]),
     ("aws-sdk-sts", &["tidegate-aws"]),

@@ -1,1 +1,40 @@
-//! Handlers of a pipeline's neighbours: queues, topics, tables, buckets, log groups, rules, schedules, state machines.
+//! Handlers of a pipeline's neighbours: queues, topics, tables, buckets, log groups, rules.
+//!
+//! Each service behind a feature of its own. Must not know: the engine.
+
+#[cfg(feature = "s3")]
+mod bucket;
+#[cfg(feature = "logs")]
+mod logs;
+#[cfg(feature = "sqs")]
+mod queue;
+#[cfg(feature = "events")]
+mod rule;
+mod shapes;
+#[cfg(feature = "dynamodb")]
+mod table;
+#[cfg(feature = "sns")]
+mod topic;
+
+use std::sync::Arc;
+
+use tidegate_aws::{Aws, Handler};
+
+/// The handlers of all services that this build has.
+pub fn handlers(aws: &Aws) -> Vec<Arc<dyn Handler>> {
+    let mut handlers: Vec<Arc<dyn Handler>> = Vec::new();
+    #[cfg(feature = "sqs")]
+    handlers.push(Arc::new(queue::Queues::new(&aws.config)));
+    #[cfg(feature = "sns")]
+    handlers.push(Arc::new(topic::Topics::new(aws)));
+    #[cfg(feature = "dynamodb")]
+    handlers.push(Arc::new(table::Tables::new(&aws.config)));
+    #[cfg(feature = "s3")]
+    handlers.push(Arc::new(bucket::Buckets::new(aws)));
+    #[cfg(feature = "logs")]
+    handlers.push(Arc::new(logs::Logs::new(&aws.config)));
+    #[cfg(feature = "events")]
+    handlers.push(Arc::new(rule::Rules::new(&aws.config)));
+    let _ = aws;
+    handlers
+}
