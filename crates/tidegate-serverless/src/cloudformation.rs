@@ -109,7 +109,7 @@ pub fn evaluate(template: &Template, environment: &AwsEnvironment, stack: &str) 
 impl Evaluation<'_> {
     pub(crate) fn error(&self, place: &Place<'_>, message: String, help: &str) {
         let origin = self.template.place(&place.path);
-        let found = Diagnostic::error("TG0704", message, origin)
+        let found = Diagnostic::error("TG1304", message, origin)
             .object(place.subject.clone())
             .help(help);
         let mut all = self.diagnostics.borrow_mut();
@@ -131,7 +131,7 @@ impl Evaluation<'_> {
         for (id, body) in self.template.resources() {
             let Some(kind) = body.get("Type").and_then(Value::as_str) else {
                 self.tell(
-                    "TG0703",
+                    "TG1303",
                     &["Resources", id],
                     id,
                     format!("resource {id} has no Type"),
@@ -141,7 +141,7 @@ impl Evaluation<'_> {
             };
             if !id.bytes().all(|b| b.is_ascii_alphanumeric()) || id.is_empty() {
                 self.tell(
-                    "TG0703",
+                    "TG1303",
                     &["Resources", id],
                     id,
                     format!("resource name {id} is non alphanumeric"),
@@ -157,7 +157,7 @@ impl Evaluation<'_> {
                 }
                 Some(_) => {
                     self.tell(
-                        "TG0703",
+                        "TG1303",
                         &["Resources", id, "Condition"],
                         id,
                         "Condition must be the name of a condition".to_owned(),
@@ -258,7 +258,7 @@ impl Evaluation<'_> {
             Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
             Some(_) => {
                 self.tell(
-                    "TG0703",
+                    "TG1303",
                     &["Resources", id, "DependsOn"],
                     id,
                     "DependsOn must be a logical id or a list of them".to_owned(),
@@ -274,7 +274,7 @@ impl Evaluation<'_> {
                 found.push(name.to_owned());
             } else if !declared.is_some_and(|all| all.contains_key(name)) {
                 self.tell(
-                    "TG0705",
+                    "TG1305",
                     &["Resources", id, "DependsOn"],
                     id,
                     format!(

@@ -56,7 +56,7 @@ impl Packed {
         match self.pack(tree, spec) {
             Ok(key) => Some(key),
             Err((message, help)) => {
-                let found = Diagnostic::error("TG0707", message, template.place(path))
+                let found = Diagnostic::error("TG1307", message, template.place(path))
                     .object(subject.to_owned())
                     .help(help);
                 self.diagnostics.push(found);
@@ -183,7 +183,7 @@ fn inline_definition(
         Err(message) => {
             let place = ["Resources", id, "Properties", "DefinitionUri"];
             packed.diagnostics.push(
-                Diagnostic::error("TG0707", message, template.place(&place))
+                Diagnostic::error("TG1307", message, template.place(&place))
                     .object(id.to_owned())
                     .help("commit the definition as JSON or YAML, or name an object in S3"),
             );

@@ -57,7 +57,7 @@ impl DocumentReader for TemplateReader {
         };
         if SERVICE_PROGRAMS.contains(&name) {
             let message = format!("{name} is a program, which is not run");
-            let found = Diagnostic::error("TG0901", message, origin(Renderer::Serverless))
+            let found = Diagnostic::error("TG1501", message, origin(Renderer::Serverless))
                 .help("write the service as serverless.yml");
             return failed(vec![found]);
         }
@@ -188,7 +188,7 @@ fn finish(
         match Object::from_body(resource.to_body(), Arc::clone(&origin)) {
             Ok(object) => rendered.objects.push(object),
             Err(errors) => rendered.diagnostics.extend(errors.into_iter().map(|error| {
-                Diagnostic::error("TG0703", error.message, (*origin).clone())
+                Diagnostic::error("TG1303", error.message, (*origin).clone())
                     .object(resource.logical_id.clone())
                     .help(error.help)
             })),

@@ -211,7 +211,7 @@ pub fn transform(
 }
 
 fn fault_at(template: &Template, path: &[&str], message: String, subject: &str) -> Diagnostic {
-    Diagnostic::error("TG0801", message, template.place(path))
+    Diagnostic::error("TG1401", message, template.place(path))
         .object(subject.to_owned())
         .help("correct the property; the SAM specification has its form")
 }

@@ -31,7 +31,7 @@ impl Template {
                         column: error.span.column,
                         ..origin.clone()
                     };
-                    Diagnostic::error("TG0701", error.message, place)
+                    Diagnostic::error("TG1301", error.message, place)
                         .help("mend the YAML; a template is one document")
                 };
                 return Err(errors.0.into_iter().map(tell).collect());

@@ -247,7 +247,7 @@ fn code_that_is_not_there_is_told_with_its_line() {
     );
     let rendered = render(tree);
     let found = &rendered.diagnostics[0];
-    assert_eq!((found.code.as_str(), found.origin.line), ("TG0707", 5));
+    assert_eq!((found.code.as_str(), found.origin.line), ("TG1307", 5));
     assert!(
         found.help.as_ref().unwrap().contains("nothing is built"),
         "{found}"

@@ -59,7 +59,7 @@ struct Work<'t> {
 
 impl Work<'_> {
     fn error(&mut self, message: impl Into<String>) {
-        let found = Diagnostic::error("TG0706", message, self.template.place(&["Resources"])).help(
+        let found = Diagnostic::error("TG1306", message, self.template.place(&["Resources"])).help(
             "a loop is `Fn::ForEach::Name: [Identifier, [items], {\"Key${Identifier}\": value}]`",
         );
         if !self.errors.contains(&found) {

@@ -39,7 +39,7 @@ pub(super) fn read(
         for message in violations(name, kind, &text, body) {
             let origin = template.place(&["Parameters", name]);
             diagnostics.push(
-                Diagnostic::error("TG0702", message, origin)
+                Diagnostic::error("TG1302", message, origin)
                     .object(format!("parameter {name}"))
                     .help("give a value that the template allows"),
             );
@@ -52,7 +52,7 @@ pub(super) fn read(
     if !missing.is_empty() {
         let origin = template.place(&["Parameters", missing[0]]);
         let message = format!("Parameters: [{}] must have values", missing.join(", "));
-        diagnostics.push(Diagnostic::error("TG0702", message, origin).help(
+        diagnostics.push(Diagnostic::error("TG1302", message, origin).help(
             "give them with --parameter KEY=VALUE, in the source's plugin parameters, or a Default",
         ));
     }
@@ -61,7 +61,7 @@ pub(super) fn read(
             let origin = template.place(&["Parameters"]);
             let message = format!("Parameters: [{name}] do not exist in the template");
             diagnostics.push(
-                Diagnostic::warning("TG0702", message, origin)
+                Diagnostic::warning("TG1302", message, origin)
                     .help("remove the value, or declare the parameter"),
             );
         }
