@@ -112,8 +112,8 @@ pub(crate) struct WhereArguments {
     /// A context of the kubeconfig.
     #[arg(long, value_name = "NAME", conflicts_with = "settings")]
     pub(crate) context: Option<String>,
-    /// Use the AWS_* variables (this build has no AWS target yet).
-    #[arg(long)]
+    /// Use the account and region of the AWS_* variables, AWS_ENDPOINT_URL included.
+    #[arg(long, conflicts_with = "settings")]
     pub(crate) aws: bool,
     /// A Kafka cluster (this build has no Kafka target yet).
     #[arg(long, value_name = "BOOTSTRAP")]
@@ -136,13 +136,13 @@ pub(crate) struct PortArguments {
     /// Port of the sandbox's Kubernetes API; 0 is any free one.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) kubernetes_port: u16,
-    /// Port of the sandbox's AWS API (this build has none yet).
-    #[arg(long, value_name = "PORT")]
-    pub(crate) aws_port: Option<u16>,
+    /// Port of the sandbox's AWS API; 0 is any free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) aws_port: u16,
     /// Port of the sandbox's Kafka broker (this build has none yet).
     #[arg(long, value_name = "PORT")]
     pub(crate) kafka_port: Option<u16>,
-    /// Let Lambda handlers run as local processes (this build has no Lambda target yet).
+    /// Let Lambda handlers run as local processes [default: for a directory yes, for a URL no].
     #[arg(long)]
     pub(crate) run_functions: bool,
 }
@@ -241,6 +241,24 @@ pub(crate) enum RenderAs {
     Cloudformation,
 }
 
+/// What AWS templates are read against.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "AWS templates")]
+pub(crate) struct AwsArguments {
+    /// `AWS::Region` [default: us-east-1].
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// `AWS::AccountId` [default: 123456789012].
+    #[arg(long, value_name = "ID")]
+    pub(crate) account_id: Option<String>,
+    /// The stage of a serverless.yml.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stage: Option<String>,
+    /// A template parameter, or a `${param:KEY}`; may be given again.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) parameter: Vec<String>,
+}
+
 /// `tidegate render`.
 #[derive(Debug, Args)]
 pub(crate) struct RenderArguments {
@@ -258,6 +276,8 @@ pub(crate) struct RenderArguments {
     /// Leave out files that match (plain directories).
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Option<String>,
+    #[command(flatten)]
+    pub(crate) aws: AwsArguments,
     /// `json` prints one array.
     #[arg(short = 'o', long, value_enum, default_value = "yaml")]
     pub(crate) output: Output,

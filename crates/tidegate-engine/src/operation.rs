@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_manifest::{
-    Application, ApplicationOptions, HookKind, OperationPhase, Phase, ResourceKey, ResultCode,
-    Retry,
+    AWS_GROUP, Application, ApplicationOptions, HookKind, OperationPhase, Phase, ResourceKey,
+    ResultCode, Retry,
 };
 
 use crate::tasks::Task;
@@ -75,7 +75,11 @@ impl std::str::FromStr for ResourceFilter {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let parts: Vec<&str> = rest.splitn(3, ':').collect();
+        let parts: Vec<&str> = if rest.contains("::") {
+            of_type(rest)
+        } else {
+            rest.splitn(3, ':').collect()
+        };
         let [group, kind, place] = parts.as_slice() else {
             return Err(format!(
                 "{text:?} is not GROUP:KIND:[NAMESPACE/]NAME (the core group is empty, as in :Service:web)"
@@ -95,6 +99,15 @@ impl std::str::FromStr for ResourceFilter {
             namespace,
             exclude,
         })
+    }
+}
+
+/// A CloudFormation type has colons of its own: `aws:AWS::SQS::Queue:Dead`, the group may be left out.
+fn of_type(text: &str) -> Vec<&str> {
+    let text = text.strip_prefix("aws:").unwrap_or(text);
+    match text.rsplit_once(':') {
+        Some((kind, place)) if !kind.ends_with(':') => vec![AWS_GROUP, kind, place],
+        Some(_) | None => Vec::new(),
     }
 }
 
@@ -448,4 +461,41 @@ pub struct HistoryEntry {
     pub deployed_at: Timestamp,
     /// Who asked.
     pub initiated_by: Initiator,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_name_objects_of_both_worlds() {
+        let check = |text: &str, expected: Option<(&str, &str, Option<&str>, &str)>| {
+            let found: Option<ResourceFilter> = text.parse().ok();
+            let found = found.as_ref().map(|filter| {
+                let namespace = filter.namespace.as_deref();
+                (&*filter.group, &*filter.kind, namespace, &*filter.name)
+            });
+            assert_eq!(found, expected, "{text}");
+        };
+        check(":Service:web", Some(("", "Service", None, "web")));
+        check(
+            "rbac.authorization.k8s.io:ClusterRole:system:node",
+            Some((
+                "rbac.authorization.k8s.io",
+                "ClusterRole",
+                None,
+                "system:node",
+            )),
+        );
+        check(
+            "aws:AWS::SQS::Queue:Dead",
+            Some(("aws", "AWS::SQS::Queue", None, "Dead")),
+        );
+        check(
+            "AWS::SQS::Queue:etl/Dead",
+            Some(("aws", "AWS::SQS::Queue", Some("etl"), "Dead")),
+        );
+        check("AWS::SQS::Queue", None);
+        check("Service", None);
+    }
 }

@@ -1,4 +1,4 @@
-//! The embedded targets, put together: the Kubernetes API server and its simulated controllers, on loopback.
+//! The embedded targets, put together: the Kubernetes API server with its simulated controllers, and the AWS API, on loopback.
 //!
 //! A development target, and it says so: nothing runs, nothing is kept after the end, everybody with the kubeconfig may do
 //! everything. It composes and decides nothing; it must not know the engine.
@@ -8,12 +8,16 @@ mod argo;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use tidegate_sandbox_aws::{AwsOptions, SandboxAws};
 use tidegate_sandbox_controllers::{ControllerOptions, Controllers};
 use tidegate_sandbox_kubernetes::{Options, Server, StartError};
 
 pub use tidegate_sandbox_kubernetes::{
     Change, ChangeKind, Changes, Clock, Faults, ManualClock, Objects, ResourceName,
 };
+
+/// The file in the sandbox's folder that says where it serves what: [`SandboxReady`] as JSON.
+pub const READY_FILE: &str = "sandbox.json";
 
 /// How to start a sandbox.
 #[derive(Clone, Debug)]
@@ -22,6 +26,10 @@ pub struct SandboxOptions {
     pub dir: PathBuf,
     /// The API server's port on 127.0.0.1; 0 for any free one.
     pub kubernetes_port: u16,
+    /// The AWS API's port on 127.0.0.1; 0 for any free one.
+    pub aws_port: u16,
+    /// Lambda handlers run as local processes; otherwise an invoke is refused in words.
+    pub run_functions: bool,
     /// The clock of the server and its controllers.
     pub clock: Clock,
 }
@@ -32,6 +40,8 @@ impl SandboxOptions {
         Self {
             dir: dir.into(),
             kubernetes_port: 0,
+            aws_port: 0,
+            run_functions: false,
             clock: Clock::System,
         }
     }
@@ -54,6 +64,12 @@ pub enum SandboxError {
     /// The API server did not start.
     #[error("the sandbox's Kubernetes API did not start: {0}")]
     Kubernetes(#[from] StartError),
+    /// The AWS API did not start.
+    #[error("the sandbox's AWS API did not start: {0}")]
+    Aws(#[source] std::io::Error),
+    /// The file that says where it serves what could not be written.
+    #[error("{READY_FILE} could not be written: {0}")]
+    Ready(#[source] std::io::Error),
     /// The kinds that every sandbox serves could not be made.
     #[error("the sandbox's own kinds could not be made: {0}")]
     Bootstrap(String),
@@ -76,16 +92,19 @@ pub enum SandboxError {
 #[derive(Debug)]
 pub struct Sandbox {
     ready: SandboxReady,
+    ready_file: PathBuf,
     controllers: Controllers,
     server: Server,
+    aws: SandboxAws,
 }
 
 impl Sandbox {
-    /// Starts the API server, then the controllers. What an earlier sandbox left in the folder is removed.
+    /// Starts the API servers, then the controllers. What an earlier sandbox left in the folder is removed.
     ///
     /// # Errors
-    /// When the port cannot be had or the folder cannot be written.
+    /// When a port cannot be had or the folder cannot be written.
     pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
+        let ready_file = options.dir.join(READY_FILE);
         let server = Server::start(Options {
             port: options.kubernetes_port,
             dir: Some(options.dir.clone()),
@@ -93,6 +112,11 @@ impl Sandbox {
         })
         .await?;
         argo::install(&server.objects())?;
+        let aws = SandboxAws::start(AwsOptions {
+            port: options.aws_port,
+            ..AwsOptions::default()
+        });
+        let aws = aws.await.map_err(SandboxError::Aws)?;
         let controllers = Controllers::start(server.objects(), ControllerOptions::default());
         let kubeconfig = server.kubeconfig_path().map_or(options.dir, Path::to_owned);
         let ready = SandboxReady {
@@ -100,10 +124,13 @@ impl Sandbox {
             aws: None,
             kafka: None,
         };
+        write_ready(&ready_file, &ready)?;
         Ok(Self {
             ready,
+            ready_file,
             controllers,
             server,
+            aws,
         })
     }
 
@@ -122,9 +149,26 @@ impl Sandbox {
         &self.controllers
     }
 
-    /// Ends the controllers, then the server, and removes the kubeconfig.
+    /// The AWS API: address, faults.
+    pub fn aws(&self) -> &SandboxAws {
+        &self.aws
+    }
+
+    /// Ends the controllers, then the servers, and removes the files that say where they are.
     pub async fn shutdown(self) {
         self.controllers.shutdown().await;
+        self.aws.shutdown().await;
         self.server.shutdown().await;
+        // Whoever finds a file that could not be removed finds nobody at its addresses.
+        let _ = std::fs::remove_file(&self.ready_file);
     }
+}
+
+/// Written beside its place and moved, so that a reader never sees half of it.
+fn write_ready(file: &Path, ready: &SandboxReady) -> Result<(), SandboxError> {
+    let text =
+        serde_json::to_vec_pretty(ready).map_err(|error| SandboxError::Ready(error.into()))?;
+    let beside = file.with_extension("json.new");
+    std::fs::write(&beside, text).map_err(SandboxError::Ready)?;
+    std::fs::rename(&beside, file).map_err(SandboxError::Ready)
 }

@@ -12,8 +12,10 @@
 //! ```
 //!
 //! This crate is where rooms that must not know each other meet: the repository (`tidegate-git`), rendering
-//! (`tidegate-render`), the targets (`tidegate-cluster`, `tidegate-sandbox`) and the engine (`tidegate-engine`).
+//! (`tidegate-render` and its renderers), the targets (`tidegate-cluster`, `tidegate-aws` with its handlers,
+//! `tidegate-sandbox`) and the engine (`tidegate-engine`).
 
+mod aws;
 mod control;
 mod discover;
 mod duration;
@@ -21,6 +23,7 @@ mod error;
 mod location;
 mod order;
 mod places;
+mod renderers;
 mod repository;
 mod session;
 mod source;
@@ -35,6 +38,7 @@ pub use error::Error;
 pub use location::Location;
 pub use order::{Prerequisite, Supply, prerequisites};
 pub use places::{Place, Places, SANDBOX};
+pub use renderers::renderers;
 pub use repository::{Repository, RepositoryOptions, Snapshot};
 pub use session::{Builder, Tidegate};
 pub use source::{GitSource, ReadFrom};

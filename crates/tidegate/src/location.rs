@@ -42,6 +42,11 @@ impl Location {
         Ok(Self::Remote(Remote::parse(text)?))
     }
 
+    /// Whether it is a directory that the user named, read as it stands.
+    pub fn is_directory(&self) -> bool {
+        matches!(self, Location::Directory(_))
+    }
+
     /// Whether asking it for news costs next to nothing.
     pub fn is_local(&self) -> bool {
         match self {

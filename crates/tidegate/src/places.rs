@@ -10,11 +10,15 @@ use serde_json::Value;
 use tidegate_applier::{Applier, ApplierError};
 use tidegate_cluster::{Cluster, ClusterConfig};
 use tidegate_engine::Destination;
-use tidegate_manifest::{Application, Diagnostic, Settings, Target, TargetKind};
+use tidegate_manifest::{
+    Application, AwsTarget, Diagnostic, KubernetesTarget, Settings, Target, TargetKind,
+};
+use tidegate_render::AwsEnvironment;
 use tidegate_yaml::ParseOptions;
 use tokio::sync::Mutex;
 
-use crate::Error;
+use crate::aws::{AwsWorld, sandbox_target};
+use crate::{Error, StateDir};
 
 /// What Argo CD calls the cluster that it runs in.
 const IN_CLUSTER_SERVER: &str = "https://kubernetes.default.svc";
@@ -34,6 +38,10 @@ pub enum Place {
         /// The context; absent is the current one.
         context: Option<String>,
     },
+    /// One AWS account and region takes every destination: what the `AWS_*` variables or the profile say.
+    Aws(AwsTarget),
+    /// Several of these at once, one per world.
+    Several(Vec<Place>),
     /// Destinations by name.
     Settings(Settings),
     /// Appliers of a program's own; they take every destination.
@@ -45,12 +53,14 @@ pub enum Place {
 pub struct Places {
     place: Place,
     clusters: Mutex<BTreeMap<String, Cluster>>,
+    aws: AwsWorld,
 }
 
 impl Places {
-    /// Places of what was named.
-    pub fn new(place: Place) -> Self {
+    /// Places of what was named; `dir` is where what was applied and packaged code are kept.
+    pub fn new(place: Place, dir: &StateDir) -> Self {
         Self {
+            aws: AwsWorld::new(dir.aws(&place), dir.code()),
             place,
             clusters: Mutex::default(),
         }
@@ -61,15 +71,56 @@ impl Places {
         &self.place
     }
 
+    /// Where packaged code is kept.
+    pub(crate) fn artifacts(&self) -> &Arc<dyn tidegate_aws::Artifacts> {
+        self.aws.artifacts()
+    }
+
     /// The appliers of an Application's destination.
     ///
     /// # Errors
     /// [`Error::Destination`] when nothing stands for it, [`Error::Target`] when it cannot be reached.
     pub async fn destination(&self, application: &Application) -> Result<Destination, Error> {
-        match &self.place {
+        let mut destination = Destination::new();
+        for world in self.worlds(&self.place, application)? {
+            destination = match world {
+                World::Kubernetes(name, config) => {
+                    let (target, cluster) = self.cluster(&name, *config).await?;
+                    destination.with(target, cluster)
+                }
+                World::Aws(name, settings) => {
+                    let (target, applier) = self.aws.applier(&name, &settings).await?;
+                    destination.with(target, Arc::new(applier))
+                }
+                World::Other(target, applier) => destination.with(target, applier),
+            };
+        }
+        Ok(destination)
+    }
+
+    /// What the templates of an Application are read against: the account and region that its
+    /// destination stands for, or a stand-in where it has none.
+    ///
+    /// # Errors
+    /// AWS cannot be reached.
+    pub async fn environment(&self, application: &Application) -> Result<AwsEnvironment, Error> {
+        for world in self.worlds(&self.place, application)? {
+            if let World::Aws(name, settings) = world {
+                return self.aws.environment(&name, &settings).await;
+            }
+        }
+        Ok(AwsEnvironment::default())
+    }
+
+    /// What a place stands for, for one Application.
+    fn worlds(&self, place: &Place, application: &Application) -> Result<Vec<World>, Error> {
+        match place {
             Place::Sandbox(kubeconfig) => {
-                let config = ClusterConfig::kubeconfig(kubeconfig);
-                self.cluster(SANDBOX, config).await
+                let config = Box::new(ClusterConfig::kubeconfig(kubeconfig));
+                let mut worlds = vec![World::Kubernetes(SANDBOX.to_owned(), config)];
+                let aws = StateDir::sandbox_aws(kubeconfig);
+                worlds.extend(aws.map(|url| World::Aws(SANDBOX.to_owned(), sandbox_target(&url))));
+                Ok(worlds)
             }
             Place::Kubeconfig { file, context } => {
                 let (name, context) = chosen(application, file.as_deref(), context.as_deref())?;
@@ -81,56 +132,29 @@ impl Places {
                     Some(context) => base.context(context),
                     None => base,
                 };
-                self.cluster(&name, config).await
+                Ok(vec![World::Kubernetes(name, Box::new(config))])
             }
-            Place::Settings(settings) => self.configured(application, settings).await,
+            Place::Aws(settings) => Ok(vec![World::Aws("aws".to_owned(), settings.clone())]),
+            Place::Several(places) => {
+                let mut worlds = Vec::new();
+                for place in places {
+                    worlds.extend(self.worlds(place, application)?);
+                }
+                Ok(worlds)
+            }
+            Place::Settings(settings) => configured(application, settings),
             Place::Appliers(appliers) => Ok(appliers
                 .iter()
-                .fold(Destination::new(), |all, (target, applier)| {
-                    all.with(target.clone(), Arc::clone(applier))
-                })),
+                .map(|(target, applier)| World::Other(target.clone(), Arc::clone(applier)))
+                .collect()),
         }
     }
 
-    async fn configured(
+    async fn cluster(
         &self,
-        application: &Application,
-        settings: &Settings,
-    ) -> Result<Destination, Error> {
-        let wanted = &application.destination;
-        let found = settings
-            .find(wanted.name.as_deref(), wanted.server.as_deref())
-            .ok_or_else(|| {
-                let known: Vec<&str> = settings
-                    .destinations
-                    .iter()
-                    .map(|d| d.name.as_str())
-                    .collect();
-                unknown(
-                    application,
-                    &format!("the settings have {}", or_none(&known)),
-                )
-            })?;
-        if found.aws.is_some() || found.kafka.is_some() {
-            let message = format!(
-                "destination {:?} has a target that this build cannot reach yet (only kubernetes)",
-                found.name
-            );
-            return Err(refused(
-                application,
-                message,
-                "keep only kubernetes in the destination",
-            ));
-        }
-        let kubernetes = found
-            .kubernetes
-            .as_ref()
-            .ok_or_else(|| unknown(application, "it has no kubernetes target"))?;
-        self.cluster(&found.name, ClusterConfig::from_settings(kubernetes))
-            .await
-    }
-
-    async fn cluster(&self, name: &str, config: ClusterConfig) -> Result<Destination, Error> {
+        name: &str,
+        config: ClusterConfig,
+    ) -> Result<(Target, Arc<dyn Applier>), Error> {
         let target = Target::new(TargetKind::Kubernetes, name);
         let mut clusters = self.clusters.lock().await;
         let cluster = match clusters.get(name) {
@@ -142,8 +166,58 @@ impl Places {
                 cluster
             }
         };
-        Ok(Destination::new().with(target, Arc::new(cluster)))
+        Ok((target, Arc::new(cluster)))
     }
+}
+
+/// One target that a place stands for.
+enum World {
+    Kubernetes(String, Box<ClusterConfig>),
+    Aws(String, AwsTarget),
+    Other(Target, Arc<dyn Applier>),
+}
+
+/// The targets of a destination in the settings.
+fn configured(application: &Application, settings: &Settings) -> Result<Vec<World>, Error> {
+    let wanted = &application.destination;
+    let found = settings
+        .find(wanted.name.as_deref(), wanted.server.as_deref())
+        .ok_or_else(|| {
+            let known: Vec<&str> = settings
+                .destinations
+                .iter()
+                .map(|d| d.name.as_str())
+                .collect();
+            unknown(
+                application,
+                &format!("the settings have {}", or_none(&known)),
+            )
+        })?;
+    if found.kafka.is_some() {
+        let message = format!(
+            "destination {:?} has a kafka target, which this build cannot reach yet",
+            found.name
+        );
+        return Err(refused(
+            application,
+            message,
+            "keep only kubernetes and aws in the destination",
+        ));
+    }
+    let kubernetes = found
+        .kubernetes
+        .as_ref()
+        .map(|kubernetes: &KubernetesTarget| {
+            let config = Box::new(ClusterConfig::from_settings(kubernetes));
+            World::Kubernetes(found.name.clone(), config)
+        });
+    let aws = found.aws.as_ref();
+    let aws = aws.map(|aws| World::Aws(found.name.clone(), aws.clone()));
+    let worlds: Vec<World> = kubernetes.into_iter().chain(aws).collect();
+    if worlds.is_empty() {
+        return Err(unknown(application, "it has no target"));
+    }
+    Ok(worlds)
 }
 
 fn unreachable_target(name: &str, source: ApplierError) -> Error {

@@ -91,9 +91,14 @@ impl Builder {
     pub fn applier(mut self, target: Target, applier: Arc<dyn Applier>) -> Self {
         let mut appliers = match self.place.take() {
             Some(Place::Appliers(appliers)) => appliers,
-            Some(Place::Sandbox(_) | Place::Kubeconfig { .. } | Place::Settings(_)) | None => {
-                Vec::new()
-            }
+            Some(
+                Place::Sandbox(_)
+                | Place::Kubeconfig { .. }
+                | Place::Aws(_)
+                | Place::Several(_)
+                | Place::Settings(_),
+            )
+            | None => Vec::new(),
         };
         appliers.push((target, applier));
         self.place(Place::Appliers(appliers))
@@ -166,11 +171,12 @@ impl Builder {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let mut context = EngineContext::new(store);
         context.events = Arc::clone(&self.events);
-        let renderers = Arc::new(Renderers::default());
-        let sources = sources(&declared, &repository, &renderers);
+        let renderers = Arc::new(crate::renderers());
+        let places = Arc::new(Places::new(place, &dir));
+        let sources = sources(&declared, &repository, &renderers, &places);
         Ok(Tidegate {
             repository,
-            places: Arc::new(Places::new(place)),
+            places,
             renderers,
             engine: Engine::new(context, self.options),
             events: self.events,
@@ -186,6 +192,7 @@ fn sources(
     declared: &Declared,
     repository: &Arc<Repository>,
     renderers: &Arc<Renderers>,
+    places: &Arc<Places>,
 ) -> BTreeMap<String, GitSource> {
     let make = |application: &Application| {
         let own = format!("Application {}", application.name);
@@ -204,6 +211,7 @@ fn sources(
             Arc::new(project),
             Arc::clone(repository),
             Arc::clone(renderers),
+            Arc::clone(places),
             findings,
         );
         (application.name.clone(), source)
@@ -278,12 +286,13 @@ impl Tidegate {
     /// The repository cannot be read.
     pub(crate) async fn reloaded(&self) -> Result<Self, Error> {
         let (repository, renderers) = (Arc::clone(&self.repository), Arc::clone(&self.renderers));
+        let places = Arc::clone(&self.places);
         let read = move || {
             let declared = discover(
                 &repository.snapshot()?,
                 &implicit_name(repository.location()),
             );
-            let sources = sources(&declared, &repository, &renderers);
+            let sources = sources(&declared, &repository, &renderers, &places);
             Ok((declared, sources))
         };
         let (declared, mut sources) = blocking(read).await?;
@@ -409,8 +418,7 @@ impl Tidegate {
     /// # Errors
     /// A revision cannot be read. What is wrong in documents is in the result's diagnostics.
     pub async fn render(&self, name: &str, wanted: Wanted) -> Result<Desired, Error> {
-        let source = self.source(name)?.clone();
-        blocking(move || source.desired_blocking(&wanted)).await
+        self.source(name)?.clone().render(wanted).await
     }
 
     /// What a sync by a person would do, pruning as the Application's automation does.

@@ -8,9 +8,9 @@ use tidegate_engine::{Desired, RenderedSource, Source, Wanted};
 use tidegate_manifest::{
     AppProject, Application, ApplicationSource, Diagnostic, Origin, Renderer as RendererKind,
 };
-use tidegate_render::{ReadSet, RenderInput, Rendered, Renderers};
+use tidegate_render::{AwsEnvironment, ReadSet, RenderInput, Rendered, Renderers};
 
-use crate::{Error, Repository, Snapshot};
+use crate::{Error, Places, Repository, Snapshot};
 
 /// A source that is read from the repository at hand although its URL says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub struct ReadFrom {
 #[derive(Clone, Debug)]
 struct Kept {
     source: ApplicationSource,
+    aws: Arc<AwsEnvironment>,
     rendered: Rendered,
     source_type: &'static str,
 }
@@ -41,6 +42,7 @@ struct Inner {
     project: Arc<AppProject>,
     repository: Arc<Repository>,
     renderers: Arc<Renderers>,
+    places: Arc<Places>,
     /// What was found wrong with the Application's own document, warnings included.
     findings: Vec<Diagnostic>,
     kept: Mutex<Vec<Option<Kept>>>,
@@ -53,6 +55,7 @@ impl GitSource {
         project: Arc<AppProject>,
         repository: Arc<Repository>,
         renderers: Arc<Renderers>,
+        places: Arc<Places>,
         findings: Vec<Diagnostic>,
     ) -> Self {
         let kept = Mutex::new(vec![None; application.sources.len()]);
@@ -62,6 +65,7 @@ impl GitSource {
                 project,
                 repository,
                 renderers,
+                places,
                 findings,
                 kept,
             }),
@@ -124,11 +128,21 @@ impl GitSource {
         is_any.then(|| hasher.finish())
     }
 
-    /// The desired state. Blocks.
+    /// The desired state.
     ///
     /// # Errors
-    /// A remote does not answer, or has no such revision.
-    pub fn desired_blocking(&self, wanted: &Wanted) -> Result<Desired, Error> {
+    /// A remote does not answer, or has no such revision; the AWS target cannot be reached.
+    pub async fn render(self, wanted: Wanted) -> Result<Desired, Error> {
+        let places = &self.inner.places;
+        let aws = places.environment(&self.inner.application).await?;
+        blocking(move || self.desired_blocking(&wanted, &Arc::new(aws))).await
+    }
+
+    fn desired_blocking(
+        &self,
+        wanted: &Wanted,
+        aws: &Arc<AwsEnvironment>,
+    ) -> Result<Desired, Error> {
         let mut sources = Vec::new();
         let mut diagnostics = self.inner.findings.clone();
         for (index, source) in self.inner.application.sources.iter().enumerate() {
@@ -138,7 +152,12 @@ impl GitSource {
             };
             let snapshot = self.inner.repository.source(source, exactly)?;
             let revision = snapshot.revision.clone();
-            let (rendered, source_type) = self.render(index, source, &snapshot);
+            let (rendered, source_type) = self.rendered(index, source, &snapshot, aws);
+            for artifact in &rendered.artifacts {
+                let kept = self.inner.places.artifacts();
+                kept.put(&artifact.sha256, &artifact.bytes)
+                    .map_err(|error| Error::Refused(error.to_string()))?;
+            }
             diagnostics.extend(rendered.diagnostics);
             sources.push(RenderedSource {
                 revision,
@@ -154,11 +173,12 @@ impl GitSource {
         })
     }
 
-    fn render(
+    fn rendered(
         &self,
         index: usize,
         source: &ApplicationSource,
         snapshot: &Snapshot,
+        aws: &Arc<AwsEnvironment>,
     ) -> (Rendered, &'static str) {
         let origin = Origin {
             repository: snapshot.repository.clone(),
@@ -166,7 +186,11 @@ impl GitSource {
             renderer: RendererKind::Directory,
             ..Origin::default()
         };
-        if let Some((rendered, source_type)) = self.kept(index, source, snapshot) {
+        let aws = match &source.plugin {
+            Some(plugin) => Arc::new((**aws).clone().with_plugin(plugin)),
+            None => Arc::clone(aws),
+        };
+        if let Some((rendered, source_type)) = self.kept(index, source, snapshot, &aws) {
             return (at_commit(rendered, &origin), source_type);
         }
         let input = RenderInput {
@@ -175,12 +199,13 @@ impl GitSource {
             application: self.inner.application.name.clone(),
             namespace: self.inner.application.destination.namespace.clone(),
             origin,
-            aws: Arc::default(),
+            aws: Arc::clone(&aws),
         };
         let (source_type, rendered) = self.inner.renderers.render(&input);
         let source_type = source_type.as_str();
         let keep = Kept {
             source: source.clone(),
+            aws,
             rendered: rendered.clone(),
             source_type,
         };
@@ -194,9 +219,11 @@ impl GitSource {
         index: usize,
         source: &ApplicationSource,
         snapshot: &Snapshot,
+        aws: &Arc<AwsEnvironment>,
     ) -> Option<(Rendered, &'static str)> {
         let kept = self.lock().get(index)?.clone()?;
         let is_same = kept.source == *source
+            && kept.aws == *aws
             && kept.rendered.read_set != ReadSet::default()
             && kept.rendered.read_set.still_valid(&*snapshot.tree);
         is_same.then_some((kept.rendered, kept.source_type))
@@ -265,10 +292,8 @@ impl Source for GitSource {
     }
 
     async fn desired(&self, wanted: Wanted) -> Result<Desired, String> {
-        let source = self.clone();
-        blocking(move || source.desired_blocking(&wanted))
-            .await
-            .map_err(|error| error.to_string())
+        let desired = self.clone().render(wanted).await;
+        desired.map_err(|error| error.to_string())
     }
 }
 

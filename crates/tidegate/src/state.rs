@@ -9,6 +9,9 @@ use tidegate_store::{RedbStore, Store, StoreError};
 
 use crate::{Error, Place, SANDBOX};
 
+/// The sandbox's own word on where it serves what, beside its kubeconfig.
+const SANDBOX_FILE: &str = tidegate_sandbox::READY_FILE;
+
 /// The state's directory.
 #[derive(Clone, Debug)]
 pub struct StateDir {
@@ -43,6 +46,28 @@ impl StateDir {
     /// The sandbox's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.path.join("kubeconfig")
+    }
+
+    /// Where the sandbox says what else it serves than Kubernetes.
+    pub fn sandbox_file(&self) -> PathBuf {
+        self.path.join(SANDBOX_FILE)
+    }
+
+    /// The endpoint of the AWS API of the sandbox with this kubeconfig.
+    pub(crate) fn sandbox_aws(kubeconfig: &Path) -> Option<String> {
+        let bytes = std::fs::read(kubeconfig.parent()?.join(SANDBOX_FILE)).ok()?;
+        let ready: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        ready.get("aws")?.as_str().map(str::to_owned)
+    }
+
+    /// What was applied to the AWS side of a place is remembered here.
+    pub fn aws(&self, place: &Place) -> PathBuf {
+        self.path.join(format!("{}-aws", name_of(place)))
+    }
+
+    /// Packaged code, by digest.
+    pub fn code(&self) -> PathBuf {
+        self.path.join("code")
     }
 
     /// The socket of the process that owns the state.
@@ -88,6 +113,10 @@ impl StateDir {
             Err(TryLockError::WouldBlock) => return Err(locked(&path)),
             Err(TryLockError::Error(error)) => return Err(Error::io("locking", &lock)(error)),
         }
+        let remembered = self.path.join(format!("{SANDBOX}-aws"));
+        if remembered.exists() {
+            std::fs::remove_dir_all(&remembered).map_err(Error::io("removing", &remembered))?;
+        }
         if !path.exists() {
             return Ok(SandboxClaim { _file: file });
         }
@@ -112,6 +141,11 @@ fn name_of(place: &Place) -> String {
         Place::Sandbox(_) => return SANDBOX.to_owned(),
         Place::Appliers(_) => return "appliers".to_owned(),
         Place::Kubeconfig { file, context } => ("kubeconfig", format!("{file:?} {context:?}")),
+        Place::Aws(settings) => ("aws", format!("{settings:?} {:?}", aws_identity())),
+        Place::Several(places) => {
+            let names: Vec<String> = places.iter().map(name_of).collect();
+            ("several", names.join(" "))
+        }
         Place::Settings(settings) => ("settings", format!("{:?}", settings.destinations)),
     };
     let digest = Sha256::digest(what.as_bytes());
@@ -121,6 +155,18 @@ fn name_of(place: &Place) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     format!("{kind}-{short}")
+}
+
+/// What in the environment decides which account and region one is in.
+fn aws_identity() -> Vec<Option<String>> {
+    let names = [
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_ACCESS_KEY_ID",
+    ];
+    names.map(|name| std::env::var(name).ok()).to_vec()
 }
 
 fn default_dir() -> Result<PathBuf, Error> {

@@ -9,7 +9,9 @@ use tidegate::engine::{
     Wanted,
 };
 use tidegate::git::Credentials;
-use tidegate::manifest::{Application, HealthStatus, OperationPhase, Settings, SyncStatus};
+use tidegate::manifest::{
+    Application, AwsTarget, HealthStatus, OperationPhase, Settings, SyncStatus,
+};
 use tidegate::{Answer, Ask, Builder, Error, Place, StateDir, Tidegate};
 
 use super::failure::{Standing, exit};
@@ -223,14 +225,12 @@ pub(crate) fn place(arguments: &WhereArguments, state: &StateDir) -> Result<Plac
 
 /// What the user named, if anything.
 pub(crate) fn named(arguments: &WhereArguments) -> Result<Option<Place>> {
-    if arguments.aws {
-        return Err(Error::Refused("--aws: this build has no AWS target yet".to_owned()).into());
-    }
     if arguments.kafka.is_some() {
         return Err(
             Error::Refused("--kafka: this build has no Kafka target yet".to_owned()).into(),
         );
     }
+    let aws = arguments.aws.then(|| Place::Aws(AwsTarget::default()));
     if let Some(file) = &arguments.settings {
         return Ok(Some(Place::Settings(read_settings(file)?)));
     }
@@ -241,12 +241,16 @@ pub(crate) fn named(arguments: &WhereArguments) -> Result<Option<Place>> {
                 file.display()
             )).into());
         }
-        return Ok(Some(Place::Kubeconfig {
+        let cluster = Place::Kubeconfig {
             file: arguments.kubeconfig.clone(),
             context: arguments.context.clone(),
+        };
+        return Ok(Some(match aws {
+            Some(aws) => Place::Several(vec![cluster, aws]),
+            None => cluster,
         }));
     }
-    Ok(None)
+    Ok(aws)
 }
 
 fn read_settings(file: &std::path::Path) -> Result<Settings> {

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use tidegate::engine::Wanted;
 use tidegate::graph::{Graph, GraphOptions, NodeInput};
-use tidegate::manifest::{Diagnostic, Object, Target};
-use tidegate::{SANDBOX, Tidegate};
+use tidegate::manifest::{CloudFormationResource, Diagnostic, Object, Target, TargetKind};
+use tidegate::{Place, SANDBOX, Tidegate};
 
 use super::common;
 use crate::arguments::{GraphArguments, GraphOutput};
@@ -18,7 +18,9 @@ pub(crate) async fn run(arguments: GraphArguments) -> Result<Exit> {
     } else {
         &arguments.repository.repo
     };
+    // A picture of what is in Git: no target is asked, not even for its account.
     let tidegate = common::builder(repo, None, &arguments.repository.map)?
+        .place(Place::Appliers(Vec::new()))
         .build()
         .await?;
     let names: Vec<String> = if is_path {
@@ -31,10 +33,14 @@ pub(crate) async fn run(arguments: GraphArguments) -> Result<Exit> {
     for name in &names {
         objects.extend(rendered(&tidegate, name, &mut findings).await?);
     }
-    let target = Target::kubernetes(SANDBOX);
-    let inputs = objects
-        .iter()
-        .flat_map(|object| NodeInput::of_object(object, &target));
+    let (kubernetes, aws) = (
+        Target::kubernetes(SANDBOX),
+        Target::new(TargetKind::Aws, SANDBOX),
+    );
+    let inputs = objects.iter().flat_map(|object| {
+        let is_aws = CloudFormationResource::is_type(&object.gvk);
+        NodeInput::of_object(object, if is_aws { &aws } else { &kubernetes })
+    });
     let graph = Graph::build(inputs, &GraphOptions::default());
     findings.extend(graph.diagnostics().to_vec());
     match arguments.output {

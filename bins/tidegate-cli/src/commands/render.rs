@@ -1,41 +1,84 @@
-//! `tidegate render`: the objects that a directory renders to.
+//! `tidegate render`: the objects and templates that a directory renders to.
 
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
+use serde_json::Value;
 use tidegate::Error;
-use tidegate::manifest::{ApplicationSource, Diagnostic, DirectoryOptions, Object, Origin};
-use tidegate::render::{DirectoryTree, FileTree, RenderInput, Renderers, SourceType};
+use tidegate::manifest::{
+    ApplicationSource, CloudFormationResource, Diagnostic, DirectoryOptions, Origin,
+};
+use tidegate::render::{
+    AwsEnvironment, DirectoryTree, FileTree, RenderInput, Rendered, SourceType,
+};
 
-use crate::arguments::{Output, RenderArguments, RenderAs};
-use crate::exit::Exit;
+use crate::arguments::{AwsArguments, Output, RenderArguments, RenderAs};
+use crate::exit::{Exit, Usage};
 use crate::output;
 
 pub(crate) fn run(arguments: &RenderArguments) -> Result<Exit> {
-    let (objects, findings) = objects(arguments)?;
+    let rendered = rendered(arguments)?;
+    let bodies = bodies(&rendered);
     match arguments.output {
-        Output::Json => output::json(&objects.iter().map(|object| object.body.clone()).collect())?,
-        Output::Yaml => {
-            let bodies: Vec<_> = objects.iter().map(|object| object.body.clone()).collect();
-            output::raw(&tidegate::yaml::stream_to_string(&bodies))?;
-        }
-        Output::Name => objects
+        Output::Json => match bodies.as_slice() {
+            // What CloudFormation takes is a template, not a list of one.
+            [only] if !rendered.templates.is_empty() => output::json(only)?,
+            _ => output::json(&bodies.into())?,
+        },
+        Output::Yaml => output::raw(&tidegate::yaml::stream_to_string(&bodies))?,
+        Output::Name => rendered
+            .objects
             .iter()
             .try_for_each(|object| output::line(&object.short()))?,
-        Output::Table => objects.iter().try_for_each(|object| {
+        Output::Table => rendered.objects.iter().try_for_each(|object| {
             output::line(&format!("{}  {}", object.short(), object.origin.place()))
         })?,
     }
-    output::refuse_all(&findings);
-    Ok(if findings.iter().any(Diagnostic::is_error) {
+    output::refuse_all(&rendered.diagnostics);
+    Ok(if rendered.diagnostics.iter().any(Diagnostic::is_error) {
         Exit::Failed
     } else {
         Exit::Ok
     })
 }
 
+/// What is printed: objects of Kubernetes as they are, and templates in the place of their resources.
+fn bodies(rendered: &Rendered) -> Vec<Value> {
+    let objects = rendered.objects.iter();
+    let objects = objects.filter(|object| !CloudFormationResource::is_type(&object.gvk));
+    let templates = rendered.templates.iter();
+    objects
+        .map(|object| object.body.clone())
+        .chain(templates.map(|template| template.body.clone()))
+        .collect()
+}
+
+/// What templates are read against, as the flags say.
+fn environment(arguments: &AwsArguments) -> Result<AwsEnvironment> {
+    let mut environment = AwsEnvironment {
+        stage: arguments.stage.clone(),
+        ..AwsEnvironment::default()
+    };
+    if let Some(region) = &arguments.region {
+        environment.region.clone_from(region);
+    }
+    if let Some(account) = &arguments.account_id {
+        environment.account_id.clone_from(account);
+    }
+    for parameter in &arguments.parameter {
+        let (key, value) = parameter.split_once('=').ok_or_else(|| {
+            Usage(format!(
+                "--parameter {parameter:?} is not KEY=VALUE\nhelp: for example --parameter Stage=prod"
+            ))
+        })?;
+        let (key, value) = (key.to_owned(), value.to_owned());
+        environment.parameters.insert(key, value);
+    }
+    Ok(environment)
+}
+
 /// The objects of a directory or file, and what is wrong with it.
-fn objects(arguments: &RenderArguments) -> Result<(Vec<Object>, Vec<Diagnostic>)> {
+fn rendered(arguments: &RenderArguments) -> Result<Rendered> {
     let path = &arguments.path;
     if !path.exists() {
         return Err(Error::Location(format!("{} is not there", path.display())).into());
@@ -69,9 +112,7 @@ fn objects(arguments: &RenderArguments) -> Result<(Vec<Object>, Vec<Diagnostic>)
         Some(RenderAs::Kustomize) => SourceType::Kustomize,
         Some(RenderAs::Helm) => SourceType::Helm,
         Some(RenderAs::Sam | RenderAs::Serverless | RenderAs::Cloudformation) => {
-            return Err(
-                Error::Refused("this build does not render AWS templates yet".to_owned()).into(),
-            );
+            SourceType::Directory
         }
         None if path.is_file() => SourceType::Directory,
         None => tidegate::render::detect_files(&*tree, ""),
@@ -95,10 +136,26 @@ fn objects(arguments: &RenderArguments) -> Result<(Vec<Object>, Vec<Diagnostic>)
         application: "render".to_owned(),
         namespace: String::new(),
         origin: Origin::default(),
-        aws: Arc::default(),
+        aws: Arc::new(environment(&arguments.aws)?),
     };
-    let rendered = Renderers::default().render_as(source_type, &input);
-    Ok((rendered.objects, rendered.diagnostics))
+    let mut rendered = tidegate::renderers().render_as(source_type, &input);
+    let wants_template = matches!(
+        arguments.as_type,
+        Some(RenderAs::Sam | RenderAs::Serverless | RenderAs::Cloudformation)
+    );
+    if wants_template && rendered.templates.is_empty() && rendered.diagnostics.is_empty() {
+        let message = format!("{} holds no template and no service", path.display());
+        return Err(Error::Refused(format!(
+            "{message}\nhelp: a template has Resources with a Type each, a service has service and provider"
+        ))
+        .into());
+    }
+    if wants_template {
+        rendered
+            .objects
+            .retain(|object| CloudFormationResource::is_type(&object.gvk));
+    }
+    Ok(rendered)
 }
 
 /// A glob that matches just this name.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 use tidegate::engine::Event;
-use tidegate::sandbox::Sandbox;
+use tidegate::sandbox::{Sandbox, SandboxOptions};
 use tidegate::{Error, SandboxClaim, StateDir};
 
 use super::common;
@@ -14,7 +14,7 @@ use crate::output;
 pub(crate) async fn run(arguments: SandboxArguments) -> Result<Exit> {
     refuse_missing_targets(&arguments.ports)?;
     let state = StateDir::open(arguments.dir.dir.as_deref())?;
-    let (sandbox, _claim) = start(&state, &arguments.ports).await?;
+    let (sandbox, _claim) = start(&state, &arguments.ports, arguments.ports.run_functions).await?;
     match arguments.output {
         StreamOutput::Json => output::line(&serde_json::to_string(&ready_event(&sandbox))?)?,
         StreamOutput::Table => introduce(&sandbox),
@@ -26,25 +26,12 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<Exit> {
 
 /// Flags for targets that this build lacks are refused rather than passed over.
 pub(super) fn refuse_missing_targets(ports: &PortArguments) -> Result<()> {
-    let missing = [
-        (
-            "--aws-port",
-            ports.aws_port.is_some_and(|port| port != 0),
-            "AWS",
-        ),
-        (
-            "--kafka-port",
-            ports.kafka_port.is_some_and(|port| port != 0),
-            "Kafka",
-        ),
-        ("--run-functions", ports.run_functions, "Lambda"),
-    ];
-    match missing.into_iter().find(|(_, is_given, _)| *is_given) {
-        Some((flag, _, target)) => Err(Error::Refused(format!(
-            "{flag}: the sandbox of this build has no {target} target yet"
-        ))
+    match ports.kafka_port {
+        None | Some(0) => Ok(()),
+        Some(_) => Err(Error::Refused(
+            "--kafka-port: the sandbox of this build has no Kafka target yet".to_owned(),
+        )
         .into()),
-        None => Ok(()),
     }
 }
 
@@ -52,12 +39,16 @@ pub(super) fn refuse_missing_targets(ports: &PortArguments) -> Result<()> {
 pub(super) async fn start(
     state: &StateDir,
     ports: &PortArguments,
+    run_functions: bool,
 ) -> Result<(Sandbox, SandboxClaim)> {
     let claim = state.claim_sandbox()?;
-    Ok((
-        Sandbox::start(super::up::sandbox_options(state, ports.kubernetes_port)).await?,
-        claim,
-    ))
+    let options = SandboxOptions {
+        kubernetes_port: ports.kubernetes_port,
+        aws_port: ports.aws_port,
+        run_functions,
+        ..SandboxOptions::in_dir(state.path())
+    };
+    Ok((Sandbox::start(options).await?, claim))
 }
 
 /// The event that tells programs where to connect.
@@ -83,4 +74,7 @@ pub(super) fn ready_event(sandbox: &Sandbox) -> Event {
 pub(super) fn introduce(sandbox: &Sandbox) {
     let kubeconfig = sandbox.ready().kubeconfig.display().to_string();
     output::note(&format!("kubectl --kubeconfig {kubeconfig} get all -A"));
+    if let Some(aws) = &sandbox.ready().aws {
+        output::note(&format!("aws --endpoint-url {aws} lambda list-functions"));
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use tidegate::engine::{Event, Reason};
-use tidegate::sandbox::{Sandbox, SandboxOptions};
+use tidegate::sandbox::Sandbox;
 use tidegate::{Location, Place, StateDir, Tidegate, UpEnd, UpOptions, UpOutcome};
 
 use super::common;
@@ -24,7 +24,10 @@ pub(crate) async fn run(arguments: UpArguments) -> Result<Exit> {
     let (place, sandbox) = match named {
         Some(place) => (place, None),
         None => {
-            let (sandbox, claim) = super::sandbox::start(&state, &arguments.ports).await?;
+            // Code of a directory that the user named may run; a repository's may not unasked.
+            let run_functions = arguments.ports.run_functions || location.is_directory();
+            let started = super::sandbox::start(&state, &arguments.ports, run_functions);
+            let (sandbox, claim) = started.await?;
             events.emit(super::sandbox::ready_event(&sandbox));
             (Place::Sandbox(state.kubeconfig()), Some((sandbox, claim)))
         }
@@ -162,12 +165,4 @@ pub(super) fn sandbox_event(details: serde_json::Map<String, serde_json::Value>)
     event.time = Some(tidegate::now());
     event.details.extend(details);
     event
-}
-
-/// Options of a sandbox in a state directory.
-pub(super) fn sandbox_options(state: &StateDir, port: u16) -> SandboxOptions {
-    SandboxOptions {
-        kubernetes_port: port,
-        ..SandboxOptions::in_dir(state.path())
-    }
 }

@@ -58,12 +58,14 @@ fn what_is_not_there_is_refused_with_help() {
             &["up", ".", "--settings", "absent"],
             &["error[TG", "absent"],
         ),
-        (&["up", ".", "--aws"], &["error[TG", "--aws"]),
         (
             &["up", ".", "--kafka", "127.0.0.1:9092"],
             &["error[TG", "--kafka"],
         ),
-        (&["sandbox", "--aws-port", "1"], &["error[TG", "--aws-port"]),
+        (
+            &["sandbox", "--kafka-port", "1"],
+            &["error[TG", "--kafka-port"],
+        ),
     ] {
         run(arguments).ends(1).says(parts);
     }
