@@ -6,6 +6,7 @@ mod house;
 mod kustomize_check;
 mod peers;
 mod schema;
+mod templates_check;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,8 @@ cargo xtask peers stop DIR                  end what `start` began in DIR
 cargo xtask peers path                      print the folder with the programs
 cargo xtask kustomize-check [--kustomize PROGRAM] [DIR...]
                                             build kustomizations with our library and with the real program
+cargo xtask templates-check [--sam|--services] [--record] [--region REGION] [--program PROGRAM] [DIR...]
+                                            render templates with our library and with the reference tools
 cargo xtask schema KUBECONFIG               read the built-in kinds off a real API server again";
 
 fn main() -> ExitCode {
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
         ["floors"] => floors::check(),
         ["peers", rest @ ..] => peers::run(rest),
         ["kustomize-check", rest @ ..] => kustomize_check::run(rest),
+        ["templates-check", rest @ ..] => templates_check::run(rest),
         ["schema", ..] => schema::run(&arguments[1..]),
         _ => {
             say(USAGE);

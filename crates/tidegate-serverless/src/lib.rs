@@ -14,5 +14,6 @@ mod template;
 
 pub use cloudformation::{Evaluated, evaluate};
 pub use package::{ArchiveSpec, archive};
+pub use packaging::{Packed, pack_local};
 pub use reader::TemplateReader;
 pub use template::Template;

@@ -18,9 +18,11 @@ const DEFINITION_MAX: u64 = 1 << 20;
 
 /// Archives by the key under which a template names them.
 #[derive(Debug, Default)]
-pub(crate) struct Packed {
-    pub(crate) by_key: BTreeMap<String, Artifact>,
-    pub(crate) diagnostics: Vec<Diagnostic>,
+pub struct Packed {
+    /// The archives.
+    pub by_key: BTreeMap<String, Artifact>,
+    /// What keeps code from being packed.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Where code is named, per type: the property, and whether its value may be a path.
@@ -67,11 +69,7 @@ impl Packed {
 }
 
 /// Puts archives in the place of local paths: `directory` is the template's own.
-pub(crate) fn pack_local(
-    template: &Template,
-    tree: &dyn FileTree,
-    directory: &str,
-) -> (Template, Packed) {
+pub fn pack_local(template: &Template, tree: &dyn FileTree, directory: &str) -> (Template, Packed) {
     let mut packed = Packed::default();
     let mut body = template.body.clone();
     let globals = body.pointer("/Globals/Function/CodeUri").cloned();

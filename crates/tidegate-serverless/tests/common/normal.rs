@@ -1,0 +1,40 @@
+//! What two packagings of the same service may differ in, made the same: places of code, hashes of
+//! archives, times. Used by the tests of this crate and by `cargo xtask templates-check`.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use serde_json::{Map, Value, json};
+
+/// Ids that end in a hash of the code or in a time.
+static HASHED: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"\b([A-Za-z0-9]+LambdaVersion|ApiGatewayDeployment|WebsocketsDeployment)[A-Za-z0-9]{12,}",
+    )
+    .expect("a constant")
+});
+
+/// The template with every packaged archive, its hash and its time replaced by words.
+pub(crate) fn normalised(template: &Value) -> Value {
+    match template {
+        Value::Object(map) => {
+            let is_code = map.contains_key("S3Key") && map.contains_key("S3Bucket");
+            let fields = map.iter().map(|(key, value)| {
+                let value = match (key.as_str(), value) {
+                    ("S3Key" | "S3Bucket", _) if is_code => json!("CODE"),
+                    ("CodeSha256", Value::String(_)) => json!("CODE"),
+                    _ => normalised(value),
+                };
+                (plain(key), value)
+            });
+            Value::Object(fields.collect::<Map<_, _>>())
+        }
+        Value::Array(list) => list.iter().map(normalised).collect(),
+        Value::String(text) => Value::String(plain(text)),
+        other => other.clone(),
+    }
+}
+
+fn plain(text: &str) -> String {
+    HASHED.replace_all(text, "$1").into_owned()
+}
