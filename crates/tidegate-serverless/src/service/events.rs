@@ -1,8 +1,22 @@
 //! Events of functions: what invokes them.
+//!
+//! Each kind of event has its file and goes over all functions; the kinds follow one another as in
+//! the Serverless Framework, since the order of the role's statements follows from it. Must not
+//! know: how a function itself is made.
+
+mod brokers;
+mod common;
+mod script;
+mod streams;
 
 use super::context::{Composer, Context};
 
-/// Adds what they make.
+/// Adds what the events of all functions make.
 pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
-    let _ = (context, template);
+    streams::streams(context, template);
+    brokers::kafka(context, template);
+    brokers::activemq(context, template);
+    brokers::rabbitmq(context, template);
+    brokers::msk(context, template);
+    streams::queues(context, template);
 }

@@ -1,0 +1,245 @@
+//! What all kinds of events share: going over them, reading their settings, permissions.
+//!
+//! Must not know: any single kind.
+
+use serde_json::{Map, Value, json};
+use tidegate_yaml::Node;
+
+use super::script;
+use crate::service::context::{Composer, Context, Function, is_mapping, is_truthy, items};
+
+/// An event is refused, in the words of the Serverless Framework.
+pub(crate) const REFUSED: &str = "TG1520";
+/// A setting of an event is missing or has the wrong shape.
+pub(crate) const MALFORMED: &str = "TG1521";
+/// An event, or a setting of it, that needs what no template gives.
+pub(crate) const NOT_BUILT: &str = "TG1522";
+/// A kind of event that nobody knows.
+pub(crate) const UNKNOWN: &str = "TG1523";
+
+/// The events of one kind of a function, in document order.
+pub(crate) fn events<'f>(function: &'f Function, kind: &str) -> Vec<&'f Node> {
+    let events = function.events().iter();
+    events
+        .filter_map(|event| event.get(kind))
+        .filter(|event| is_truthy(event))
+        .collect()
+}
+
+/// A setting that is there and not null.
+pub(crate) fn given<'n>(event: &'n Node, key: &str) -> Option<&'n Node> {
+    event
+        .get(key)
+        .filter(|node| node.value != tidegate_yaml::Value::Null)
+}
+
+/// A setting that counts in JavaScript's sense.
+pub(crate) fn truthy<'n>(event: &'n Node, key: &str) -> Option<&'n Node> {
+    event.get(key).filter(|node| is_truthy(node))
+}
+
+/// The text of a setting.
+pub(crate) fn text<'n>(event: &'n Node, key: &str) -> Option<&'n str> {
+    truthy(event, key).and_then(Node::as_str)
+}
+
+/// A number or flag as the framework's schema makes it: texts that say one become one.
+pub(crate) fn scalar(node: &Node) -> Value {
+    match node.as_str() {
+        Some("true") => Value::Bool(true),
+        Some("false") => Value::Bool(false),
+        Some(text) => match text.parse::<i64>() {
+            Ok(number) => number.into(),
+            Err(_) => text
+                .parse::<f64>()
+                .map_or_else(|_| text.into(), Value::from),
+        },
+        None => node.to_json(),
+    }
+}
+
+/// Whether a flag is set, in any of the forms that the framework takes for one.
+pub(crate) fn flag(event: &Node, key: &str) -> Option<bool> {
+    given(event, key).map(|node| match scalar(node) {
+        Value::Bool(flag) => flag,
+        _ => is_truthy(node),
+    })
+}
+
+/// The properties of a resource, as they gather.
+#[derive(Debug, Default)]
+pub(crate) struct Properties(pub(crate) Map<String, Value>);
+
+impl Properties {
+    /// Sets a property.
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// Sets a property from a number or flag that is there.
+    pub(crate) fn scalar(&mut self, name: &str, event: &Node, key: &str) {
+        if let Some(node) = given(event, key) {
+            self.set(name, scalar(node));
+        }
+    }
+
+    /// Sets a property from a number that is there and not zero.
+    pub(crate) fn positive(&mut self, name: &str, event: &Node, key: &str) {
+        if let Some(node) = truthy(event, key) {
+            self.set(name, scalar(node));
+        }
+    }
+
+    /// Sets a property from a setting that counts.
+    pub(crate) fn copy(&mut self, name: &str, event: &Node, key: &str) {
+        if let Some(node) = truthy(event, key) {
+            self.set(name, node.to_json());
+        }
+    }
+
+    /// Sets the filter of a mapping.
+    pub(crate) fn filters(&mut self, event: &Node) {
+        if let Some(patterns) = truthy(event, "filterPatterns") {
+            let filters = items(Some(patterns)).iter();
+            let filters: Vec<Value> = filters
+                .map(|pattern| json!({"Pattern": script::stringify(pattern)}))
+                .collect();
+            self.set("FilterCriteria", json!({"Filters": filters}));
+        }
+    }
+}
+
+/// An event-source mapping, which waits for the function's role and alias.
+pub(crate) fn mapping(
+    context: &Context<'_>,
+    function: &Function,
+    mut properties: Properties,
+    others: &[String],
+) -> Value {
+    properties.set("FunctionName", context.target(function));
+    let alias = function.alias.iter().map(|alias| alias.logical_id.clone());
+    let role = context.role_name(function).into_iter();
+    let waits: Vec<String> = role.chain(alias).chain(others.iter().cloned()).collect();
+    json!({
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "DependsOn": waits,
+        "Properties": properties.0,
+    })
+}
+
+/// A resource that waits for the function's alias, if it has one.
+pub(crate) fn after_alias(function: &Function, kind: &str, properties: Value) -> Value {
+    let mut resource = json!({"Type": kind, "Properties": properties});
+    if let Some(alias) = &function.alias {
+        resource["DependsOn"] = Value::from(alias.logical_id.as_str());
+    }
+    resource
+}
+
+/// The right of a service to invoke the function.
+pub(crate) fn permission(
+    context: &Context<'_>,
+    function: &Function,
+    principal: impl Into<Value>,
+    more: Value,
+) -> Value {
+    let mut properties = json!({
+        "FunctionName": context.target(function),
+        "Action": "lambda:InvokeFunction",
+        "Principal": principal.into(),
+    });
+    if let (Some(properties), Value::Object(more)) = (properties.as_object_mut(), more) {
+        properties.extend(more);
+    }
+    after_alias(function, "AWS::Lambda::Permission", properties)
+}
+
+/// A statement that allows actions on resources.
+pub(crate) fn allow(actions: &[&str], resources: impl Into<Value>) -> Value {
+    json!({"Effect": "Allow", "Action": actions, "Resource": resources.into()})
+}
+
+/// Adds a statement, unless it is about nothing.
+pub(crate) fn allow_some(template: &mut Composer, actions: &[&str], resources: Vec<Value>) {
+    if !resources.is_empty() {
+        template.statement(allow(actions, resources));
+    }
+}
+
+/// What a function needs to reach a broker in a private network.
+pub(crate) const NETWORK_ACTIONS: &[&str] = &[
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeVpcs",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeSecurityGroups",
+];
+
+/// The last item of the list that a `Fn::Join` joins.
+fn last_joined(arn: &Node) -> Option<&str> {
+    items(items(arn.get("Fn::Join")).get(1))
+        .last()
+        .and_then(Node::as_str)
+}
+
+/// What a source is called, for the logical id of its mapping: an ARN's last part after
+/// `separator`, or what a function of CloudFormation names.
+pub(crate) fn source_name(arn: &Node, separator: char) -> Option<String> {
+    if let Some(text) = arn.as_str() {
+        let part = match separator {
+            '/' => text.split('/').nth(1),
+            _ => text.rsplit(separator).next(),
+        };
+        return part.map(str::to_owned);
+    }
+    let owned = |node: &Node| node.as_str().map(str::to_owned);
+    if let Some(parts) = arn.get("Fn::GetAtt") {
+        return items(Some(parts)).first().and_then(owned);
+    }
+    if let Some(name) = arn.get("Fn::ImportValue").or_else(|| arn.get("Ref")) {
+        return owned(name);
+    }
+    let last = last_joined(arn)?;
+    let last = match separator {
+        '/' => last.rsplit('/').next().unwrap_or(last),
+        _ => last,
+    };
+    Some(last.to_owned())
+}
+
+/// Tells that the name of a source cannot be made out.
+pub(crate) fn nameless(context: &Context<'_>, template: &mut Composer, kind: &str, at: &Node) {
+    let what = if is_mapping(at) || at.as_str().is_some() {
+        "gives no name"
+    } else {
+        "has no ARN"
+    };
+    template.error(
+        MALFORMED,
+        format!("the source of this {kind} event {what}"),
+        context.place(at),
+        "give `arn` as text, Fn::GetAtt, Fn::ImportValue, Ref or Fn::Join",
+    );
+}
+
+/// Tells what the framework would say, and what to do about it.
+pub(crate) fn refuse(
+    context: &Context<'_>,
+    template: &mut Composer,
+    at: &Node,
+    message: impl Into<String>,
+    help: &str,
+) {
+    template.error(REFUSED, message.into(), context.place(at), help);
+}
+
+/// Tells that a setting is missing.
+pub(crate) fn missing(context: &Context<'_>, template: &mut Composer, at: &Node, what: &str) {
+    template.error(
+        MALFORMED,
+        format!("this event needs {what}"),
+        context.place(at),
+        "write the setting, see the reference of serverless.yml",
+    );
+}
