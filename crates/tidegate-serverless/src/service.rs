@@ -10,6 +10,7 @@ mod layers;
 mod load;
 mod names;
 mod role;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +56,19 @@ pub fn compose(
         }
     };
     let directory = path.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let inputs = variables::Inputs {
+        environment,
+        tree: &**tree,
+        directory,
+        origin,
+    };
+    let (root, diagnostics) = variables::resolve(root, inputs);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Composed {
+            diagnostics,
+            ..Composed::default()
+        };
+    }
     let provider = root.get("provider").cloned().unwrap_or_default();
     let text = |path: &[&str]| root.at(path).and_then(Node::as_str).map(str::to_owned);
     let service = text(&["service"]).unwrap_or_default();
@@ -77,11 +91,12 @@ pub fn compose(
         directory,
         root,
     };
-    composed(&context)
+    composed(&context, diagnostics)
 }
 
-fn composed(context: &Context<'_>) -> Composed {
+fn composed(context: &Context<'_>, diagnostics: Vec<Diagnostic>) -> Composed {
     let mut template = Composer::default();
+    template.diagnostics = diagnostics;
     core(&mut template);
     role::compile(context, &mut template);
     layers::compile(context, &mut template);

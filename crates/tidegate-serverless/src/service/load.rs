@@ -4,6 +4,8 @@ use serde_json::Number;
 use tidegate_manifest::{Diagnostic, Origin};
 use tidegate_yaml::{DuplicateKeys, Node, ParseOptions, Value};
 
+use super::variables::whole_number;
+
 /// Reads the text of a service, or of a file that it names.
 ///
 /// # Errors
@@ -31,7 +33,7 @@ pub(crate) fn parse(bytes: &[u8], origin: &Origin) -> Result<Node, Vec<Diagnosti
                     ..origin.clone()
                 };
                 let message = format!("cannot parse {name:?}: {}", error.message);
-                Diagnostic::error("TG0910", message, place)
+                Diagnostic::error("TG1502", message, place)
                     .help("mend the file: it is one document")
             })
             .collect()),
@@ -65,8 +67,11 @@ fn retype(node: &mut Node, bytes: &[u8]) {
                 node.value = Value::String(word.into());
             }
         }
-        Value::Number(_) => {
-            if let Some(value) = word(bytes, node.span).and_then(number) {
+        Value::Number(found) => {
+            let whole = found.as_f64().filter(|_| found.is_f64());
+            if let Some(whole) = whole.and_then(whole_number) {
+                node.value = Value::Number(whole.into());
+            } else if let Some(value) = word(bytes, node.span).and_then(number) {
                 node.value = value;
             }
         }
@@ -131,7 +136,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(
             (found[0].code.as_str(), found[0].origin.line),
-            ("TG0910", 2)
+            ("TG1502", 2)
         );
     }
 }
