@@ -5,18 +5,30 @@
 //! know: how a function itself is made.
 
 mod brokers;
+mod buckets;
 mod common;
+mod logs;
+mod rules;
+mod schedules;
 mod script;
 mod streams;
+mod targets;
+mod topics;
 
 use super::context::{Composer, Context};
 
 /// Adds what the events of all functions make.
 pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
+    schedules::compile(context, template);
+    buckets::compile(context, template);
+    topics::compile(context, template);
     streams::streams(context, template);
     brokers::kafka(context, template);
     brokers::activemq(context, template);
     brokers::rabbitmq(context, template);
     brokers::msk(context, template);
+    rules::cloudwatch(context, template);
+    logs::compile(context, template);
+    rules::event_bridge(context, template);
     streams::queues(context, template);
 }
