@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("tidegate-engine", 30),
     ("tidegate-sandbox-kubernetes", 40),
     ("tidegate-sandbox-aws", 40),
+    ("tidegate-sandbox-kafka", 40),
     ("tidegate-sandbox-controllers", 41),
     ("tidegate-sandbox", 42),
     ("tidegate", 45),
@@ -50,6 +51,9 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("tidegate-sandbox-controllers", "tidegate-engine"),
     ("tidegate-sandbox-aws", "tidegate-engine"),
     ("tidegate-sandbox-aws", "tidegate-aws"),
+    ("tidegate-sandbox-kafka", "tidegate-engine"),
+    ("tidegate-sandbox-kafka", "tidegate-events"),
+    ("tidegate-sandbox-kafka", "rdkafka"),
     ("tidegate-engine", "tidegate-aws"),
 ];
 
