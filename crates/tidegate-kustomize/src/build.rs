@@ -12,8 +12,9 @@ use crate::field_path::lookup;
 use crate::field_spec::{FieldSpec, Made};
 use crate::generators;
 use crate::kustomization::{Kustomization, Var};
-use crate::loader::{LoadRestrictions, Loader, RemoteBases};
+use crate::loader::{LoadRestrictions, Loader, Outside};
 use crate::name_reference;
+use crate::outside::{Charts, NetworkFiles, RemoteBases};
 use crate::patches;
 use crate::read;
 use crate::resource::{Resource, Source};
@@ -31,8 +32,32 @@ pub const KUSTOMIZE_VERSION: &str = "v5.8.1";
 pub struct BuildOptions {
     /// Which files may be loaded.
     pub restrictions: LoadRestrictions,
+    /// The order of objects where no `sortOptions` say it.
+    pub reorder: Reorder,
+    /// Whether objects get the label `app.kubernetes.io/managed-by`.
+    pub managed_by_label: bool,
+    /// Whether charts may be rendered.
+    pub enable_helm: bool,
+    /// API versions that charts are told of, in the place of their own.
+    pub helm_api_versions: Vec<String>,
+    /// The version of Kubernetes that charts are told of, in the place of their own.
+    pub helm_kube_version: String,
     /// Who gets bases of other repositories; nobody by default.
     pub remote: Option<Arc<dyn RemoteBases>>,
+    /// Who gets files of the network; nobody by default.
+    pub network: Option<Arc<dyn NetworkFiles>>,
+    /// Who renders charts; nobody by default.
+    pub charts: Option<Arc<dyn Charts>>,
+}
+
+/// The order of objects, as `--reorder` says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reorder {
+    /// By kind, as `kustomize build` does without being asked.
+    #[default]
+    Legacy,
+    /// As they were accumulated.
+    None,
 }
 
 /// One object that was built.
@@ -96,7 +121,7 @@ pub(crate) fn edited(
     origin: &Origin,
     edit: impl FnOnce(&mut Kustomization),
 ) -> Result<Built, Vec<Diagnostic>> {
-    let mut build = Build::new();
+    let mut build = Build::new(options.clone());
     let made = run(&mut build, tree, directory, options, edit);
     let warnings = build.warnings.iter().map(|warning| {
         let place = warning.diagnostic(origin);
@@ -123,7 +148,10 @@ fn run(
         tree,
         directory,
         options.restrictions,
-        options.remote.clone(),
+        Outside {
+            remote: options.remote.clone(),
+            network: options.network.clone(),
+        },
     )?;
     let mut target = build.open(loader, String::new())?;
     edit(&mut target.file);
@@ -131,7 +159,7 @@ fn run(
     let (origins, transformations, managed) = (
         asked("originAnnotations"),
         asked("transformerAnnotations"),
-        asked("managedByLabel"),
+        asked("managedByLabel") || options.managed_by_label,
     );
     if !target.file.build_metadata.is_empty() {
         build.note_origins();
@@ -166,7 +194,9 @@ fn run(
         let local = resource.text_of("annotations", "config.kubernetes.io/local-config");
         local.is_none_or(|value| value == "false")
     });
-    sort::sort(&mut list, target.file.sort_options.as_ref()).map_err(fault)?;
+    if target.file.sort_options.is_some() || options.reorder == Reorder::Legacy {
+        sort::sort(&mut list, target.file.sort_options.as_ref()).map_err(fault)?;
+    }
     if managed {
         let label = BTreeMap::from([(
             "app.kubernetes.io/managed-by".to_owned(),

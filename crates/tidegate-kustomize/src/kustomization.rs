@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tidegate_yaml::ParseOptions;
 
+use crate::charts::{HelmChart, HelmGlobals, OldHelmChart};
 use crate::fault::{CODE_KUSTOMIZATION, Fault, Outcome};
 use crate::field_spec::FieldSpec;
 
@@ -46,9 +47,9 @@ pub(crate) struct Kustomization {
     pub(crate) bases: Vec<String>,
     pub(crate) config_map_generator: Vec<GeneratorArgs>,
     pub(crate) secret_generator: Vec<GeneratorArgs>,
-    pub(crate) helm_globals: Option<Value>,
-    pub(crate) helm_charts: Vec<Value>,
-    pub(crate) helm_chart_inflation_generator: Vec<Value>,
+    pub(crate) helm_globals: Option<HelmGlobals>,
+    pub(crate) helm_charts: Vec<HelmChart>,
+    pub(crate) helm_chart_inflation_generator: Vec<OldHelmChart>,
     pub(crate) generator_options: Option<GeneratorOptions>,
     pub(crate) configurations: Vec<String>,
     pub(crate) generators: Vec<String>,
@@ -304,8 +305,11 @@ impl Kustomization {
                 args.envs.push(std::mem::take(&mut args.env));
             }
         }
-        self.helm_charts
-            .append(&mut self.helm_chart_inflation_generator);
+        for old in std::mem::take(&mut self.helm_chart_inflation_generator) {
+            let (globals, chart) = old.into_chart();
+            self.helm_globals.get_or_insert(globals);
+            self.helm_charts.push(chart);
+        }
         let empty = Kustomization {
             kind: self.kind.clone(),
             api_version: self.api_version.clone(),

@@ -4,10 +4,12 @@
 
 mod block_yaml;
 mod build;
+mod charts;
 mod config;
 mod fault;
 mod field_path;
 mod field_spec;
+mod flags;
 mod generators;
 mod go_json;
 mod go_regex;
@@ -19,11 +21,13 @@ mod loader;
 mod merge_schema;
 mod name_reference;
 mod node;
+mod outside;
 mod patches;
 mod plugins;
 mod read;
 mod renderer;
 mod replacements;
+mod repository;
 mod resource;
 mod resources;
 mod selector;
@@ -33,6 +37,8 @@ mod target;
 mod transformers;
 mod vars;
 
-pub use build::{BuildOptions, Built, BuiltObject, KUSTOMIZE_VERSION, build};
-pub use loader::{LoadRestrictions, RemoteBase, RemoteBases};
+pub use build::{BuildOptions, Built, BuiltObject, KUSTOMIZE_VERSION, Reorder, build};
+pub use loader::LoadRestrictions;
+pub use outside::{ChartRequest, Charts, NetworkFiles, RemoteBase, RemoteBases};
 pub use renderer::KustomizeRenderer;
+pub use repository::RepositoryAddress;

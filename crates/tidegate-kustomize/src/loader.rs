@@ -7,6 +7,8 @@ use tidegate_render::walk::{Resolved, join, resolve};
 use tidegate_render::{FileTree, TreeError};
 
 use crate::fault::{CODE_LIMIT, CODE_LOAD, CODE_UNSUPPORTED, Fault, Outcome};
+use crate::outside::{NetworkFiles, RemoteBases};
+use crate::repository::RepositoryAddress;
 
 /// Largest file in bytes.
 pub(crate) const MAX_FILE: u64 = 32 << 20;
@@ -23,24 +25,6 @@ pub enum LoadRestrictions {
     None,
 }
 
-/// The files of a base in another repository.
-#[derive(Clone, Debug)]
-pub struct RemoteBase {
-    /// The files of the commit.
-    pub tree: Arc<dyn FileTree>,
-    /// The directory of the base, from the tree's root.
-    pub directory: String,
-}
-
-/// Gets bases that stand in other repositories, under the operator's rules.
-pub trait RemoteBases: std::fmt::Debug + Send + Sync {
-    /// The files behind a URL as Kustomize writes it (`github.com/o/r//dir?ref=v1`).
-    ///
-    /// # Errors
-    /// Why it is not there, or not allowed.
-    fn fetch(&self, url: &str) -> Result<RemoteBase, String>;
-}
-
 /// The view of one directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Loader {
@@ -49,8 +33,15 @@ pub(crate) struct Loader {
     /// The directories on the way here, of this tree.
     visited: Vec<String>,
     restrictions: LoadRestrictions,
-    remote: Option<Arc<dyn RemoteBases>>,
+    outside: Outside,
     depth: usize,
+}
+
+/// Who gets what is not in the tree.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outside {
+    pub(crate) remote: Option<Arc<dyn RemoteBases>>,
+    pub(crate) network: Option<Arc<dyn NetworkFiles>>,
 }
 
 impl Loader {
@@ -58,7 +49,7 @@ impl Loader {
         tree: Arc<dyn FileTree>,
         directory: &str,
         restrictions: LoadRestrictions,
-        remote: Option<Arc<dyn RemoteBases>>,
+        outside: Outside,
     ) -> Outcome<Self> {
         let root = match resolve(&*tree, directory) {
             Ok(Resolved::Directory(root)) => root,
@@ -70,9 +61,14 @@ impl Loader {
             root,
             visited: Vec::new(),
             restrictions,
-            remote,
+            outside,
             depth: 0,
         })
+    }
+
+    /// The tree that the directory is in.
+    pub(crate) fn tree(&self) -> Arc<dyn FileTree> {
+        Arc::clone(&self.tree)
     }
 
     /// What tells the trees of a build apart.
@@ -110,8 +106,8 @@ impl Loader {
                 format!("more than {MAX_NESTING} kustomizations are nested in one another");
             return Err(Fault::new(CODE_LIMIT, message));
         }
-        if is_remote(path) {
-            return self.enter_remote(path);
+        if let Some(address) = RepositoryAddress::parse(path) {
+            return self.enter_remote(path, &address);
         }
         if path.starts_with('/') {
             let message = format!("new root '{path}' cannot be absolute");
@@ -148,31 +144,40 @@ impl Loader {
         })
     }
 
-    fn enter_remote(&self, url: &str) -> Outcome<Loader> {
-        let Some(remote) = &self.remote else {
+    fn enter_remote(&self, url: &str, address: &RepositoryAddress) -> Outcome<Loader> {
+        let Some(remote) = &self.outside.remote else {
             let message =
                 format!("'{url}' is in another repository, and remote bases are not allowed here");
             return Err(Fault::new(CODE_UNSUPPORTED, message));
         };
-        let base = remote.fetch(url).map_err(|error| {
+        let base = remote.fetch(address).map_err(|error| {
             Fault::new(CODE_LOAD, format!("'{url}' cannot be fetched: {error}"))
         })?;
         let mut loader = Loader::new(
             base.tree,
             &base.directory,
-            LoadRestrictions::RootOnly,
-            self.remote.clone(),
+            self.restrictions,
+            self.outside.clone(),
         )?;
         loader.depth = self.depth + 1;
         Ok(loader)
     }
 
+    fn get(&self, url: &str) -> Outcome<(Vec<u8>, String)> {
+        let Some(network) = &self.outside.network else {
+            let message = format!("'{url}' is on the network, and files are not loaded from there");
+            return Err(Fault::new(CODE_UNSUPPORTED, message));
+        };
+        let bytes = network
+            .get(url)
+            .map_err(|error| Fault::new(CODE_LOAD, format!("'{url}' cannot be had: {error}")))?;
+        Ok((bytes, url.to_owned()))
+    }
+
     /// The bytes of a file, and its path from the tree's root.
     pub(crate) fn load(&self, path: &str) -> Outcome<(Vec<u8>, String)> {
         if path.starts_with("https://") || path.starts_with("http://") {
-            let message =
-                format!("'{path}' is on the network, and files are not loaded from there");
-            return Err(Fault::new(CODE_UNSUPPORTED, message));
+            return self.get(path);
         }
         if path.starts_with('/') {
             let message = format!(
@@ -232,19 +237,4 @@ fn is_in_or_below(directory: &str, other: &str) -> bool {
         || directory
             .strip_prefix(other)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Whether a path is a repository's address.
-fn is_remote(path: &str) -> bool {
-    let path = path.strip_prefix("git::").unwrap_or(path);
-    path.contains("://")
-        || path.starts_with("git@")
-        || path.starts_with("github.com/")
-        || path.starts_with("github.com:")
-        || path.contains("_git/")
-        || (path.contains('@')
-            && path
-                .split('/')
-                .next()
-                .is_some_and(|host| host.contains(':')))
 }

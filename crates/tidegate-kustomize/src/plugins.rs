@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::charts::{self, HelmChart, HelmGlobals};
 use crate::fault::{CODE_GENERATOR, CODE_TRANSFORMER, CODE_UNSUPPORTED, Fault, Outcome};
 use crate::field_spec::{self, FieldSpec, Made as NewField};
 use crate::generators::{self, Made};
@@ -48,18 +49,32 @@ fn unknown(config: &Resource) -> Fault {
     Fault::new(CODE_UNSUPPORTED, message).at(&config.source.path)
 }
 
+fn chart(
+    build: &mut Build,
+    config: &Resource,
+    settings: Value,
+    loader: &Loader,
+) -> Outcome<Vec<Resource>> {
+    let unfit = |error: serde_json::Error| {
+        Fault::new(CODE_GENERATOR, error.to_string()).at(&config.source.path)
+    };
+    let globals = HelmGlobals::deserialize(&settings).map_err(unfit)?;
+    let chart: HelmChart = serde_json::from_value(settings).map_err(unfit)?;
+    charts::inflate(build, loader, &globals, &chart).map_err(|fault| fault.at(&config.source.path))
+}
+
 /// Runs a generator.
-pub(crate) fn generate(config: &Resource, loader: &Loader) -> Outcome<Resource> {
+pub(crate) fn generate(
+    build: &mut Build,
+    config: &Resource,
+    loader: &Loader,
+) -> Outcome<Vec<Resource>> {
     let mut settings = settings(config)?;
     let made = match config.kind() {
         "ConfigMapGenerator" => Made::ConfigMap,
         "SecretGenerator" => Made::Secret,
-        "IAMPolicyGenerator" => return service_account(&settings, config),
-        "HelmChartInflationGenerator" => {
-            return Err(
-                Fault::new(CODE_UNSUPPORTED, "must specify --enable-helm").at(&config.source.path)
-            );
-        }
+        "IAMPolicyGenerator" => return Ok(vec![service_account(&settings, config)?]),
+        "HelmChartInflationGenerator" => return chart(build, config, settings, loader),
         _ => return Err(unknown(config)),
     };
     if let Some(map) = settings.as_object_mut() {
@@ -72,7 +87,8 @@ pub(crate) fn generate(config: &Resource, loader: &Loader) -> Outcome<Resource> 
     }
     let args: GeneratorArgs = parse_plugin(&settings, Shape::GENERATOR)
         .map_err(|message| Fault::new(CODE_GENERATOR, message).at(&config.source.path))?;
-    generators::make(made, &args, None, loader, config.source.clone())
+    let made = generators::make(made, &args, None, loader, config.source.clone())?;
+    Ok(vec![made])
 }
 
 /// Makes the service account of a GKE workload identity.

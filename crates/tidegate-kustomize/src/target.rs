@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use tidegate_render::KUSTOMIZATION_FILES;
 
+use crate::build::BuildOptions;
+use crate::charts;
 use crate::config::Config;
-use crate::fault::{
-    CODE_KUSTOMIZATION, CODE_LIMIT, CODE_LOAD, CODE_TRANSFORMER, CODE_UNSUPPORTED, Fault, Outcome,
-};
+use crate::fault::{CODE_KUSTOMIZATION, CODE_LIMIT, CODE_LOAD, CODE_TRANSFORMER, Fault, Outcome};
 use crate::generators::{self, Made};
 use crate::id::Scopes;
 use crate::kustomization::{Kustomization, ReplacementField, Var, parse_replacements};
@@ -30,6 +30,7 @@ pub(crate) const MAX_LOADED: usize = 256 << 20;
 /// What a whole build shares.
 #[derive(Debug)]
 pub(crate) struct Build {
+    pub(crate) options: BuildOptions,
     targets: usize,
     loaded: usize,
     /// The schema that `openapi` chose; the built-in one without.
@@ -83,8 +84,9 @@ pub(crate) struct Accumulated {
 }
 
 impl Build {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(options: BuildOptions) -> Self {
         Self {
+            options,
             targets: 0,
             loaded: 0,
             schema: None,
@@ -470,9 +472,20 @@ impl Build {
                 made.push(resource);
             }
         }
-        if !file.helm_charts.is_empty() {
-            let message = "trouble configuring builtin HelmChartInflationGenerator: must specify --enable-helm";
-            return Err(Fault::new(CODE_UNSUPPORTED, message).field("helmCharts"));
+        let globals = file.helm_globals.clone().unwrap_or_default();
+        for chart in &file.helm_charts {
+            let mut found =
+                charts::inflate(self, &target.loader, &globals, chart).map_err(|fault| {
+                    fault
+                        .prefix("trouble configuring builtin HelmChartInflationGenerator")
+                        .at(&target.path)
+                        .field("helmCharts")
+                })?;
+            let mark = self.mark(target, "HelmChartInflationGenerator");
+            for resource in &mut found {
+                resource.origin.clone_from(&mark);
+            }
+            made.extend(found);
         }
         for resource in made {
             absorb_all(&mut all.resources, vec![resource]).map_err(|message| {
@@ -484,9 +497,12 @@ impl Build {
         }
         for config in self.plugin_configs(target, &file.generators)? {
             let fault = |fault: Fault| fault.field("generators");
-            let mut resource = plugins::generate(&config, &target.loader).map_err(fault)?;
-            resource.origin = self.plugin_mark(target, &config);
-            absorb_all(&mut all.resources, vec![resource])
+            let mut found = plugins::generate(self, &config, &target.loader).map_err(fault)?;
+            let mark = self.plugin_mark(target, &config);
+            for resource in &mut found {
+                resource.origin.clone_from(&mark);
+            }
+            absorb_all(&mut all.resources, found)
                 .map_err(|message| fault(Fault::new(crate::fault::CODE_GENERATOR, message)))?;
         }
         self.check_size(all)

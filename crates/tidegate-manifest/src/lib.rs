@@ -35,6 +35,8 @@ pub use project::{AppProject, KindPattern, ProjectDestination};
 pub use resource::{
     ARTIFACT, AWS_API_VERSION, AWS_GROUP, CloudFormationResource, DeletionPolicy, ResourceReference,
 };
-pub use settings::{AwsTarget, DestinationSettings, KafkaTarget, KubernetesTarget, Settings};
+pub use settings::{
+    AwsTarget, DestinationSettings, KafkaTarget, KubernetesTarget, KustomizeSettings, Settings,
+};
 pub use status::{Health, HealthStatus, OperationPhase, ResultCode, SyncStatus};
 pub use tracking::TrackingId;

@@ -15,6 +15,17 @@ const GROUP: &str = "tidegate.dev";
 pub struct Settings {
     /// The destinations by name, in the order they are written.
     pub destinations: Vec<DestinationSettings>,
+    /// How kustomizations are built.
+    pub kustomize: KustomizeSettings,
+}
+
+/// How kustomizations are built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KustomizeSettings {
+    /// Flags of `kustomize build`, as Argo CD's `kustomize.buildOptions`.
+    pub build_options: String,
+    /// Globs of the repositories that bases may be fetched from, such as `https://github.com/team/*`.
+    pub remote_bases: Vec<String>,
 }
 
 /// A name for a set of targets.
@@ -108,6 +119,12 @@ impl Settings {
                 );
             }
             settings.destinations.push(destination);
+        }
+        if let Some(fields) = reader.mapping(&root, "kustomize") {
+            settings.kustomize = KustomizeSettings {
+                build_options: reader.text(&fields, "buildOptions").unwrap_or_default(),
+                remote_bases: reader.texts(&fields, "remoteBases").unwrap_or_default(),
+            };
         }
         let found = reader.finish();
         let usable = (!found.iter().any(Diagnostic::is_error)).then_some(settings);

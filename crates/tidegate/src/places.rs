@@ -11,7 +11,8 @@ use tidegate_applier::{Applier, ApplierError};
 use tidegate_cluster::{Cluster, ClusterConfig};
 use tidegate_engine::Destination;
 use tidegate_manifest::{
-    Application, AwsTarget, Diagnostic, KubernetesTarget, Settings, Target, TargetKind,
+    Application, AwsTarget, Diagnostic, KubernetesTarget, KustomizeSettings, Settings, Target,
+    TargetKind,
 };
 use tidegate_render::AwsEnvironment;
 use tidegate_yaml::ParseOptions;
@@ -46,6 +47,23 @@ pub enum Place {
     Settings(Settings),
     /// Appliers of a program's own; they take every destination.
     Appliers(Vec<(Target, Arc<dyn Applier>)>),
+}
+
+impl Place {
+    /// How its settings want kustomizations built.
+    pub(crate) fn kustomize(&self) -> KustomizeSettings {
+        match self {
+            Place::Settings(settings) => settings.kustomize.clone(),
+            Place::Several(places) => places
+                .iter()
+                .map(Place::kustomize)
+                .find(|found| *found != KustomizeSettings::default())
+                .unwrap_or_default(),
+            Place::Sandbox(_) | Place::Kubeconfig { .. } | Place::Aws(_) | Place::Appliers(_) => {
+                KustomizeSettings::default()
+            }
+        }
+    }
 }
 
 /// The appliers of all destinations, made when they are first asked for.

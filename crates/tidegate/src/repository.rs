@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use tidegate_git::{
     Credentials, LocalRepository, Mirror, Mirrors, ObjectId, Remote, RemoteOptions,
 };
+use tidegate_gocompat::Glob;
+use tidegate_kustomize::{RemoteBase, RepositoryAddress};
 use tidegate_manifest::ApplicationSource;
 use tidegate_render::{DirectoryTree, FileTree};
 
@@ -253,6 +255,48 @@ impl Repository {
             }
         };
         Ok(mirror.resolve_in(&refs, revision, prefix)?.commit)
+    }
+
+    /// The files of a base that a kustomization names by its address: a directory that was mapped, the repository at
+    /// hand, or one that `allowed` lets through.
+    ///
+    /// # Errors
+    /// Nobody allowed it; the remote does not answer, or has no such revision.
+    pub(crate) fn base(
+        &self,
+        address: &RepositoryAddress,
+        allowed: &[String],
+    ) -> Result<RemoteBase, Error> {
+        let directory = address.directory.clone();
+        if let Some(path) = self.maps.get(&normalized(&address.clone)) {
+            let tree = DirectoryTree::open(path).map_err(Error::io("opening", path))?;
+            let tree: Arc<dyn FileTree> = Arc::new(tree);
+            return Ok(RemoteBase { tree, directory });
+        }
+        let remote = Remote::parse(&address.clone)?;
+        let is_own = match &self.location {
+            Location::Directory(_) => false,
+            Location::Remote(own) => own.normalized() == remote.normalized(),
+        };
+        let is_allowed = || {
+            let names = [address.clone.as_str(), remote.normalized()];
+            let names = names.map(|name| name.trim_end_matches(".git"));
+            allowed.iter().any(|pattern| {
+                let pattern = pattern.trim_end_matches(".git");
+                Glob::new(pattern, &['/'])
+                    .is_ok_and(|glob| names.iter().any(|name| glob.matches(name)))
+            })
+        };
+        if !is_own && (remote.local_path().is_some() || !is_allowed()) {
+            return Err(Error::Refused(format!(
+                "{} is not allowed: pass --map {}=DIR, or name it under kustomize.remoteBases in the settings",
+                address.clone, address.clone
+            )));
+        }
+        let mirror = self.mirror(&remote)?;
+        let commit = self.resolve(&mirror, &address.reference, "")?;
+        let tree = mirror_snapshot(&mirror, commit)?.tree;
+        Ok(RemoteBase { tree, directory })
     }
 
     /// Where a source is read from: a map, the directory at hand when it has the path, or its own address.

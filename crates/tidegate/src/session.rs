@@ -171,7 +171,9 @@ impl Builder {
         let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::new()));
         let mut context = EngineContext::new(store);
         context.events = Arc::clone(&self.events);
-        let renderers = Arc::new(crate::renderers());
+        let kustomize = place.kustomize();
+        let renderers = crate::renderers::renderers_of(&kustomize, &repository)?;
+        let renderers = Arc::new(renderers);
         let places = Arc::new(Places::new(place, &dir));
         let sources = sources(&declared, &repository, &renderers, &places);
         Ok(Tidegate {

@@ -1,6 +1,7 @@
 //! An Application's desired state: its sources resolved, read and rendered. Implements the engine's [`Source`].
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -46,6 +47,7 @@ struct Inner {
     /// What was found wrong with the Application's own document, warnings included.
     findings: Vec<Diagnostic>,
     kept: Mutex<Vec<Option<Kept>>>,
+    renders: AtomicU64,
 }
 
 impl GitSource {
@@ -68,6 +70,7 @@ impl GitSource {
                 places,
                 findings,
                 kept,
+                renders: AtomicU64::new(0),
             }),
         }
     }
@@ -126,6 +129,11 @@ impl GitSource {
         }
         is_any.hash(&mut hasher);
         is_any.then(|| hasher.finish())
+    }
+
+    /// How often its sources were rendered, rather than found to read the same as before.
+    pub fn renders(&self) -> u64 {
+        self.inner.renders.load(Ordering::Relaxed)
     }
 
     /// The desired state.
@@ -201,6 +209,7 @@ impl GitSource {
             origin,
             aws: Arc::clone(&aws),
         };
+        self.inner.renders.fetch_add(1, Ordering::Relaxed);
         let (source_type, rendered) = self.inner.renderers.render(&input);
         let source_type = source_type.as_str();
         let keep = Kept {

@@ -99,7 +99,9 @@ fn a_broken_document_is_refused_at_its_place() {
 
 #[test]
 fn a_type_that_does_not_fit_is_refused() {
-    render(&["--as", "sam"]).ends(1).says(&["error[", "AWS"]);
+    render(&["--as", "sam"])
+        .ends(1)
+        .says(&["error[", "holds no template and no service"]);
     render(&["--as", "nonsense"])
         .ends(2)
         .says(&["nonsense", "kustomize"]);

@@ -12,6 +12,7 @@ mod cluster;
 mod deletion;
 mod drift;
 mod hooks;
+mod kustomize;
 #[path = "../../../tidegate-aws/tests/it/memory.rs"]
 mod memory;
 mod repository;
