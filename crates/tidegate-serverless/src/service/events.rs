@@ -7,6 +7,8 @@
 mod brokers;
 mod buckets;
 mod common;
+mod devices;
+mod http_api;
 mod logs;
 mod rules;
 mod schedules;
@@ -27,8 +29,13 @@ pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
     brokers::activemq(context, template);
     brokers::rabbitmq(context, template);
     brokers::msk(context, template);
+    devices::skills(context, template);
+    devices::homes(context, template);
+    devices::rules(context, template);
+    devices::fleets(context, template);
     rules::cloudwatch(context, template);
     logs::compile(context, template);
     rules::event_bridge(context, template);
     streams::queues(context, template);
+    http_api::compile(context, template);
 }

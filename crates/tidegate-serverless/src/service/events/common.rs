@@ -17,6 +17,9 @@ pub(crate) const NOT_BUILT: &str = "TG1522";
 /// A kind of event that nobody knows.
 pub(crate) const UNKNOWN: &str = "TG1523";
 
+/// Something that works but will disappoint.
+pub(crate) const DOUBTFUL: &str = "TG1524";
+
 /// The events of one kind of a function, in document order.
 pub(crate) fn events<'f>(function: &'f Function, kind: &str) -> Vec<&'f Node> {
     let events = function.events().iter();
@@ -242,4 +245,93 @@ pub(crate) fn missing(context: &Context<'_>, template: &mut Composer, at: &Node,
         context.place(at),
         "write the setting, see the reference of serverless.yml",
     );
+}
+
+/// The ARN under which an API may invoke: `api` is the API's id, `path` what may call.
+pub(crate) fn execution_arn(api: Value, path: &str) -> Value {
+    json!({"Fn::Join": ["", [
+        "arn:", {"Ref": "AWS::Partition"}, ":execute-api:", {"Ref": "AWS::Region"}, ":",
+        {"Ref": "AWS::AccountId"}, ":", api, path,
+    ]]})
+}
+
+/// The URI under which API Gateway invokes a function.
+pub(crate) fn invocation_uri(function: Value) -> Value {
+    json!({"Fn::Join": ["", [
+        "arn:", {"Ref": "AWS::Partition"}, ":apigateway:", {"Ref": "AWS::Region"},
+        ":lambda:path/2015-03-31/functions/", function, "/invocations",
+    ]]})
+}
+
+/// The URL of an API's host: `scheme` before the id, `path` behind the host.
+pub(crate) fn endpoint(scheme: &str, api: Value, path: Option<String>) -> Value {
+    let mut parts = vec![
+        json!(scheme),
+        api,
+        json!(".execute-api."),
+        json!({"Ref": "AWS::Region"}),
+        json!("."),
+        json!({"Ref": "AWS::URLSuffix"}),
+    ];
+    parts.extend(path.map(Value::from));
+    json!({"Fn::Join": ["", parts]})
+}
+
+/// A log group of an API, with the provider's retention.
+pub(crate) fn log_group(context: &Context<'_>, name: String) -> Value {
+    let mut properties = Properties::default();
+    properties.set("LogGroupName", name);
+    properties.copy("RetentionInDays", &context.provider, "logRetentionInDays");
+    properties.copy(
+        "DataProtectionPolicy",
+        &context.provider,
+        "logDataProtectionPolicy",
+    );
+    json!({"Type": "AWS::Logs::LogGroup", "Properties": properties.0})
+}
+
+/// A path as part of a logical id: `/users/{user-id}` is `UsersUserDashidVar`.
+pub(crate) fn path_id(path: &str) -> String {
+    path.split('/').map(path_part_id).collect()
+}
+
+fn path_part_id(part: &str) -> String {
+    let part = part.to_lowercase().replace('-', "Dash");
+    let part = match (part.find('{'), part.rfind('}')) {
+        (Some(open), Some(close)) if open < close => {
+            let (before, rest) = part.split_at(open);
+            let (inner, after) = rest.split_at(close - open);
+            format!("{before}{inner}Var{after}")
+        }
+        _ => part,
+    };
+    crate::service::names::alphanumeric(&part)
+}
+
+/// The items of a list, or the one value that stands for a list of it; each once.
+pub(crate) fn set_of(node: &Node) -> Vec<Value> {
+    let single = std::slice::from_ref(node);
+    let all = match &node.value {
+        tidegate_yaml::Value::Sequence(_) => items(Some(node)),
+        _ => single,
+    };
+    let mut set: Vec<Value> = Vec::new();
+    for item in all.iter().map(Node::to_json) {
+        if !set.contains(&item) {
+            set.push(item);
+        }
+    }
+    set
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path_id;
+
+    #[test]
+    fn paths_become_parts_of_logical_ids() {
+        assert_eq!(path_id("users/{user-id}"), "UsersUserDashidVar");
+        assert_eq!(path_id("GET /a.b/{proxy+}"), "GetAbProxyVar");
+        assert_eq!(path_id("{a}-{b}"), "ADashbVar");
+    }
 }
