@@ -4,13 +4,20 @@
 //! [`context::Composer`]. Must not know: AWS clients, plugins' code.
 
 mod context;
+mod core;
 mod events;
 mod functions;
+mod image;
+mod invocation;
 mod layers;
 mod load;
 mod names;
+mod package;
+mod resources;
 mod role;
+mod text;
 mod variables;
+mod version;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,12 +104,14 @@ pub fn compose(
 fn composed(context: &Context<'_>, diagnostics: Vec<Diagnostic>) -> Composed {
     let mut template = Composer::default();
     template.diagnostics = diagnostics;
-    core(&mut template);
+    core::compile(context, &mut template);
     role::compile(context, &mut template);
     layers::compile(context, &mut template);
     functions::compile(context, &mut template);
     events::compile(context, &mut template);
     export_names(context, &mut template);
+    resources::merge(context, &mut template);
+    resources::strip_nulls(&mut template);
     let stack = context.setting(&["stackName"]).and_then(Node::as_str);
     let stack = stack.map_or_else(
         || format!("{}-{}", context.service, context.stage),
@@ -154,17 +163,6 @@ fn alias(key: &str, settings: &Node) -> Option<Alias> {
         name,
         logical_id: format!("{}{infix}LambdaAlias", names::normalize(key)),
     })
-}
-
-/// What every service's template begins with.
-fn core(template: &mut Composer) {
-    let body = json!({
-        "AWSTemplateFormatVersion": "2010-09-09",
-        "Description": "The AWS CloudFormation template for this Serverless application",
-    });
-    if let Value::Object(body) = body {
-        template.body = body;
-    }
 }
 
 /// Gives every output a name under which other stacks import it.

@@ -158,6 +158,15 @@ impl Context<'_> {
         self.provider.at(path).filter(|node| is_truthy(node))
     }
 
+    /// The runtime of a function.
+    pub(crate) fn runtime(&self, function: &Function) -> String {
+        let runtime = function
+            .setting("runtime")
+            .or_else(|| self.setting(&["runtime"]));
+        let runtime = runtime.and_then(Node::as_str);
+        runtime.unwrap_or("nodejs24.x").to_owned()
+    }
+
     /// The role that the service names for a function, instead of the default role.
     pub(crate) fn custom_role<'s>(&'s self, function: &'s Function) -> Option<&'s Node> {
         if let Some(role) = function.setting("role") {
