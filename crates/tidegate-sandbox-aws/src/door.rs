@@ -27,27 +27,27 @@ const BODY_BYTES: usize = 16 << 20;
 
 /// A request as it came in, its body read.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Incoming {
+pub struct Incoming {
     /// `GET`, `POST`…
-    pub(crate) method: String,
+    pub method: String,
     /// The path as it came, not decoded.
-    pub(crate) path: String,
+    pub path: String,
     /// The query string as it came.
-    pub(crate) query: String,
+    pub query: String,
     /// Headers by lowercase name.
-    pub(crate) headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, String>,
     /// The body.
-    pub(crate) body: Bytes,
+    pub body: Bytes,
 }
 
 impl Incoming {
     /// A header.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 
     /// The parts of the path, decoded.
-    pub(crate) fn parts(&self) -> Vec<String> {
+    pub fn parts(&self) -> Vec<String> {
         self.path
             .split('/')
             .filter(|part| !part.is_empty())
@@ -56,24 +56,25 @@ impl Incoming {
     }
 
     /// The parameters of the query string, decoded, in order.
-    pub(crate) fn parameters(&self) -> Vec<(String, String)> {
+    pub fn parameters(&self) -> Vec<(String, String)> {
         form::pairs(&self.query)
     }
 }
 
 /// An answer on its way out.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Outgoing {
+pub struct Outgoing {
     /// The HTTP status.
-    pub(crate) status: u16,
+    pub status: u16,
     /// Headers, lowercase names.
-    pub(crate) headers: Vec<(String, String)>,
+    pub headers: Vec<(String, String)>,
     /// The body.
-    pub(crate) body: Bytes,
+    pub body: Bytes,
 }
 
 impl Outgoing {
-    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
+    /// An answer with a body of a media type.
+    pub fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Self {
         Self {
             status,
             headers: vec![("content-type".into(), content_type.into())],
@@ -81,7 +82,8 @@ impl Outgoing {
         }
     }
 
-    pub(crate) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+    /// With another header.
+    pub fn header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
@@ -89,7 +91,7 @@ impl Outgoing {
 
 /// A service that reads and writes HTTP itself; asked before those of the hub.
 #[async_trait]
-pub(crate) trait Service: Send + Sync + Debug {
+pub trait Service: Send + Sync + Debug {
     /// Is a request, signed for `service`, this service's?
     fn takes(&self, service: Option<&str>, request: &Incoming) -> bool;
 

@@ -29,7 +29,7 @@ const OPERATORS: [&str; 8] = [
 ///
 /// # Errors
 /// What is wrong with it, in a sentence.
-pub(crate) fn check_text(pattern: &str) -> Result<(), String> {
+pub fn check_text(pattern: &str) -> Result<(), String> {
     match serde_json::from_str(pattern) {
         Ok(Value::Object(map)) if map.is_empty() => Err("Empty patterns are not allowed".into()),
         Ok(Value::Object(map)) => check_object(&map, DEPTH),
@@ -39,7 +39,7 @@ pub(crate) fn check_text(pattern: &str) -> Result<(), String> {
 }
 
 /// Does an event match a pattern? A pattern that is no pattern matches nothing.
-pub(crate) fn matches_text(pattern: &str, event: &Value) -> bool {
+pub fn matches_text(pattern: &str, event: &Value) -> bool {
     match serde_json::from_str(pattern) {
         Ok(Value::Object(map)) => matches_object(&map, Some(event), DEPTH),
         _ => false,

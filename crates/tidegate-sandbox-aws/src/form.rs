@@ -13,7 +13,7 @@ const PARAMETERS: usize = 10_000;
 const STEPS: usize = 12;
 
 /// The parameters of a form, in order.
-pub(crate) fn pairs(body: &str) -> Vec<(String, String)> {
+pub fn pairs(body: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         let spaced = text.replace('+', " ");
         percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
@@ -29,7 +29,7 @@ pub(crate) fn pairs(body: &str) -> Vec<(String, String)> {
 }
 
 /// The document that parameters such as `Tags.member.1.Key` describe: lists as arrays, `entry` maps as objects.
-pub(crate) fn document(pairs: &[(String, String)]) -> Value {
+pub fn document(pairs: &[(String, String)]) -> Value {
     let mut root = Map::new();
     for (name, value) in pairs {
         let steps: Vec<&str> = name.split('.').collect();
@@ -105,7 +105,7 @@ pub(crate) fn entries_map(entries: &[Value]) -> Value {
 }
 
 /// Text for XML.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -121,10 +121,10 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// Which fields of an answer are maps: written as `entry` elements.
-pub(crate) type Maps = &'static [&'static str];
+pub type Maps = &'static [&'static str];
 
 /// An answer in XML, its lists as `member` elements.
-pub(crate) fn answer(
+pub fn answer(
     action: &str,
     namespace: &str,
     result: &Value,
@@ -148,7 +148,7 @@ pub(crate) fn answer(
 }
 
 /// An error in XML.
-pub(crate) fn error(
+pub fn error(
     namespace: &str,
     code: &str,
     message: &str,

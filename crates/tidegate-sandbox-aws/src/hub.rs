@@ -35,7 +35,7 @@ const DELIVERIES: usize = 1_000;
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_millis(200);
 
 /// Whatever runs functions: the Lambda service, when the sandbox has one.
-pub(crate) trait Functions: Send + Sync + Debug {
+pub trait Functions: Send + Sync + Debug {
     /// Starts an asynchronous invocation of the function with this ARN.
     ///
     /// # Errors
@@ -55,6 +55,8 @@ pub(crate) struct Hub {
     pub(crate) options: AwsOptions,
     pub(crate) faults: Faults,
     pub(crate) functions: OnceLock<Arc<dyn Functions>>,
+    /// Where the sandbox is reached, once it is.
+    pub(crate) endpoint: OnceLock<String>,
     pub(crate) streams: Mutex<Regions<Streams>>,
     pub(crate) tables: Mutex<Regions<Tables>>,
     pub(crate) queues: Mutex<Regions<Queues>>,
@@ -80,6 +82,7 @@ impl Hub {
             options,
             faults: Faults::default(),
             functions: OnceLock::new(),
+            endpoint: OnceLock::new(),
             streams: Mutex::default(),
             tables: Mutex::default(),
             queues: Mutex::default(),

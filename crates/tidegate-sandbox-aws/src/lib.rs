@@ -38,6 +38,7 @@ mod s3;
 mod scheduler;
 mod secrets;
 mod server;
+pub mod service;
 mod shape;
 mod sns;
 mod sqs;
@@ -65,13 +66,27 @@ impl SandboxAws {
     /// # Errors
     /// When the port cannot be taken.
     pub async fn start(options: AwsOptions) -> io::Result<Self> {
+        Self::start_with(options, |_| Vec::new()).await
+    }
+
+    /// Starts it on loopback with further services, which are asked before its own.
+    ///
+    /// # Errors
+    /// When the port cannot be taken.
+    pub async fn start_with(
+        options: AwsOptions,
+        services: impl FnOnce(&service::Neighbours) -> Vec<Arc<dyn service::Service>>,
+    ) -> io::Result<Self> {
         let port = options.port;
         let hub = Arc::new(Hub::new(options));
+        let services = services(&service::Neighbours::new(Arc::clone(&hub)));
         let door = Arc::new(Door {
             hub: Arc::clone(&hub),
-            services: Vec::new(),
+            services,
         });
         let server = Server::start(door, port).await?;
+        hub.endpoint
+            .get_or_init(|| format!("http://{}", server.address));
         Ok(Self { hub, server })
     }
 

@@ -8,19 +8,19 @@ use crate::shape::{Flaw, Model};
 
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Refusal {
+pub struct Refusal {
     /// The error's code, such as `ResourceNotFoundException`.
-    pub(crate) code: String,
+    pub code: String,
     /// Its words.
-    pub(crate) message: String,
+    pub message: String,
     /// The HTTP status.
-    pub(crate) status: u16,
+    pub status: u16,
     /// Further members of the error's shape.
-    pub(crate) extra: Map<String, Value>,
+    pub extra: Map<String, Value>,
 }
 
 /// A refusal with status 400.
-pub(crate) fn refuse(code: impl Into<String>, message: impl Into<String>) -> Refusal {
+pub fn refuse(code: impl Into<String>, message: impl Into<String>) -> Refusal {
     Refusal {
         code: code.into(),
         message: message.into(),
@@ -31,13 +31,13 @@ pub(crate) fn refuse(code: impl Into<String>, message: impl Into<String>) -> Ref
 
 impl Refusal {
     /// The refusal with another member.
-    pub(crate) fn with(mut self, member: &str, value: Value) -> Self {
+    pub fn with(mut self, member: &str, value: Value) -> Self {
         self.extra.insert(member.to_owned(), value);
         self
     }
 
     /// The refusal with another status.
-    pub(crate) fn status(mut self, status: u16) -> Self {
+    pub fn status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }

@@ -12,25 +12,25 @@ const REGIONS: usize = 40;
 
 /// The account, region and moment of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Scope {
+pub struct Scope {
     /// Twelve digits.
-    pub(crate) account: String,
+    pub account: String,
     /// `eu-west-1`
-    pub(crate) region: String,
+    pub region: String,
     /// `http://127.0.0.1:4566`, as the caller reached the sandbox.
-    pub(crate) endpoint: String,
+    pub endpoint: String,
     /// The present moment of the sandbox's clock.
-    pub(crate) now: Timestamp,
+    pub now: Timestamp,
 }
 
 impl Scope {
     /// The moment `delay` from now.
-    pub(crate) fn after(&self, delay: SignedDuration) -> Timestamp {
+    pub fn after(&self, delay: SignedDuration) -> Timestamp {
         self.now.saturating_add(delay).unwrap_or(Timestamp::MAX)
     }
 
     /// `aws`, `aws-cn` or `aws-us-gov`.
-    pub(crate) fn partition(&self) -> &'static str {
+    pub fn partition(&self) -> &'static str {
         if self.region.starts_with("cn-") {
             "aws-cn"
         } else if self.region.starts_with("us-gov-") {
@@ -41,7 +41,7 @@ impl Scope {
     }
 
     /// An ARN in this account and region.
-    pub(crate) fn arn(&self, service: &str, resource: &str) -> String {
+    pub fn arn(&self, service: &str, resource: &str) -> String {
         format!(
             "arn:{}:{service}:{}:{}:{resource}",
             self.partition(),
@@ -51,7 +51,7 @@ impl Scope {
     }
 
     /// Lowercase letters and digits that depend on `seed` and the present moment.
-    pub(crate) fn stable_id(&self, seed: &str, length: usize) -> String {
+    pub fn stable_id(&self, seed: &str, length: usize) -> String {
         const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
         self.digest(seed)
             .iter()
@@ -62,7 +62,7 @@ impl Scope {
     }
 
     /// An identifier in the form of a UUID that depends on `seed` and the present moment.
-    pub(crate) fn uuid(&self, seed: &str) -> String {
+    pub fn uuid(&self, seed: &str) -> String {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&self.digest(seed)[..16]);
         uuid::Builder::from_random_bytes(bytes)
