@@ -1,1 +1,78 @@
-//! The Kafka broker of the sandbox.
+//! The Kafka broker of the sandbox: the wire protocol on loopback, everything in memory and bounded.
+//!
+//! Must not know: the engine, the appliers, any Kafka client.
+//!
+//! ```no_run
+//! # async fn start() -> std::io::Result<()> {
+//! use tidegate_sandbox_kafka::{KafkaOptions, SandboxKafka};
+//!
+//! let broker = SandboxKafka::start(KafkaOptions::default()).await?;
+//! println!("bootstrap.servers={}", broker.bootstrap());
+//! broker.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::io;
+use std::sync::Arc;
+
+mod batch;
+mod broker;
+mod clock;
+mod configs;
+mod dispatch;
+mod fetch;
+mod lock;
+mod log;
+mod metadata;
+mod offsets;
+mod options;
+mod produce;
+mod records;
+mod server;
+mod session;
+mod topics;
+mod wire;
+
+pub use clock::{Clock, ManualClock};
+pub use options::{KafkaOptions, Limits};
+
+use broker::Hub;
+use server::Server;
+
+/// The broker, running.
+#[derive(Debug)]
+pub struct SandboxKafka {
+    hub: Arc<Hub>,
+    server: Server,
+}
+
+impl SandboxKafka {
+    /// Starts it on loopback.
+    ///
+    /// # Errors
+    /// When a port cannot be taken.
+    pub async fn start(options: KafkaOptions) -> io::Result<Self> {
+        let hub = Hub::new(options);
+        let server = Server::start(&hub).await?;
+        Ok(Self { hub, server })
+    }
+
+    /// Where clients connect: `127.0.0.1:PORT`.
+    pub fn bootstrap(&self) -> String {
+        self.server.address.to_string()
+    }
+
+    /// Where clients connect with SASL, when that listener was asked for.
+    pub fn sasl_bootstrap(&self) -> Option<String> {
+        self.server.sasl.map(|address| address.to_string())
+    }
+
+    /// Ends it: no new connections, open ones are closed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves tasks that end by themselves.
+    pub async fn shutdown(self) {
+        self.server.shutdown().await;
+    }
+}

@@ -1,0 +1,101 @@
+//! From a frame to its answer: which requests are known, in which versions, and who answers them.
+//!
+//! Must not know: what an answer says.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, ProduceRequest};
+use kafka_protocol::protocol::{Decodable, Encodable};
+
+use crate::broker::Hub;
+use crate::session::Session;
+use crate::wire::{self, Bad, Call, Code, Reply};
+use crate::{fetch, metadata, offsets, produce, topics};
+
+/// The requests that are answered.
+const SERVED: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+];
+
+/// Answers one frame.
+pub(crate) async fn answer(hub: &Arc<Hub>, session: &mut Session, mut frame: Bytes) -> Reply {
+    let (key, header) = match wire::header(&mut frame) {
+        Ok(read) => read,
+        Err(why) => return Reply::Hangup(why),
+    };
+    let mut call = Call {
+        key,
+        version: header.request_api_version,
+        correlation: header.correlation_id,
+        client: header.client_id.map(|id| id.to_string()).unwrap_or_default(),
+        principal: session.principal.clone().unwrap_or_default(),
+        host: session.host.clone(),
+        port: session.port,
+        throttle: 0,
+        fault: None,
+    };
+    call.fault = None;
+    route(hub, session, &call, &frame).await.unwrap_or_else(Reply::Hangup)
+}
+
+async fn route(hub: &Arc<Hub>, _session: &mut Session, call: &Call, body: &Bytes) -> Result<Reply, Bad> {
+    let range = call.key.valid_versions();
+    let known = (range.min..=range.max).contains(&call.version);
+    if call.key == ApiKey::ApiVersions {
+        return if known {
+            wire::encode(call, &versions(None))
+        } else {
+            wire::encode_as(call, 0, &versions(Some(Code::UnsupportedVersion)))
+        };
+    }
+    if !SERVED.contains(&call.key) || !known {
+        return Err("the request's kind or version is not served");
+    }
+    match call.key {
+        ApiKey::Metadata => reply(call, body, |request| metadata::answer(hub, call, &request)),
+        ApiKey::CreateTopics => reply(call, body, |request| topics::create(hub, call, &request)),
+        ApiKey::ListOffsets => reply(call, body, |request| offsets::list(hub, call, &request)),
+        ApiKey::Produce => {
+            let request: ProduceRequest = wire::decode(body, call.version)?;
+            let answer = produce::answer(hub, call, &request);
+            if request.acks == 0 {
+                let failed = answer.responses.iter().flat_map(|topic| &topic.partition_responses).any(|one| one.error_code != 0);
+                return Ok(if failed { Reply::Hangup("a produce without answer failed") } else { Reply::Silence });
+            }
+            wire::encode(call, &answer)
+        }
+        ApiKey::Fetch => {
+            let request = wire::decode(body, call.version)?;
+            wire::encode(call, &fetch::answer(hub, call, &request).await)
+        }
+        _ => Err("the request's kind is not served"),
+    }
+}
+
+fn reply<Q: Decodable, A: Encodable>(call: &Call, body: &Bytes, answer: impl FnOnce(Q) -> A) -> Result<Reply, Bad> {
+    let request = wire::decode(body, call.version)?;
+    wire::encode(call, &answer(request))
+}
+
+fn versions(error: Option<Code>) -> ApiVersionsResponse {
+    let keys = SERVED.iter().map(|key| {
+        let range = key.valid_versions();
+        // librdkafka takes a broker that lacks the oldest produce for one of long ago, so Kafka names it too.
+        let least = if *key == ApiKey::Produce { 0 } else { range.min };
+        ApiVersion::default()
+            .with_api_key(*key as i16)
+            .with_min_version(least)
+            .with_max_version(range.max)
+    });
+    ApiVersionsResponse::default()
+        .with_error_code(error.map_or(0, |code| code.code()))
+        .with_api_keys(keys.collect())
+        .with_finalized_features_epoch(-1)
+}
