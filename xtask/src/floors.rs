@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("tidegate-events", 25),
     ("tidegate-aws-services", 25),
     ("tidegate-cloudcontrol", 25),
+    ("tidegate-bridge", 26),
     ("tidegate-engine", 30),
     ("tidegate-sandbox-kubernetes", 40),
     ("tidegate-sandbox-aws", 40),
@@ -35,6 +36,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("tidegate-sandbox", 42),
     ("tidegate", 45),
     ("tidegate-cli", 50),
+    ("tidegate-bridge-bin", 50),
     ("tidegate-embed-example", 50),
     ("xtask", 60),
     ("tidegate-benches", 60),
@@ -76,9 +78,13 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ("aws-sdk-resourcegroupstagging", &["tidegate-aws"]),
     ("aws-sdk-secretsmanager", &["tidegate-aws"]),
     ("aws-sdk-ssm", &["tidegate-aws"]),
-    ("aws-sdk-lambda", &["tidegate-lambda", "tidegate-events"]),
+    (
+        "aws-sdk-lambda",
+        &["tidegate-lambda", "tidegate-events", "tidegate-bridge"],
+    ),
     ("aws-sdk-iam", &["tidegate-lambda"]),
-    ("aws-sdk-kinesis", &["tidegate-events"]),
+    ("aws-sdk-kinesis", &["tidegate-events", "tidegate-bridge"]),
+    ("rdkafka", &["tidegate-events", "tidegate-bridge"]),
     ("aws-sdk-cloudcontrol", &["tidegate-cloudcontrol"]),
 ];
 
