@@ -2,4 +2,6 @@
 //!
 //! Must not know: the engine, the appliers, any AWS SDK.
 
+mod iam;
 mod invoke;
+mod sts;
