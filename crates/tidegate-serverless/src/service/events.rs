@@ -10,6 +10,7 @@ mod common;
 mod devices;
 mod http_api;
 mod logs;
+mod rest;
 mod rules;
 mod schedules;
 mod script;
@@ -23,6 +24,7 @@ use super::context::{Composer, Context};
 pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
     schedules::compile(context, template);
     buckets::compile(context, template);
+    rest::compile(context, template);
     topics::compile(context, template);
     streams::streams(context, template);
     brokers::kafka(context, template);

@@ -324,6 +324,21 @@ pub(crate) fn set_of(node: &Node) -> Vec<Value> {
     set
 }
 
+/// Tells that the role by which API Gateway writes logs is not made here.
+pub(crate) fn no_account_role(
+    context: &Context<'_>,
+    template: &mut Composer,
+    at: &Node,
+    setting: &str,
+) {
+    template.error(
+        NOT_BUILT,
+        format!("`provider.{setting}` needs the role by which API Gateway writes logs"),
+        context.place(at),
+        "make an AWS::ApiGateway::Account once for the account and set `provider.logs.restApi.roleManagedExternally: true`: the framework ships a function of its own for this, which is not built here",
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::path_id;
