@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::configs::Values;
+use crate::groups::Group;
 use crate::lock::Mutex;
 use crate::log::Log;
 use crate::options::KafkaOptions;
@@ -45,6 +46,7 @@ pub(crate) struct Topic {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) topics: IndexMap<String, Topic>,
+    pub(crate) groups: IndexMap<String, Group>,
     /// Configuration of the broker set at run time (node) and of the whole cluster.
     pub(crate) broker_configs: Values,
     pub(crate) cluster_configs: Values,
@@ -83,7 +85,12 @@ impl Hub {
 
     /// Looks at what time alone changes.
     pub(crate) fn tick(&self) {
-        self.state.lock().tidy(self.clock.now());
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        state.tidy(now);
+        for group in state.groups.values_mut() {
+            group.tick(now);
+        }
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -12,7 +12,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 use crate::broker::Hub;
 use crate::session::Session;
 use crate::wire::{self, Bad, Call, Code, Reply};
-use crate::{fetch, metadata, offsets, produce, topics};
+use crate::{committed, fetch, joining, membership, metadata, offsets, produce, producers, topics};
 
 /// The requests that are answered.
 const SERVED: &[ApiKey] = &[
@@ -22,6 +22,18 @@ const SERVED: &[ApiKey] = &[
     ApiKey::Metadata,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
+    ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::SyncGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
+    ApiKey::OffsetDelete,
+    ApiKey::ListGroups,
+    ApiKey::DescribeGroups,
+    ApiKey::DeleteGroups,
+    ApiKey::InitProducerId,
 ];
 
 /// Answers one frame.
@@ -62,6 +74,24 @@ async fn route(hub: &Arc<Hub>, _session: &mut Session, call: &Call, body: &Bytes
         ApiKey::Metadata => reply(call, body, |request| metadata::answer(hub, call, &request)),
         ApiKey::CreateTopics => reply(call, body, |request| topics::create(hub, call, &request)),
         ApiKey::ListOffsets => reply(call, body, |request| offsets::list(hub, call, &request)),
+        ApiKey::FindCoordinator => reply(call, body, |request| membership::find(hub, call, &request)),
+        ApiKey::Heartbeat => reply(call, body, |request| membership::heartbeat(hub, call, &request)),
+        ApiKey::LeaveGroup => reply(call, body, |request| membership::leave(hub, call, &request)),
+        ApiKey::ListGroups => reply(call, body, |request| membership::list(hub, call, &request)),
+        ApiKey::DescribeGroups => reply(call, body, |request| membership::describe(hub, call, &request)),
+        ApiKey::DeleteGroups => reply(call, body, |request| membership::delete(hub, call, &request)),
+        ApiKey::OffsetCommit => reply(call, body, |request| committed::commit(hub, call, &request)),
+        ApiKey::OffsetFetch => reply(call, body, |request| committed::fetch(hub, call, &request)),
+        ApiKey::OffsetDelete => reply(call, body, |request| committed::delete(hub, call, &request)),
+        ApiKey::InitProducerId => reply(call, body, |request| producers::init(hub, call, &request)),
+        ApiKey::JoinGroup => {
+            let request = wire::decode(body, call.version)?;
+            wire::encode(call, &joining::join(hub, call, &request).await)
+        }
+        ApiKey::SyncGroup => {
+            let request = wire::decode(body, call.version)?;
+            wire::encode(call, &joining::sync(hub, call, &request).await)
+        }
         ApiKey::Produce => {
             let request: ProduceRequest = wire::decode(body, call.version)?;
             let answer = produce::answer(hub, call, &request);

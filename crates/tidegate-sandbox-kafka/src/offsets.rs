@@ -31,7 +31,7 @@ pub(crate) fn list(hub: &Arc<Hub>, call: &Call, request: &ListOffsetsRequest) ->
                 Ok((timestamp, offset, epoch)) => answer
                     .with_timestamp(timestamp)
                     .with_offset(offset)
-                    .with_leader_epoch(epoch),
+                    .with_leader_epoch(if call.version >= 4 { epoch } else { -1 }),
                 Err(code) => answer
                     .with_error_code(code.code())
                     .with_timestamp(-1)

@@ -87,6 +87,13 @@ pub(crate) fn create(hub: &Arc<Hub>, call: &Call, request: &CreateTopicsRequest)
         } else {
             create_one(hub, &mut state, asked, request.validate_only)
         };
+        // Older answers have no place for what the topic became.
+        let made = made.map(|mut made| {
+            if call.version < 5 {
+                made.configs = Some(Vec::new());
+            }
+            made
+        });
         made.unwrap_or_else(|refusal| {
             CreatableTopicResult::default()
                 .with_name(asked.name.clone())
