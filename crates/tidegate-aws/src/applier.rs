@@ -18,6 +18,7 @@ use tidegate_manifest::{AWS_GROUP, CloudFormationResource, GroupKind, ResourceKe
 use crate::apply::Leftover;
 use crate::discover::Discovery;
 use crate::dynamic::BuiltInValues;
+use crate::evaluate::secret_pointers;
 use crate::facts::is_known;
 use crate::resolve::{Known, lookup_of};
 use crate::state::Records;
@@ -236,17 +237,20 @@ impl Inner {
     }
 
     async fn read_one(&self, key: &ResourceKey, contexts: &Contexts<'_>) -> ReadResult {
-        let (lookup, application, resource) = match self.announced(key) {
+        let mut sensitive = Vec::new();
+        let (lookup, application) = match self.announced(key) {
             Some((application, resource)) => {
                 let known = contexts.known(&application);
                 let evaluated = self.evaluated(&resource, known, &application, 0).await?;
-                (lookup_of(&evaluated.0), Some(application), Some(resource))
+                sensitive.clone_from(&resource.sensitive);
+                secret_pointers(&evaluated.0.properties, &mut sensitive);
+                (lookup_of(&evaluated.0), Some(application))
             }
             None => {
                 let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
                 let lookup = found.get(key).cloned();
                 drop(found);
-                (lookup.unwrap_or_else(|| lookup_by_key(key)), None, None)
+                (lookup.unwrap_or_else(|| lookup_by_key(key)), None)
             }
         };
         if !self.serves(&lookup.resource_type) {
@@ -261,12 +265,11 @@ impl Inner {
             let known = contexts.known(application);
             known.learn(&mark.stack, &mark.logical_id, Some(live.clone()));
         }
-        let sensitive = resource.as_ref().map(|found| found.sensitive.clone());
         Ok(Some(preview::live_object(
             key,
             &live,
             record.as_ref(),
-            &sensitive.unwrap_or_default(),
+            &sensitive,
             None,
         )))
     }

@@ -11,12 +11,12 @@ use tidegate_applier::{
 use tidegate_manifest::{CloudFormationResource, DeletionPolicy, HealthStatus};
 
 use crate::applier::{Inner, record_key};
-use crate::evaluate::is_open;
+use crate::evaluate::{is_open, secret_pointers};
 use crate::preview::{after_body, field_changes, live_object, mark_of_live, outcome};
 use crate::resolve::{Known, lookup_of, open_error};
 use crate::{
-    Deadline, Deletion, Difference, LiveResource, Lookup, Mark, Pause, Record, Resource, compare,
-    facts,
+    Deadline, Deletion, Difference, LiveResource, Lookup, Mark, Pause, Record, Resource, TypeFacts,
+    compare, facts,
 };
 
 /// Annotation that lets a resource be taken over which nobody marked, or CloudFormation made.
@@ -87,6 +87,10 @@ struct Compared {
     live: Option<LiveResource>,
     record: Option<Record>,
     difference: Difference,
+    /// Digests of what is declared and not compared by value alone, secrets as the references that stand for them.
+    unseen: BTreeMap<String, String>,
+    /// Pointers to what is never shown.
+    sensitive: Vec<String>,
 }
 
 impl Inner {
@@ -101,15 +105,21 @@ impl Inner {
         let (live, record) = self.find(lookup_of(&wanted), Some(application)).await?;
         handler.normalise(&resource.resource_type, &mut wanted.properties);
         let is_open = wanted.properties.values().any(is_open);
+        let facts = facts(&resource.resource_type);
+        let unseen = unseen(&wanted, &facts, handler.is_exact());
+        let mut sensitive = resource.sensitive.clone();
+        secret_pointers(&wanted.properties, &mut sensitive);
         let difference = match &live {
             Some(live) => {
                 known.learn(&resource.stack, &resource.logical_id, Some(live.clone()));
-                let facts = facts(&resource.resource_type);
-                let is_exact = handler.is_exact();
-                let found = compare::properties(&wanted, live, record.as_ref(), &facts, is_exact);
+                // What lives holds the values, not the references.
+                self.with_dynamic_values(&mut wanted).await?;
+                let record = record.as_ref();
+                let found = compare::properties(&wanted, live, record, &facts, handler.as_ref());
+                wanted.removed_tags = compare::removed_tags(&wanted, live, record);
                 let is_marked = !wanted.mark.application.is_empty();
                 let owner = is_marked.then_some(application);
-                with_ownership(found, resource, live, record.as_ref(), owner)?
+                with_ownership(found, resource, live, record, owner)?
             }
             None => Difference::default(),
         };
@@ -119,6 +129,8 @@ impl Inner {
             live,
             record,
             difference,
+            unseen,
+            sensitive,
         };
         Ok((compared, open))
     }
@@ -135,9 +147,15 @@ impl Inner {
         let before = compared
             .live
             .as_ref()
-            .map(|live| self.shown(request, resource, live, &compared));
+            .map(|live| self.shown(request, live, &compared));
         let body = before.as_ref().map(|before| &before.body);
-        let after = after_body(body, resource, &compared.wanted, &compared.difference);
+        let after = after_body(
+            body,
+            resource,
+            &compared.wanted,
+            &compared.difference,
+            &compared.sensitive,
+        );
         let outcome = match &compared.live {
             Some(_) => outcome(&compared.difference),
             None => ChangeOutcome::Created,
@@ -163,7 +181,6 @@ impl Inner {
     fn shown(
         &self,
         request: &ApplyRequest,
-        resource: &CloudFormationResource,
         live: &LiveResource,
         compared: &Compared,
     ) -> LiveObject {
@@ -176,7 +193,7 @@ impl Inner {
             &request.key,
             live,
             compared.record.as_ref(),
-            &resource.sensitive,
+            &compared.sensitive,
             Some(&declared),
         )
     }
@@ -234,7 +251,7 @@ impl Inner {
         check_usable(&live, outcome)?;
         Ok(ApplyResult {
             outcome,
-            live: self.shown(request, resource, &live, &compared),
+            live: self.shown(request, &live, &compared),
             warnings: warnings(resource, &compared),
         })
     }
@@ -248,9 +265,15 @@ impl Inner {
         let before = compared
             .live
             .as_ref()
-            .map(|live| self.shown(request, resource, live, compared));
+            .map(|live| self.shown(request, live, compared));
         let body = before.as_ref().map(|before| &before.body);
-        let after = after_body(body, resource, &compared.wanted, &compared.difference);
+        let after = after_body(
+            body,
+            resource,
+            &compared.wanted,
+            &compared.difference,
+            &compared.sensitive,
+        );
         let outcome = match &compared.live {
             Some(_) if must_recreate(request, compared) => ChangeOutcome::Replaced,
             Some(_) => outcome(&compared.difference),
@@ -359,14 +382,6 @@ impl Inner {
         application: &str,
         recreated_by: Option<&String>,
     ) -> Result<Record, ApplierError> {
-        let facts = facts(&resource.resource_type);
-        let unseen: BTreeMap<String, String> = compared
-            .wanted
-            .properties
-            .iter()
-            .filter(|(name, _)| facts.is_write_only(name))
-            .map(|(name, value)| (name.clone(), crate::preview::digest(value)))
-            .collect();
         let needs = resource.references.iter().map(|(id, reference)| {
             let stack = reference.stack.as_deref().unwrap_or(&resource.stack);
             format!("{stack}/{id}")
@@ -388,7 +403,7 @@ impl Inner {
             properties: compared.wanted.properties.keys().cloned().collect(),
             tags: compare::user_tags(&compared.wanted.properties),
             needs: needs.collect(),
-            unseen,
+            unseen: compared.unseen.clone(),
         };
         if before == Some(&record) {
             return Ok(record);
@@ -426,6 +441,15 @@ impl Inner {
             }
         }
     }
+}
+
+/// Digests of declared properties: of those that are never shown, and where values alone do not tell what was declared.
+fn unseen(wanted: &Resource, facts: &TypeFacts, is_exact: bool) -> BTreeMap<String, String> {
+    let declared = wanted.properties.iter();
+    declared
+        .filter(|(name, _)| *name != "Tags" && (!is_exact || facts.is_write_only(name)))
+        .map(|(name, value)| (name.clone(), crate::preview::digest(value)))
+        .collect()
 }
 
 /// Refuses a resource that is somebody else's.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use crate::evaluate::is_open;
-use crate::{LiveResource, Record, Resource, TypeFacts, tags_of};
+use crate::{Handler, LiveResource, Record, Resource, TAG_PREFIX, TypeFacts, tags_of};
 
 /// How a wanted resource differs from the live one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,34 +25,31 @@ pub fn properties(
     live: &LiveResource,
     record: Option<&Record>,
     facts: &TypeFacts,
-    is_exact: bool,
+    handler: &dyn Handler,
 ) -> Difference {
-    let mut changed = BTreeSet::new();
-    let was_declared = |name: &str| {
-        record.is_some_and(|record| record.properties.iter().any(|declared| declared == name))
-    };
     let names: BTreeSet<&String> = wanted
         .properties
         .keys()
         .chain(live.properties.keys())
+        .filter(|name| *name != "Tags" && !facts.is_read_only(name))
         .collect();
-    for name in names {
-        if name == "Tags" || facts.is_read_only(name) {
-            continue;
-        }
-        let (left, right) = (wanted.get(name), live.properties.get(name));
-        let differs = match (left, right) {
-            (Some(left), None) if facts.is_write_only(name) => is_unseen_change(left, name, record),
-            (Some(left), Some(right)) if is_exact => left != right,
-            (Some(left), Some(right)) => !is_within(left, right, &facts.unseen_below(name)),
-            (Some(_), None) => true,
-            (None, Some(_)) => is_exact || was_declared(name),
-            (None, None) => false,
-        };
-        if differs {
-            changed.insert(name.clone());
-        }
-    }
+    let sides = Sides {
+        wanted,
+        live,
+        record,
+        facts,
+    };
+    let mut changed: BTreeSet<String> = names
+        .into_iter()
+        .filter(|name| {
+            if handler.is_exact() {
+                sides.differ_exactly(name)
+            } else {
+                sides.differ_as_declared(name, handler)
+            }
+        })
+        .cloned()
+        .collect();
     if tags_differ(wanted, live, record) {
         changed.insert("Tags".to_owned());
     }
@@ -70,12 +67,49 @@ pub fn properties(
     }
 }
 
-/// A property that the target never shows changed when its digest did.
-fn is_unseen_change(value: &Value, name: &str, record: Option<&Record>) -> bool {
-    let Some(record) = record else {
-        return false;
-    };
-    record.unseen.get(name).map(String::as_str) != Some(&*crate::preview::digest(value))
+/// What is wanted beside what lives.
+#[derive(Clone, Copy)]
+struct Sides<'s> {
+    wanted: &'s Resource,
+    live: &'s LiveResource,
+    record: Option<&'s Record>,
+    facts: &'s TypeFacts,
+}
+
+impl Sides<'_> {
+    fn differ_exactly(&self, name: &str) -> bool {
+        match (self.wanted.get(name), self.live.properties.get(name)) {
+            (Some(left), None) if self.facts.is_write_only(name) => self.was_other(name, left),
+            (left, right) => left != right,
+        }
+    }
+
+    fn differ_as_declared(&self, name: &str, handler: &dyn Handler) -> bool {
+        let (left, right) = (self.wanted.get(name), self.live.properties.get(name));
+        let Some(left) = left else {
+            let declared = self.record.iter().flat_map(|record| &record.properties);
+            return right.is_some() && declared.into_iter().any(|declared| declared == name);
+        };
+        // A part that is no longer declared is seen by the digest alone.
+        if self.was_other(name, left) {
+            return true;
+        }
+        if right.is_none() && self.facts.is_write_only(name) {
+            return false;
+        }
+        let known = handler.holds(&self.wanted.resource_type, name, left, right);
+        let holds = known.unwrap_or_else(|| match right {
+            Some(right) => is_within(left, right, &self.facts.unseen_below(name)),
+            None => false,
+        });
+        !holds
+    }
+
+    /// Whether the digest of what was declared last is another one.
+    fn was_other(&self, name: &str, value: &Value) -> bool {
+        let digest = self.record.and_then(|record| record.unseen.get(name));
+        digest.is_some_and(|digest| *digest != crate::preview::digest(value))
+    }
 }
 
 /// Whether everything that is declared is so; lists are compared whole.
@@ -144,14 +178,27 @@ fn tags_differ(wanted: &Resource, live: &LiveResource, record: Option<&Record>) 
         let is_known = !wanted.get("Tags").is_some_and(is_open);
         is_known && tags.get(key) != Some(value)
     });
-    let is_left = record.is_some_and(|record| {
-        let gone = |key: &&String| tags.contains_key(*key) && !declared.contains_key(*key);
-        record.tags.iter().any(|key| gone(&key))
-    });
-    is_missing || is_left
+    is_missing || !removed_tags(wanted, live, record).is_empty()
 }
 
-/// Tags that a resource bears and that must go: they were declared and are no longer.
+/// Tags that the live resource bears and that must go: they were declared and are no longer, or a former mark set them.
+pub(crate) fn removed_tags(
+    wanted: &Resource,
+    live: &LiveResource,
+    record: Option<&Record>,
+) -> BTreeSet<String> {
+    let declared = wanted.all_tags();
+    let was_declared =
+        |key: &String| record.is_some_and(|record| record.tags.iter().any(|tag| tag == key));
+    let is_marked = !wanted.mark.application.is_empty();
+    let tags = live.tags.iter().flat_map(BTreeMap::keys);
+    tags.filter(|key| !declared.contains_key(*key))
+        .filter(|key| was_declared(key) || (is_marked && key.starts_with(TAG_PREFIX)))
+        .cloned()
+        .collect()
+}
+
+/// The user's tags that are declared.
 pub(crate) fn user_tags(properties: &Map<String, Value>) -> Vec<String> {
     tags_of(properties.get("Tags")).into_keys().collect()
 }
@@ -159,9 +206,42 @@ pub(crate) fn user_tags(properties: &Map<String, Value>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tidegate_applier::ApplierError;
     use tidegate_manifest::{Health, HealthStatus};
 
     use super::*;
+    use crate::{Deletion, Lookup};
+
+    /// A handler that only says whether it is exact.
+    #[derive(Debug)]
+    struct Plain(bool);
+
+    #[async_trait::async_trait]
+    impl Handler for Plain {
+        fn types(&self) -> &'static [&'static str] {
+            &[]
+        }
+        async fn read(&self, _: &Lookup) -> Result<Option<LiveResource>, ApplierError> {
+            Ok(None)
+        }
+        async fn create(&self, _: &Resource) -> Result<String, ApplierError> {
+            Ok(String::new())
+        }
+        async fn update(
+            &self,
+            _: &Resource,
+            _: &LiveResource,
+            _: &BTreeSet<String>,
+        ) -> Result<(), ApplierError> {
+            Ok(())
+        }
+        async fn delete(&self, _: &str, _: &str) -> Result<Deletion, ApplierError> {
+            Ok(Deletion::Gone)
+        }
+        fn is_exact(&self) -> bool {
+            self.0
+        }
+    }
 
     #[expect(
         clippy::needless_pass_by_value,
@@ -196,7 +276,8 @@ mod tests {
 
     fn check(want: Value, have: Value, exact: bool, expected: &[&str]) {
         let facts = TypeFacts::default();
-        let found = properties(&wanted(want), &live(have, None), None, &facts, exact);
+        let handler = Plain(exact);
+        let found = properties(&wanted(want), &live(have, None), None, &facts, &handler);
         let changed: Vec<&str> = found.changed.iter().map(String::as_str).collect();
         assert_eq!(changed, expected);
     }
@@ -245,7 +326,7 @@ mod tests {
         let mut want = wanted(json!({}));
         let check = |want: &Resource, have: &LiveResource, expected: &[&str]| {
             let facts = TypeFacts::default();
-            let found = properties(want, have, Some(&record), &facts, false);
+            let found = properties(want, have, Some(&record), &facts, &Plain(false));
             let changed: Vec<&str> = found.changed.iter().map(String::as_str).collect();
             assert_eq!(changed, expected);
         };

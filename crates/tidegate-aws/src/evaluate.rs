@@ -230,6 +230,36 @@ pub(crate) fn dynamic_references(value: &Value, found: &mut BTreeSet<(String, St
     }
 }
 
+/// Pointers to the properties that hold a reference to a secret, `/Properties/…`.
+pub(crate) fn secret_pointers(properties: &Map<String, Value>, found: &mut Vec<String>) {
+    fn walk(value: &Value, pointer: &str, found: &mut Vec<String>) {
+        match value {
+            Value::String(text)
+                if text.contains("{{resolve:secretsmanager:")
+                    || text.contains("{{resolve:ssm-secure:") =>
+            {
+                found.push(pointer.to_owned());
+            }
+            Value::Array(list) => {
+                for (place, value) in list.iter().enumerate() {
+                    walk(value, &format!("{pointer}/{place}"), found);
+                }
+            }
+            Value::Object(map) => {
+                for (name, value) in map {
+                    let name = name.replace('~', "~0").replace('/', "~1");
+                    walk(value, &format!("{pointer}/{name}"), found);
+                }
+            }
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    for (name, value) in properties {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        walk(value, &format!("/Properties/{name}"), found);
+    }
+}
+
 /// Puts looked-up values in the place of dynamic references.
 pub(crate) fn replace_dynamic(value: &mut Value, known: &BTreeMap<(String, String), String>) {
     match value {

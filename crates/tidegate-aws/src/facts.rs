@@ -78,6 +78,11 @@ fn read(line: &'static str) -> Option<(&'static str, TypeFacts)> {
     facts
         .create_only
         .extend(more.iter().map(|path| (*path).to_owned()));
+    // What has no update handler and is made and deleted can only be replaced.
+    if facts.handlers.contains('C') && facts.handlers.contains('R') && !facts.handlers.contains('U')
+    {
+        facts.create_only.push("*".to_owned());
+    }
     Some((name, facts))
 }
 

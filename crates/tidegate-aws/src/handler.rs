@@ -22,6 +22,8 @@ pub struct Resource {
     pub mark: Mark,
     /// A token that stays the same for the same attempt, for calls that are made idempotent by one.
     pub token: String,
+    /// Tags that the live resource bears and that are to go: they were declared, or are of a former mark.
+    pub removed_tags: BTreeSet<String>,
 }
 
 impl Resource {
@@ -192,5 +194,18 @@ pub trait Handler: Send + Sync + std::fmt::Debug {
     /// not, only properties that are or were declared are compared.
     fn is_exact(&self) -> bool {
         true
+    }
+
+    /// Whether a live property (none: it is not shown) is what is declared, for handlers that know more of a type than that
+    /// values are equal; None: values are compared. Asked only when [`Handler::is_exact`] is false.
+    fn holds(
+        &self,
+        resource_type: &str,
+        property: &str,
+        declared: &Value,
+        live: Option<&Value>,
+    ) -> Option<bool> {
+        let _ = (resource_type, property, declared, live);
+        None
     }
 }

@@ -105,6 +105,7 @@ pub(crate) fn after_body(
     source: &CloudFormationResource,
     wanted: &Resource,
     difference: &Difference,
+    sensitive: &[String],
 ) -> Value {
     let mut body = match before {
         Some(before) => before.clone(),
@@ -134,7 +135,7 @@ pub(crate) fn after_body(
             set_tags(properties, &wanted.all_tags());
         }
     }
-    mask(&mut body, &source.sensitive);
+    mask(&mut body, sensitive);
     body
 }
 

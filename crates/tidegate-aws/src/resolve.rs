@@ -77,6 +77,7 @@ impl Inner {
             properties,
             mark: mark_of(resource),
             token: String::new(),
+            removed_tags: BTreeSet::new(),
         };
         Ok((resource, open))
     }

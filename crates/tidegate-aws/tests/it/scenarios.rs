@@ -230,7 +230,12 @@ async fn a_resource_that_comes_up_degraded_stops_what_builds_on_it() {
     bench.memory.with(|world| world.degrade = true);
     let base = resource(THING, "Base", Some("base"), json!({}));
     let next = naming(
-        resource(THING, "Next", Some("next"), json!({"Parent": {"Ref": "Base"}})),
+        resource(
+            THING,
+            "Next",
+            Some("next"),
+            json!({"Parent": {"Ref": "Base"}}),
+        ),
         &[&base],
     );
     let answers = bench.apply(&[base, next]).await;
