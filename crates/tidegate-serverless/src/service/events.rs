@@ -17,6 +17,7 @@ mod script;
 mod streams;
 mod targets;
 mod topics;
+mod websockets;
 
 use super::context::{Composer, Context};
 
@@ -25,6 +26,7 @@ pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
     schedules::compile(context, template);
     buckets::compile(context, template);
     rest::compile(context, template);
+    websockets::compile(context, template);
     topics::compile(context, template);
     streams::streams(context, template);
     brokers::kafka(context, template);
