@@ -132,7 +132,7 @@ impl Call<'_> {
         let prefix = self.input["PathPrefix"].as_str().unwrap_or("/");
         let roles = self.iam.roles.values();
         let entries = roles
-            .filter(|role| matches!(wanted, "Role" | "LocalManagedPolicy" | "AWSManagedPolicy"))
+            .filter(|_| wanted == "Role")
             .filter(|role| role.attached.contains(&arn) && role.path.starts_with(prefix))
             .map(|role| {
                 (
