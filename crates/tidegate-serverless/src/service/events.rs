@@ -4,12 +4,14 @@
 //! the Serverless Framework, since the order of the role's statements follows from it. Must not
 //! know: how a function itself is made.
 
+mod balancers;
 mod brokers;
 mod buckets;
 mod common;
 mod devices;
 mod http_api;
 mod logs;
+mod pools;
 mod rest;
 mod rules;
 mod schedules;
@@ -33,12 +35,14 @@ pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
     brokers::activemq(context, template);
     brokers::rabbitmq(context, template);
     brokers::msk(context, template);
+    balancers::compile(context, template);
     devices::skills(context, template);
     devices::homes(context, template);
     devices::rules(context, template);
     devices::fleets(context, template);
     rules::cloudwatch(context, template);
     logs::compile(context, template);
+    pools::compile(context, template);
     rules::event_bridge(context, template);
     streams::queues(context, template);
     http_api::compile(context, template);

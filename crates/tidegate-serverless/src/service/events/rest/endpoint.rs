@@ -97,8 +97,9 @@ impl<'c> Endpoint<'c> {
             has_idle_settings: false,
             integration,
         };
-        endpoint.read_response()?;
+        endpoint.read_transfer()?;
         endpoint.read_request()?;
+        endpoint.read_statuses()?;
         Ok(endpoint)
     }
 
@@ -117,7 +118,7 @@ impl<'c> Endpoint<'c> {
         self.integration.ends_with("_PROXY")
     }
 
-    fn read_response(&mut self) -> Result<(), Refusal> {
+    fn read_transfer(&mut self) -> Result<(), Refusal> {
         let response = truthy(self.event, "response");
         if let Some(mode) = response.and_then(|response| text(response, "transferMode")) {
             let key = &self.function.key;
@@ -138,9 +139,14 @@ impl<'c> Endpoint<'c> {
             }
             self.transfer = Some(upper);
         }
+        Ok(())
+    }
+
+    fn read_statuses(&mut self) -> Result<(), Refusal> {
+        let response = truthy(self.event, "response");
         if self.is_proxy() {
             let keys = entries(response).iter();
-            self.has_idle_settings = keys
+            self.has_idle_settings |= keys
                 .into_iter()
                 .any(|(key, _)| &*key.text != "transferMode");
             return Ok(());
