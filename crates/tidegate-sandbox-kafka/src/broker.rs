@@ -50,6 +50,8 @@ pub(crate) struct State {
     /// Configuration of the broker set at run time (node) and of the whole cluster.
     pub(crate) broker_configs: Values,
     pub(crate) cluster_configs: Values,
+    /// Both together: what holds for topics that say nothing.
+    pub(crate) defaults: Values,
     pub(crate) log_bytes: usize,
     pub(crate) next_producer: i64,
     /// Epochs of producers handed out.
@@ -71,7 +73,7 @@ impl Hub {
     pub(crate) fn new(options: KafkaOptions) -> Arc<Self> {
         Arc::new(Self {
             clock: options.clock.clone(),
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State::new()),
             changes: watch::Sender::new(0),
             port: AtomicU16::new(options.port),
             options,
@@ -103,6 +105,16 @@ impl Hub {
 }
 
 impl State {
+    fn new() -> Self {
+        // A cluster formatted by Kafka 4.1 has this default of its own.
+        let cluster: Values = [("min.insync.replicas".to_owned(), "1".to_owned())].into();
+        Self {
+            defaults: cluster.clone(),
+            cluster_configs: cluster,
+            ..Self::default()
+        }
+    }
+
     /// The log of a partition.
     ///
     /// # Errors
@@ -145,7 +157,7 @@ impl State {
         let Some(topic) = self.topics.get_mut(name) else {
             return;
         };
-        let rules = crate::configs::rules(&topic.configs, &self.broker_configs);
+        let rules = crate::configs::rules(&topic.configs, &self.defaults);
         for log in &mut topic.partitions {
             let before = log.bytes;
             log.retain(now, &rules);
@@ -157,7 +169,7 @@ impl State {
     pub(crate) fn tidy(&mut self, now: i64) {
         let mut bytes = 0;
         for topic in self.topics.values_mut() {
-            let rules = crate::configs::rules(&topic.configs, &self.broker_configs);
+            let rules = crate::configs::rules(&topic.configs, &self.defaults);
             for log in &mut topic.partitions {
                 log.retain(now, &rules);
                 bytes += log.bytes;

@@ -104,6 +104,22 @@ pub(crate) const TOPIC: &[Key] = &[
     key("unclean.leader.election.enable", Kind::Bool, "false", "unclean.leader.election.enable"),
 ];
 
+/// Keys of the broker that, once set, give a topic's default in its own unit.
+const FALLBACKS: &[(&str, &str)] = &[
+    ("flush.ms", "log.flush.interval.ms"),
+    ("retention.ms", "log.retention.ms"),
+    ("segment.jitter.ms", "log.roll.jitter.ms"),
+    ("segment.ms", "log.roll.ms"),
+];
+
+/// The broker's key that stands behind a topic's.
+pub(crate) fn behind(key: &Key) -> &'static str {
+    FALLBACKS
+        .iter()
+        .find(|(topic, _)| *topic == key.name)
+        .map_or(key.synonym, |(_, broker)| broker)
+}
+
 /// A topic's key by its name.
 pub(crate) fn topic_key(name: &str) -> Option<&'static Key> {
     TOPIC.iter().find(|key| key.name == name)
@@ -175,7 +191,7 @@ where
 {
     topic
         .get(key.name)
-        .or_else(|| broker.get(key.synonym))
+        .or_else(|| broker.get(behind(key)))
         .map_or(key.default, String::as_str)
 }
 
@@ -184,6 +200,28 @@ pub(crate) fn number(name: &str, topic: &Values, broker: &Values) -> i64 {
     topic_key(name)
         .and_then(|key| effective(key, topic, broker).trim().parse().ok())
         .unwrap_or_default()
+}
+
+/// Checks what values must hold together.
+///
+/// # Errors
+/// INVALID_CONFIG in Kafka's words.
+pub(crate) fn check_together(topic: &Values) -> Result<(), Refusal> {
+    let none = Values::new();
+    let (most, least) = (
+        number("max.compaction.lag.ms", topic, &none),
+        number("min.compaction.lag.ms", topic, &none),
+    );
+    if least > most {
+        return Err(invalid(format!(
+            "conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})"
+        )));
+    }
+    let on = topic.get("remote.storage.enable").is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+    if on {
+        return Err(invalid("Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.".to_owned()));
+    }
+    Ok(())
 }
 
 /// What a topic's logs keep.

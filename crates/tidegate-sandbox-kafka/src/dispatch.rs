@@ -12,7 +12,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 use crate::broker::Hub;
 use crate::session::Session;
 use crate::wire::{self, Bad, Call, Code, Reply};
-use crate::{committed, fetch, joining, membership, metadata, offsets, produce, producers, topics};
+use crate::{altering, cluster, committed, fetch, growth, joining, membership, metadata, offsets, produce, producers, topics};
 
 /// The requests that are answered.
 const SERVED: &[ApiKey] = &[
@@ -34,6 +34,17 @@ const SERVED: &[ApiKey] = &[
     ApiKey::DescribeGroups,
     ApiKey::DeleteGroups,
     ApiKey::InitProducerId,
+    ApiKey::DeleteTopics,
+    ApiKey::CreatePartitions,
+    ApiKey::DeleteRecords,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeTopicPartitions,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::DescribeLogDirs,
+    ApiKey::OffsetForLeaderEpoch,
 ];
 
 /// Answers one frame.
@@ -84,6 +95,17 @@ async fn route(hub: &Arc<Hub>, _session: &mut Session, call: &Call, body: &Bytes
         ApiKey::OffsetFetch => reply(call, body, |request| committed::fetch(hub, call, &request)),
         ApiKey::OffsetDelete => reply(call, body, |request| committed::delete(hub, call, &request)),
         ApiKey::InitProducerId => reply(call, body, |request| producers::init(hub, call, &request)),
+        ApiKey::DeleteTopics => reply(call, body, |request| growth::delete(hub, call, &request)),
+        ApiKey::CreatePartitions => reply(call, body, |request| growth::grow(hub, call, &request)),
+        ApiKey::DeleteRecords => reply(call, body, |request| growth::delete_records(hub, call, &request)),
+        ApiKey::DescribeConfigs => reply(call, body, |request| altering::describe(hub, call, &request)),
+        ApiKey::AlterConfigs => reply(call, body, |request| altering::replace(hub, call, &request)),
+        ApiKey::IncrementalAlterConfigs => reply(call, body, |request| altering::incremental(hub, call, &request)),
+        ApiKey::DescribeCluster => reply(call, body, |request| cluster::describe(hub, call, &request)),
+        ApiKey::DescribeTopicPartitions => reply(call, body, |request| cluster::topic_partitions(hub, call, &request)),
+        ApiKey::ListPartitionReassignments => reply(call, body, |request| cluster::reassignments(call, &request)),
+        ApiKey::DescribeLogDirs => reply(call, body, |request| cluster::log_dirs(hub, call, &request)),
+        ApiKey::OffsetForLeaderEpoch => reply(call, body, |request| cluster::epochs(hub, call, &request)),
         ApiKey::JoinGroup => {
             let request = wire::decode(body, call.version)?;
             wire::encode(call, &joining::join(hub, call, &request).await)

@@ -16,14 +16,18 @@
 use std::io;
 use std::sync::Arc;
 
+mod altering;
 mod batch;
 mod broker;
+mod brokerconfigs;
 mod clock;
+mod cluster;
 mod committed;
 mod configs;
 mod dispatch;
 mod fetch;
 mod groups;
+mod growth;
 mod joining;
 mod lock;
 mod log;

@@ -121,8 +121,8 @@ fn write(hub: &Hub, state: &mut State, place: &Place<'_>, header: &Header, bytes
     let (name, index) = (place.name, place.index);
     let topic = state.topics.get(name).ok_or_else(|| plain(Code::UnknownTopicOrPartition))?;
     let own = &topic.configs;
-    let number = |key: &str| configs::number(key, own, &state.broker_configs);
-    let rules = configs::rules(own, &state.broker_configs);
+    let number = |key: &str| configs::number(key, own, &state.defaults);
+    let rules = configs::rules(own, &state.defaults);
     if crate::log::as_i64(bytes.len()) > number("max.message.bytes") {
         return Err(Refusal::new(
             Code::MessageTooLarge,

@@ -131,8 +131,9 @@ fn create_one(hub: &Hub, state: &mut State, asked: &CreatableTopic, validate_onl
         configs::check_topic(&config.name, value)?;
         wanted.configs.insert(config.name.to_string(), value.to_string());
     }
+    configs::check_together(&wanted.configs)?;
     check_room(hub, state, name, partitions)?;
-    let configs = listed(&wanted.configs, &state.broker_configs);
+    let configs = listed(&wanted.configs, &state.defaults);
     let mut result = CreatableTopicResult::default()
         .with_name(asked.name.clone())
         .with_num_partitions(partitions)
@@ -274,7 +275,11 @@ fn listed(values: &Values, broker: &Values) -> Vec<CreatableTopicConfigs> {
             CreatableTopicConfigs::default()
                 .with_name(text(key.name))
                 .with_value(Some(text(configs::effective(key, values, broker))))
-                .with_config_source(if values.contains_key(key.name) { 1 } else { 5 })
+                .with_config_source(match (values.contains_key(key.name), broker.contains_key(configs::behind(key))) {
+                    (true, _) => 1,
+                    (false, true) => 3,
+                    (false, false) => 5,
+                })
         })
         .collect()
 }
