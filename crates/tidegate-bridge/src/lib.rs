@@ -1,1 +1,11 @@
-//! The self-hosted event-source runtime.
+//! The self-hosted event-source runtime: Kafka or Kinesis in, Lambda, HTTP or CloudEvents out, with the
+//! settings and the semantics of Lambda's event-source mappings.
+//!
+//! Pure: `record`, `event`, `policy`, `outcome`, `queue`. Doors: sources, targets and destinations, each behind a
+//! trait. No engine, no rendering.
+
+pub mod event;
+pub mod outcome;
+pub mod policy;
+pub mod queue;
+pub mod record;

@@ -1,0 +1,346 @@
+//! One order of records: batches that form, the batch that is tried, its pieces after a bisection.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::outcome::{Condition, Failure, Outcome};
+use crate::policy::{Exhausted, Oversize, Policy};
+use crate::queue::{Finish, Moment};
+use crate::record::Record;
+
+/// A record in a lane.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) record: Record,
+    /// The tracker's number.
+    pub(super) number: u64,
+    /// Bytes in an event.
+    pub(super) bytes: usize,
+    /// When it came.
+    pub(super) came: Duration,
+}
+
+/// Records that are tried together.
+#[derive(Clone, Debug, Default)]
+struct Piece {
+    entries: Vec<Entry>,
+    /// Tries that count.
+    tries: u64,
+    /// Tries at all.
+    invocations: u64,
+    failure: Option<Failure>,
+    /// Set when it is to be given up.
+    condition: Option<Condition>,
+}
+
+/// What a lane wants to have done.
+#[derive(Clone, Debug)]
+pub(super) struct Order {
+    pub(super) records: Vec<Record>,
+    pub(super) condition: Option<Condition>,
+    pub(super) invocations: u64,
+    pub(super) failure: Option<Failure>,
+}
+
+/// What a lane says when asked.
+#[derive(Clone, Debug)]
+pub(super) enum Turn {
+    Order(Order),
+    Wait(Duration),
+    Idle,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    forming: VecDeque<Entry>,
+    /// The last is next.
+    pieces: Vec<Piece>,
+    in_flight: Option<Piece>,
+    not_before: Duration,
+    failures: u32,
+    is_blocked: bool,
+}
+
+impl Lane {
+    pub(super) fn push(&mut self, entry: Entry) {
+        self.forming.push_back(entry);
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
+    /// What to do now. An order must be finished before the next is given.
+    pub(super) fn turn(&mut self, policy: &Policy, envelope: usize, now: Moment) -> Turn {
+        if self.in_flight.is_some() {
+            return Turn::Idle;
+        }
+        if self.pieces.is_empty() {
+            match self.form(policy, envelope, now) {
+                Ok(Some(piece)) => self.pieces.push(piece),
+                Ok(None) => return Turn::Idle,
+                Err(wait) => return Turn::Wait(wait),
+            }
+        }
+        if now.running < self.not_before {
+            return Turn::Wait(self.not_before);
+        }
+        if policy.exhausted != Exhausted::Block {
+            self.split_aged(policy, now);
+        }
+        let Some(mut piece) = self.pieces.pop() else {
+            return Turn::Idle;
+        };
+        if piece.condition.is_none() {
+            piece.invocations += 1;
+        }
+        let order = Order {
+            records: piece
+                .entries
+                .iter()
+                .map(|entry| entry.record.clone())
+                .collect(),
+            condition: piece.condition,
+            invocations: piece.invocations,
+            failure: piece.failure.clone(),
+        };
+        self.in_flight = Some(piece);
+        Turn::Order(order)
+    }
+
+    /// A batch when it is full or its window is over; else when to look again.
+    fn form(
+        &mut self,
+        policy: &Policy,
+        envelope: usize,
+        now: Moment,
+    ) -> Result<Option<Piece>, Duration> {
+        let Some(first) = self.forming.front() else {
+            return Ok(None);
+        };
+        let due = first.came + policy.batch_window;
+        let mut bytes = envelope;
+        let mut count = 0;
+        let mut is_full = false;
+        for entry in self.forming.iter().take(policy.batch_size) {
+            let with = bytes + entry.bytes + usize::from(count > 0);
+            if with > policy.batch_bytes && count > 0 {
+                is_full = true;
+                break;
+            }
+            bytes = with;
+            count += 1;
+        }
+        is_full |= count >= policy.batch_size || bytes >= policy.batch_bytes;
+        if !is_full && now.running < due {
+            return Err(due);
+        }
+        let mut piece = Piece {
+            entries: self.forming.drain(..count).collect(),
+            ..Piece::default()
+        };
+        let is_refused = bytes > policy.batch_bytes && policy.oversize == Oversize::Refuse;
+        if is_refused && policy.exhausted != Exhausted::Block {
+            piece.condition = Some(Condition::MaximumPayloadSizeExceeded);
+        }
+        Ok(Some(piece))
+    }
+
+    /// Gives the expired records at the front of the next piece a piece of their own.
+    fn split_aged(&mut self, policy: &Policy, now: Moment) {
+        let (Some(age), Some(piece)) = (policy.record_age, self.pieces.last_mut()) else {
+            return;
+        };
+        if piece.condition.is_some() {
+            return;
+        }
+        let limit = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        let is_old = |entry: &Entry| now.wall.saturating_sub(entry.record.timestamp) >= limit;
+        let count = piece
+            .entries
+            .iter()
+            .take_while(|entry| is_old(entry))
+            .count();
+        if count == 0 {
+            return;
+        }
+        let aged = Piece {
+            entries: piece.entries.drain(..count).collect(),
+            condition: Some(Condition::RecordAgeExceeded),
+            ..piece.clone_head()
+        };
+        if piece.entries.is_empty() {
+            self.pieces.pop();
+        }
+        self.pieces.push(aged);
+    }
+
+    /// Takes the result of the order in flight; gives the numbers of the records that are done.
+    pub(super) fn finish(
+        &mut self,
+        policy: &Policy,
+        finish: Finish,
+        now: Moment,
+        jitter: f64,
+    ) -> Vec<Entry> {
+        let Some(piece) = self.in_flight.take() else {
+            return Vec::new();
+        };
+        match finish {
+            Finish::GivenUp | Finish::Outcome(Outcome::Delivered) => {
+                self.rest();
+                piece.entries
+            }
+            Finish::GiveUpFailed => {
+                self.pieces.push(piece);
+                self.wait(policy, now, jitter, None);
+                Vec::new()
+            }
+            Finish::Outcome(Outcome::Unavailable {
+                failure,
+                retry_after,
+            }) => {
+                self.pieces.push(Piece {
+                    failure: Some(failure),
+                    ..piece
+                });
+                self.wait(policy, now, jitter, retry_after);
+                Vec::new()
+            }
+            Finish::Outcome(Outcome::Failed(failure)) => {
+                self.failed(policy, piece, failure, now, jitter);
+                Vec::new()
+            }
+            Finish::Outcome(Outcome::Rejected(failure)) => {
+                self.rejected(policy, piece, failure, now, jitter);
+                Vec::new()
+            }
+            Finish::Outcome(Outcome::Partial { from, failure }) => {
+                self.partial(policy, piece, from, failure, now, jitter)
+            }
+        }
+    }
+
+    fn rest(&mut self) {
+        self.failures = 0;
+        self.not_before = Duration::ZERO;
+        self.is_blocked = false;
+    }
+
+    fn wait(&mut self, policy: &Policy, now: Moment, jitter: f64, wanted: Option<Duration>) {
+        self.failures = self.failures.saturating_add(1);
+        let wait = policy.backoff.wait(self.failures, jitter);
+        let wanted = wanted.unwrap_or_default().min(policy.backoff.max);
+        self.not_before = now.running + wait.max(wanted);
+    }
+
+    fn failed(
+        &mut self,
+        policy: &Policy,
+        mut piece: Piece,
+        failure: Failure,
+        now: Moment,
+        jitter: f64,
+    ) {
+        piece.failure = Some(failure);
+        if policy.bisect && piece.entries.len() > 1 {
+            self.bisect(piece);
+            self.wait(policy, now, jitter, None);
+            return;
+        }
+        piece.tries += 1;
+        let is_spent = policy.retries.is_some_and(|retries| piece.tries > retries);
+        self.again_or_give_up(policy, piece, is_spent, now, jitter);
+    }
+
+    fn rejected(
+        &mut self,
+        policy: &Policy,
+        mut piece: Piece,
+        failure: Failure,
+        now: Moment,
+        jitter: f64,
+    ) {
+        piece.failure = Some(failure);
+        if policy.bisect && piece.entries.len() > 1 {
+            self.bisect(piece);
+            return;
+        }
+        piece.tries += 1;
+        self.again_or_give_up(policy, piece, true, now, jitter);
+    }
+
+    fn again_or_give_up(
+        &mut self,
+        policy: &Policy,
+        mut piece: Piece,
+        is_spent: bool,
+        now: Moment,
+        jitter: f64,
+    ) {
+        if is_spent && policy.exhausted != Exhausted::Block {
+            piece.condition = Some(Condition::RetryAttemptsExhausted);
+            self.failures = 0;
+            self.not_before = Duration::ZERO;
+            self.pieces.push(piece);
+            return;
+        }
+        self.is_blocked = is_spent;
+        self.pieces.push(piece);
+        self.wait(policy, now, jitter, None);
+    }
+
+    /// First half next, second half after it; both with the tries so far.
+    fn bisect(&mut self, mut piece: Piece) {
+        let second = Piece {
+            entries: piece.entries.split_off(piece.entries.len().div_ceil(2)),
+            ..piece.clone_head()
+        };
+        self.pieces.push(second);
+        self.pieces.push(piece);
+    }
+
+    fn partial(
+        &mut self,
+        policy: &Policy,
+        mut piece: Piece,
+        from: usize,
+        failure: Failure,
+        now: Moment,
+        jitter: f64,
+    ) -> Vec<Entry> {
+        if from >= piece.entries.len() || from == 0 {
+            self.failed(policy, piece, failure, now, jitter);
+            return Vec::new();
+        }
+        let rest = piece.entries.split_off(from);
+        let done = std::mem::replace(&mut piece.entries, rest);
+        piece.failure = Some(failure);
+        if policy.bisect {
+            self.pieces.push(piece);
+            self.wait(policy, now, jitter, None);
+            return done;
+        }
+        piece.tries += 1;
+        let is_spent = policy.retries.is_some_and(|retries| piece.tries > retries);
+        self.again_or_give_up(policy, piece, is_spent, now, jitter);
+        done
+    }
+}
+
+impl Piece {
+    /// All but the records.
+    fn clone_head(&self) -> Self {
+        Self {
+            entries: Vec::new(),
+            tries: self.tries,
+            invocations: self.invocations,
+            failure: self.failure.clone(),
+            condition: self.condition,
+        }
+    }
+}
