@@ -9,12 +9,15 @@ use indexmap::IndexMap;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::acls::Acls;
 use crate::clock::Clock;
 use crate::configs::Values;
 use crate::groups::Group;
 use crate::lock::Mutex;
 use crate::log::Log;
 use crate::options::KafkaOptions;
+use crate::quotas::Quotas;
+use crate::scram::Credentials;
 use crate::wire::Code;
 
 /// A refusal with its code and its words.
@@ -47,6 +50,9 @@ pub(crate) struct Topic {
 pub(crate) struct State {
     pub(crate) topics: IndexMap<String, Topic>,
     pub(crate) groups: IndexMap<String, Group>,
+    pub(crate) acls: Acls,
+    pub(crate) credentials: Credentials,
+    pub(crate) quotas: Quotas,
     /// Configuration of the broker set at run time (node) and of the whole cluster.
     pub(crate) broker_configs: Values,
     pub(crate) cluster_configs: Values,

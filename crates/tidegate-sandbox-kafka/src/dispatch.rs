@@ -12,7 +12,7 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 use crate::broker::Hub;
 use crate::session::Session;
 use crate::wire::{self, Bad, Call, Code, Reply};
-use crate::{altering, cluster, committed, fetch, growth, joining, membership, metadata, offsets, produce, producers, topics};
+use crate::{acls, altering, cluster, committed, fetch, growth, joining, membership, metadata, offsets, produce, producers, quotas, sasl, scram, topics};
 
 /// The requests that are answered.
 const SERVED: &[ApiKey] = &[
@@ -45,6 +45,15 @@ const SERVED: &[ApiKey] = &[
     ApiKey::ListPartitionReassignments,
     ApiKey::DescribeLogDirs,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::CreateAcls,
+    ApiKey::DescribeAcls,
+    ApiKey::DeleteAcls,
+    ApiKey::AlterUserScramCredentials,
+    ApiKey::DescribeUserScramCredentials,
+    ApiKey::AlterClientQuotas,
+    ApiKey::DescribeClientQuotas,
+    ApiKey::SaslHandshake,
+    ApiKey::SaslAuthenticate,
 ];
 
 /// Answers one frame.
@@ -68,7 +77,7 @@ pub(crate) async fn answer(hub: &Arc<Hub>, session: &mut Session, mut frame: Byt
     route(hub, session, &call, &frame).await.unwrap_or_else(Reply::Hangup)
 }
 
-async fn route(hub: &Arc<Hub>, _session: &mut Session, call: &Call, body: &Bytes) -> Result<Reply, Bad> {
+async fn route(hub: &Arc<Hub>, session: &mut Session, call: &Call, body: &Bytes) -> Result<Reply, Bad> {
     let range = call.key.valid_versions();
     let known = (range.min..=range.max).contains(&call.version);
     if call.key == ApiKey::ApiVersions {
@@ -80,6 +89,10 @@ async fn route(hub: &Arc<Hub>, _session: &mut Session, call: &Call, body: &Bytes
     }
     if !SERVED.contains(&call.key) || !known {
         return Err("the request's kind or version is not served");
+    }
+    let signing_in = matches!(call.key, ApiKey::SaslHandshake | ApiKey::SaslAuthenticate);
+    if session.principal.is_none() && !signing_in {
+        return Err("the connection has not authenticated");
     }
     match call.key {
         ApiKey::Metadata => reply(call, body, |request| metadata::answer(hub, call, &request)),
@@ -106,6 +119,15 @@ async fn route(hub: &Arc<Hub>, _session: &mut Session, call: &Call, body: &Bytes
         ApiKey::ListPartitionReassignments => reply(call, body, |request| cluster::reassignments(call, &request)),
         ApiKey::DescribeLogDirs => reply(call, body, |request| cluster::log_dirs(hub, call, &request)),
         ApiKey::OffsetForLeaderEpoch => reply(call, body, |request| cluster::epochs(hub, call, &request)),
+        ApiKey::CreateAcls => reply(call, body, |request| acls::create(hub, call, &request)),
+        ApiKey::DescribeAcls => reply(call, body, |request| acls::describe(hub, call, &request)),
+        ApiKey::DeleteAcls => reply(call, body, |request| acls::delete(hub, call, &request)),
+        ApiKey::AlterUserScramCredentials => reply(call, body, |request| scram::alter(hub, call, &request)),
+        ApiKey::DescribeUserScramCredentials => reply(call, body, |request| scram::describe(hub, call, &request)),
+        ApiKey::AlterClientQuotas => reply(call, body, |request| quotas::alter(hub, call, &request)),
+        ApiKey::DescribeClientQuotas => reply(call, body, |request| quotas::describe(hub, call, &request)),
+        ApiKey::SaslHandshake => reply(call, body, |request| sasl::handshake(session, &request)),
+        ApiKey::SaslAuthenticate => reply(call, body, |request| sasl::authenticate(hub, session, &request)),
         ApiKey::JoinGroup => {
             let request = wire::decode(body, call.version)?;
             wire::encode(call, &joining::join(hub, call, &request).await)

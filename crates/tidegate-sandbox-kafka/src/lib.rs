@@ -16,6 +16,7 @@
 use std::io;
 use std::sync::Arc;
 
+mod acls;
 mod altering;
 mod batch;
 mod broker;
@@ -37,7 +38,10 @@ mod offsets;
 mod options;
 mod produce;
 mod producers;
+mod quotas;
 mod records;
+mod sasl;
+mod scram;
 mod server;
 mod session;
 mod topics;

@@ -25,8 +25,6 @@ pub struct KafkaOptions {
     pub default_partitions: i32,
     /// How long a first member waits for others, in milliseconds (`group.initial.rebalance.delay.ms`).
     pub initial_rebalance_delay_ms: i32,
-    /// Whether ACLs are enforced; users named here may do everything (`User:ANONYMOUS`…). `None`: everybody may.
-    pub super_users: Option<Vec<String>>,
     /// What it holds at most.
     pub limits: Limits,
 }
@@ -43,7 +41,6 @@ impl Default for KafkaOptions {
             auto_create_topics: true,
             default_partitions: 1,
             initial_rebalance_delay_ms: 0,
-            super_users: None,
             limits: Limits::default(),
         }
     }

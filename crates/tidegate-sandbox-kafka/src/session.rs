@@ -2,6 +2,8 @@
 //!
 //! Must not know: the broker's state.
 
+use crate::sasl::Progress;
+
 /// A connection's own state.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -10,7 +12,9 @@ pub(crate) struct Session {
     pub(crate) port: u16,
     /// Whether it must authenticate before anything else.
     pub(crate) guarded: bool,
+    /// `User:NAME` once it is known who is there.
     pub(crate) principal: Option<String>,
+    pub(crate) sasl: Progress,
 }
 
 impl Session {
@@ -20,6 +24,7 @@ impl Session {
             port,
             guarded: sasl,
             principal: (!sasl).then(|| "User:ANONYMOUS".to_owned()),
+            sasl: Progress::Nothing,
         }
     }
 }
