@@ -43,7 +43,7 @@ impl Refusal {
     }
 
     /// The answer to an operation that this sandbox does not have.
-    pub(crate) fn unsupported(service: &str, operation: &str) -> Self {
+    pub fn unsupported(service: &str, operation: &str) -> Self {
         refuse(
             "UnknownOperationException",
             format!("the sandbox's {service} has no operation {operation}"),

@@ -1,0 +1,603 @@
+//! Invocations: by a request, by other services, by pollers; at once or later, with retries and destinations.
+//!
+//! Must not know: how processes are run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tidegate_sandbox_aws::service::{Incoming, Neighbours, Outgoing, Refusal, Scope, refuse};
+
+use crate::fault::{self, conflict, throttled};
+use crate::function::{Function, Resolved};
+use crate::invoke::{Invoked, Invoker};
+use crate::lambda::Lambda;
+use crate::names::{self, Named, arn};
+use crate::runner::{Call, Job, Outcome};
+
+/// Bytes of an event.
+const EVENT_BYTES: usize = 6 << 20;
+/// Bytes of an event that is run later.
+const LATER_BYTES: usize = 1 << 20;
+/// Bytes of a log's tail.
+const TAIL_BYTES: usize = 4 << 10;
+/// Asynchronous invocations that wait or run at once.
+const WAITING: usize = 1_000;
+
+/// Runs functions: the API, the runner and what they share.
+#[derive(Debug)]
+pub(crate) struct Invocations {
+    pub(crate) lambda: std::sync::Weak<Lambda>,
+}
+
+/// What is needed to run one call.
+#[derive(Debug)]
+struct Ready {
+    job: Job,
+    resolved: Resolved,
+    name: String,
+    group: String,
+    dead_letters: Option<String>,
+    /// The settings of asynchronous invocations.
+    settings: Value,
+}
+
+/// Counts a running invocation of a function until it is dropped.
+#[derive(Debug)]
+struct Running {
+    lambda: Arc<Lambda>,
+    key: (String, String),
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut running = self.lambda.running.lock();
+        if let Some(count) = running.get_mut(&self.key) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+impl Lambda {
+    /// What an invocation of a function needs.
+    fn ready(&self, scope: &Scope, named: &Named) -> Result<Ready, Refusal> {
+        let mut state = self.state.lock();
+        let key = (scope.region.clone(), named.name.clone());
+        let gone = || {
+            let place = arn(scope, &named.name, named.qualifier.as_deref());
+            fault::missing(format!("Function not found: {place}"))
+        };
+        let function = state.functions.get_mut(&key).ok_or_else(gone)?;
+        let resolved = function.resolve(scope, named.qualifier.as_deref())?;
+        let version = &resolved.version;
+        if version.is_pending(scope.now) {
+            return Err(conflict(format!(
+                "The operation cannot be performed at this time. The function is currently in the following state: Pending"
+            )));
+        }
+        if !self.options.run_functions {
+            return Err(refuse(
+                "InvalidRuntimeException",
+                "functions do not run in this sandbox: their code did not come from a directory that somebody named; pass --run-functions to run it all the same",
+            )
+            .status(502));
+        }
+        if let Some(image) = &version.code.image {
+            return Err(refuse(
+                "InvalidRuntimeException",
+                format!(
+                    "the sandbox runs no container images, and {} is {image}",
+                    named.name
+                ),
+            )
+            .status(502));
+        }
+        let settings = settings_of(function, &resolved.qualifier);
+        let config = &version.config;
+        let layers = config
+            .get("Layers")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let group = config["LoggingConfig"]["LogGroup"]
+            .as_str()
+            .map_or_else(|| format!("/aws/lambda/{}", function.name), str::to_owned);
+        let dead_letters = config
+            .get("DeadLetterConfig")
+            .and_then(|dead| dead["TargetArn"].as_str());
+        let (name, dead_letters) = (function.name.clone(), dead_letters.map(str::to_owned));
+        let code = Arc::clone(&version.code);
+        let job = Job {
+            function: arn(scope, &name, None),
+            version: version.name.clone(),
+            revision: version.revision.clone(),
+            runtime: version.text("Runtime").to_owned(),
+            handler: version.text("Handler").to_owned(),
+            memory: version.number("MemorySize", 128),
+            timeout: Duration::from_secs(version.number("Timeout", 3)),
+            environment: environment(scope, &name, version, &self.neighbours.endpoint(), &group),
+            code,
+            layers: layers
+                .iter()
+                .filter_map(|layer| state.layers.code(layer["Arn"].as_str()?))
+                .collect(),
+        };
+        Ok(Ready {
+            job,
+            resolved,
+            name,
+            group,
+            dead_letters,
+            settings,
+        })
+    }
+
+    /// Counts an invocation, unless the function runs as often as it may.
+    fn enter(self: &Arc<Self>, scope: &Scope, name: &str) -> Result<Running, Refusal> {
+        let key = (scope.region.clone(), name.to_owned());
+        let reserved = {
+            let state = self.state.lock();
+            state
+                .functions
+                .get(&key)
+                .and_then(|function| function.concurrency)
+        };
+        let mut running = self.running.lock();
+        let count = running.entry(key.clone()).or_default();
+        if reserved.is_some_and(|most| *count >= most) {
+            return Err(throttled());
+        }
+        *count += 1;
+        drop(running);
+        Ok(Running {
+            lambda: Arc::clone(self),
+            key,
+        })
+    }
+
+    /// Runs one call and writes its log.
+    async fn run(
+        self: &Arc<Self>,
+        scope: &Scope,
+        named: &Named,
+        call: &Call,
+    ) -> Result<(Ready, Outcome), Refusal> {
+        let ready = self.ready(scope, named)?;
+        let _running = self.enter(scope, &ready.name)?;
+        let outcome = self.runner.run(&ready.job, call).await?;
+        let lines = log_lines(&ready.job, call, &outcome);
+        let now = self.neighbours.clock().now();
+        let stream = stream_name(&ready.job);
+        let stamped: Vec<_> = lines.into_iter().map(|line| (now, line)).collect();
+        self.lines
+            .put(&scope.region, &ready.group, &stream, &stamped);
+        Ok((ready, outcome))
+    }
+
+    pub(crate) async fn invoke_over_http(
+        self: &Arc<Self>,
+        scope: &Scope,
+        name: &str,
+        request: &Incoming,
+    ) -> Outgoing {
+        match self.invoke_request(scope, name, request).await {
+            Ok(answer) => answer,
+            Err(refusal) => fault::answer(&refusal),
+        }
+    }
+
+    async fn invoke_request(
+        self: &Arc<Self>,
+        scope: &Scope,
+        name: &str,
+        request: &Incoming,
+    ) -> Result<Outgoing, Refusal> {
+        let query = request.parameters();
+        let qualifier = query.iter().find(|(key, _)| key == "Qualifier");
+        let named = names::parse(name, qualifier.map(|(_, value)| value.as_str()))?;
+        let event = if request.body.is_empty() {
+            Bytes::from_static(b"{}")
+        } else {
+            request.body.clone()
+        };
+        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&event) {
+            return Err(refuse(
+                "InvalidRequestContentException",
+                format!("Could not parse request body into json: {error}"),
+            ));
+        }
+        let kind = request
+            .header("x-amz-invocation-type")
+            .unwrap_or("RequestResponse");
+        let most = if kind == "Event" {
+            LATER_BYTES
+        } else {
+            EVENT_BYTES
+        };
+        if event.len() > most {
+            return Err(refuse(
+                "RequestEntityTooLargeException",
+                format!(
+                    "Request must be smaller than {most} bytes for the InvokeFunction operation"
+                ),
+            )
+            .status(413));
+        }
+        match kind {
+            "DryRun" => {
+                self.change(scope, &named, |function| {
+                    function.check(scope, named.qualifier.as_deref())?;
+                    Ok((204, Value::Null))
+                })?;
+                Ok(Outgoing::new(204, "application/json", ""))
+            }
+            "Event" => {
+                let event = serde_json::from_slice(&event).unwrap_or_default();
+                self.invoke_later(scope, &named, event)?;
+                Ok(Outgoing::new(202, "application/json", ""))
+            }
+            _ => {
+                let client = request.header("x-amz-client-context");
+                let client = client.and_then(|text| STANDARD.decode(text).ok());
+                let client = client.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                let call = Call {
+                    id: uuid::Uuid::new_v4().to_string(),
+                    arn: arn(scope, &named.name, named.qualifier.as_deref()),
+                    event,
+                    client: client.unwrap_or_default(),
+                };
+                let (ready, outcome) = self.run(scope, &named, &call).await?;
+                let tail = request.header("x-amz-log-type") == Some("Tail");
+                let mut answer = match &outcome.result {
+                    Ok(bytes) => Outgoing::new(200, "application/json", bytes.clone()),
+                    Err((kind, shape)) => Outgoing::new(200, "application/json", shape.to_string())
+                        .header("x-amz-function-error", *kind),
+                };
+                answer = answer.header(
+                    "x-amz-executed-version",
+                    ready.resolved.version.name.clone(),
+                );
+                if tail {
+                    let text = log_lines(&ready.job, &call, &outcome).join("\n") + "\n";
+                    let from = text.len().saturating_sub(TAIL_BYTES);
+                    answer = answer.header(
+                        "x-amz-log-result",
+                        STANDARD.encode(&text.as_bytes()[from..]),
+                    );
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Starts an asynchronous invocation.
+    pub(crate) fn invoke_later(
+        &self,
+        scope: &Scope,
+        named: &Named,
+        event: Value,
+    ) -> Result<(), Refusal> {
+        let lambda = self
+            .own
+            .upgrade()
+            .ok_or_else(|| refuse("ServiceException", "the sandbox ends").status(500))?;
+        self.read(scope, named, |function| {
+            function.check(scope, named.qualifier.as_deref())?;
+            Ok((202, Value::Null))
+        })?;
+        let permit = Arc::clone(&self.later).try_acquire_owned();
+        let permit = permit.map_err(|_| throttled())?;
+        let (scope, named) = (scope.clone(), named.clone());
+        tokio::spawn(async move {
+            lambda.later(&scope, &named, event).await;
+            drop(permit);
+        });
+        Ok(())
+    }
+
+    /// Runs an asynchronous invocation with its retries, and sends what came of it on.
+    async fn later(self: &Arc<Self>, scope: &Scope, named: &Named, event: Value) {
+        let call = Call {
+            id: uuid::Uuid::new_v4().to_string(),
+            arn: arn(scope, &named.name, named.qualifier.as_deref()),
+            event: Bytes::from(event.to_string()),
+            client: Value::Null,
+        };
+        let clock = self.neighbours.clock();
+        let mut tries = 0_u32;
+        loop {
+            let scope = Scope {
+                now: clock.now(),
+                ..scope.clone()
+            };
+            let done = self.run(&scope, named, &call).await;
+            let (ready, shape) = match done {
+                Ok((ready, outcome)) => match outcome.result {
+                    Ok(bytes) => {
+                        let body = serde_json::from_slice(&bytes).unwrap_or_default();
+                        self.send_on(&scope, &ready, &call, &event, tries, Ok(body));
+                        return;
+                    }
+                    Err((_, shape)) => (Some(ready), shape),
+                },
+                Err(refusal) if refusal.code == "ResourceNotFoundException" => return,
+                Err(refusal) => {
+                    tracing::warn!(
+                        code = refusal.code,
+                        message = refusal.message,
+                        "an asynchronous invocation was refused"
+                    );
+                    (
+                        self.ready(&scope, named).ok(),
+                        json!({"errorMessage": refusal.message, "errorType": refusal.code}),
+                    )
+                }
+            };
+            let Some(ready) = ready else { return };
+            let most = ready.settings["MaximumRetryAttempts"].as_u64().unwrap_or(2);
+            if u64::from(tries) >= most {
+                self.send_on(&scope, &ready, &call, &event, tries, Err(shape));
+                return;
+            }
+            tries += 1;
+            tokio::time::sleep(self.options.retry * tries).await;
+        }
+    }
+
+    /// Sends what came of an asynchronous invocation to its destination, and a failed event to its dead letters.
+    fn send_on(
+        &self,
+        scope: &Scope,
+        ready: &Ready,
+        call: &Call,
+        event: &Value,
+        tries: u32,
+        result: Result<Value, Value>,
+    ) {
+        let (which, condition) = match &result {
+            Ok(_) => ("OnSuccess", "Success"),
+            Err(_) => ("OnFailure", "RetriesExhausted"),
+        };
+        if let (Err(shape), Some(target)) = (&result, &ready.dead_letters) {
+            let attributes = json!({
+                "RequestID": {"DataType": "String", "StringValue": call.id},
+                "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+                "ErrorMessage": {"DataType": "String", "StringValue": shape["errorMessage"].as_str().unwrap_or_default()},
+            });
+            deliver(
+                &self.neighbours,
+                scope,
+                target,
+                &event.to_string(),
+                Some(attributes),
+            );
+        }
+        let Some(target) = ready.settings["DestinationConfig"][which]["Destination"].as_str()
+        else {
+            return;
+        };
+        let mut context = json!({
+            "requestId": call.id, "functionArn": format!("{}:{}", ready.job.function, ready.resolved.qualifier),
+            "condition": condition, "approximateInvokeCount": tries + 1,
+        });
+        let mut answer = json!({"statusCode": 200, "executedVersion": ready.resolved.version.name});
+        let payload = match result {
+            Ok(body) => body,
+            Err(shape) => {
+                answer["functionError"] = json!("Unhandled");
+                shape
+            }
+        };
+        context["functionArn"] = json!(format!(
+            "{}:{}",
+            ready.job.function, ready.resolved.qualifier
+        ));
+        let message = json!({
+            "version": "1.0", "timestamp": scope.now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
+            "requestContext": context, "requestPayload": event,
+            "responseContext": answer, "responsePayload": payload,
+        });
+        if target.contains(":lambda:") {
+            if let Ok(named) = names::parse(target, None)
+                && let Err(refusal) = self.invoke_later(scope, &named, message)
+            {
+                tracing::warn!(
+                    target,
+                    message = refusal.message,
+                    "a destination was refused"
+                );
+            }
+            return;
+        }
+        deliver(&self.neighbours, scope, target, &message.to_string(), None);
+    }
+}
+
+/// Sends a text to a queue, a topic or a bus.
+pub(crate) fn deliver(
+    neighbours: &Neighbours,
+    scope: &Scope,
+    target: &str,
+    text: &str,
+    attributes: Option<Value>,
+) {
+    let parts: Vec<&str> = target.splitn(6, ':').collect();
+    let region = parts
+        .get(3)
+        .filter(|region| !region.is_empty())
+        .copied()
+        .unwrap_or(&scope.region);
+    let there = Scope {
+        region: region.to_owned(),
+        now: neighbours.clock().now(),
+        ..scope.clone()
+    };
+    let name = parts.get(5).copied().unwrap_or_default();
+    let sent = match parts.get(2).copied() {
+        Some("sqs") => {
+            let mut input = json!({"QueueUrl": name, "MessageBody": text});
+            if name.ends_with(".fifo") {
+                input["MessageGroupId"] = json!("lambda");
+                input["MessageDeduplicationId"] = json!(uuid::Uuid::new_v4().to_string());
+            }
+            if let Some(attributes) = attributes {
+                input["MessageAttributes"] = attributes;
+            }
+            neighbours.call(&there, "sqs", "SendMessage", &input)
+        }
+        Some("sns") => {
+            let mut input = json!({"TopicArn": target, "Message": text});
+            if let Some(attributes) = attributes {
+                input["MessageAttributes"] = attributes;
+            }
+            neighbours.call(&there, "sns", "Publish", &input)
+        }
+        Some("events") => {
+            let entry = json!({
+                "EventBusName": target, "Source": "lambda", "DetailType": "Lambda Function Invocation Result", "Detail": text,
+            });
+            neighbours.call(&there, "events", "PutEvents", &json!({"Entries": [entry]}))
+        }
+        _ => Err(refuse(
+            "InvalidParameterValueException",
+            "the sandbox sends nothing there",
+        )),
+    };
+    if let Err(refusal) = sent {
+        tracing::warn!(
+            target,
+            code = refusal.code,
+            message = refusal.message,
+            "a destination was refused"
+        );
+    }
+}
+
+#[async_trait]
+impl Invoker for Invocations {
+    async fn invoke(&self, arn: &str, payload: Bytes) -> Invoked {
+        let Some(lambda) = self.lambda.upgrade() else {
+            return Invoked::Refused(refuse("ServiceException", "the sandbox ends").status(500));
+        };
+        let named = match names::parse(arn, None) {
+            Ok(named) => named,
+            Err(refusal) => return Invoked::Refused(refusal),
+        };
+        let region = arn.split(':').nth(3).unwrap_or_default().to_owned();
+        let scope = Scope {
+            account: lambda.neighbours.options().account.clone(),
+            region,
+            endpoint: lambda.neighbours.endpoint(),
+            now: lambda.neighbours.clock().now(),
+        };
+        let call = Call {
+            id: uuid::Uuid::new_v4().to_string(),
+            arn: arn.to_owned(),
+            event: payload,
+            client: Value::Null,
+        };
+        match lambda.run(&scope, &named, &call).await {
+            Ok((_, outcome)) => match outcome.result {
+                Ok(bytes) => Invoked::Answer(bytes),
+                Err((_, shape)) => Invoked::FunctionError(Bytes::from(shape.to_string())),
+            },
+            Err(refusal) => Invoked::Refused(refusal),
+        }
+    }
+}
+
+/// The settings of asynchronous invocations for a qualifier.
+fn settings_of(function: &Function, qualifier: &str) -> Value {
+    function
+        .invocations
+        .get(qualifier)
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// What a process finds in its environment.
+fn environment(
+    scope: &Scope,
+    name: &str,
+    version: &crate::function::Version,
+    endpoint: &str,
+    group: &str,
+) -> BTreeMap<String, String> {
+    let own = version
+        .config
+        .get("Environment")
+        .and_then(|environment| environment["Variables"].as_object());
+    let own = own.into_iter().flatten();
+    let mut all: BTreeMap<String, String> = own
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect();
+    let stream = format!("[{}]", version.name);
+    for (key, value) in [
+        ("AWS_REGION", scope.region.as_str()),
+        ("AWS_DEFAULT_REGION", &scope.region),
+        ("AWS_ACCESS_KEY_ID", "sandbox"),
+        ("AWS_SECRET_ACCESS_KEY", "sandbox"),
+        ("AWS_SESSION_TOKEN", "sandbox"),
+        ("AWS_ENDPOINT_URL", endpoint),
+        (
+            "AWS_EXECUTION_ENV",
+            &format!("AWS_Lambda_{}", version.text("Runtime")),
+        ),
+        ("AWS_LAMBDA_FUNCTION_NAME", name),
+        ("AWS_LAMBDA_FUNCTION_VERSION", &version.name),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", group),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", &stream),
+    ] {
+        all.insert(key.to_owned(), value.to_owned());
+    }
+    all
+}
+
+fn stream_name(job: &Job) -> String {
+    let day = jiff::Timestamp::now().strftime("%Y/%m/%d").to_string();
+    let id: String = job.revision.chars().filter(|c| *c != '-').collect();
+    format!("{day}/[{}]{id}", job.version)
+}
+
+/// The lines that Lambda writes around what a handler writes.
+fn log_lines(job: &Job, call: &Call, outcome: &Outcome) -> Vec<String> {
+    let id = &call.id;
+    let milliseconds = outcome.duration.as_secs_f64() * 1_000.0;
+    let mut lines = vec![format!("START RequestId: {id} Version: {}", job.version)];
+    lines.extend(outcome.log.iter().cloned());
+    if let Err((_, shape)) = &outcome.result
+        && shape["errorType"] == "Sandbox.Timedout"
+    {
+        lines.push(
+            shape["errorMessage"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        );
+    }
+    lines.push(format!("END RequestId: {id}"));
+    let mut report = format!(
+        "REPORT RequestId: {id}\tDuration: {milliseconds:.2} ms\tBilled Duration: {:.0} ms\tMemory Size: {} MB",
+        milliseconds.ceil(),
+        job.memory
+    );
+    if let Some(loading) = outcome.loading {
+        report.push_str(&format!(
+            "\tInit Duration: {:.2} ms",
+            loading.as_secs_f64() * 1_000.0
+        ));
+    }
+    lines.push(report);
+    lines
+}
+
+/// As many asynchronous invocations as may wait.
+pub(crate) fn waiting() -> Arc<tokio::sync::Semaphore> {
+    Arc::new(tokio::sync::Semaphore::new(WAITING))
+}
