@@ -9,6 +9,7 @@ mod packaging;
 pub mod physical;
 mod reader;
 pub mod sam;
+mod scalars;
 pub mod service;
 mod template;
 

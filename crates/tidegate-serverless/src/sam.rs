@@ -4,11 +4,16 @@
 //! Out of scope, and refused in words: REST, HTTP and WebSocket APIs, nested applications, connectors.
 
 mod deployment;
+mod edited;
+mod event_rules;
 mod events;
 mod function;
 mod globals;
 mod hash;
+mod invoke;
 mod layer;
+mod link;
+mod location;
 mod machine;
 mod policies;
 mod push;
@@ -16,6 +21,7 @@ mod resolve;
 mod role;
 mod rules;
 mod table;
+mod url;
 
 use std::collections::BTreeMap;
 
@@ -53,41 +59,54 @@ impl SamOptions {
     }
 }
 
-/// What is wrong with one resource, in SAM's words.
+/// What is wrong, in SAM's words, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
-    pub(crate) id: String,
-    pub(crate) event: Option<String>,
-    pub(crate) message: String,
+    /// The resource in whose place it is shown.
+    id: String,
+    event: Option<String>,
+    text: String,
 }
 
 pub(crate) type Made<T> = Result<T, Fault>;
 
 impl Fault {
-    pub(crate) fn new(id: &str, message: impl Into<String>) -> Self {
+    /// A resource is wrong.
+    pub(crate) fn new(id: &str, message: impl AsRef<str>) -> Self {
+        let text = format!("Resource with id [{id}] is invalid. {}", message.as_ref());
+        Self::whole(id, text)
+    }
+
+    /// Words as they are.
+    pub(crate) fn whole(id: &str, text: String) -> Self {
         Self {
             id: id.to_owned(),
             event: None,
-            message: message.into(),
+            text,
         }
     }
 
-    pub(crate) fn event(id: &str, event: &str, message: impl Into<String>) -> Self {
+    /// The form of the template is wrong.
+    pub(crate) fn structure(id: &str, message: &str) -> Self {
+        let text = format!("Structure of the SAM template is invalid. {message}");
+        Self::whole(id, text)
+    }
+
+    /// Shown at another resource than that of which it speaks.
+    pub(crate) fn at_resource(self, id: &str) -> Self {
         Self {
-            event: Some(event.to_owned()),
-            ..Self::new(id, message)
+            id: id.to_owned(),
+            ..self
         }
     }
 
-    fn text(&self) -> String {
-        let event = match &self.event {
-            Some(event) => format!("Event with id [{event}] is invalid. "),
-            None => String::new(),
-        };
-        format!(
-            "Resource with id [{}] is invalid. {event}{}",
-            self.id, self.message
-        )
+    /// Shown at an event of the resource.
+    pub(crate) fn at(self, owner: &str, event: &str) -> Self {
+        Self {
+            id: owner.to_owned(),
+            event: Some(event.to_owned()),
+            ..self
+        }
     }
 }
 
@@ -108,6 +127,10 @@ pub(crate) struct Sam<'t> {
     /// Layers whose ids got a hash.
     pub(crate) renamed: BTreeMap<String, String>,
     pub(crate) deployments: Vec<deployment::Preference>,
+    /// What the resource that is being expanded has made, in order.
+    pub(crate) made: Vec<(String, String)>,
+    /// The resource that is being expanded.
+    pub(crate) current: String,
 }
 
 /// A SAM resource that is being expanded.
@@ -123,31 +146,29 @@ impl<'r> Subject<'r> {
         self.properties.get(name).filter(|value| !value.is_null())
     }
 
+    /// A property, unless Python takes it for false.
+    pub(crate) fn some(&self, name: &str) -> Option<&'r Value> {
+        self.get(name).filter(|value| is_truthy(value))
+    }
+
     /// `Condition`, `DeletionPolicy`, `UpdateReplacePolicy`: copied to everything that is made.
     pub(crate) fn passed_on(&self) -> Map<String, Value> {
         let names = ["Condition", "DeletionPolicy", "UpdateReplacePolicy"];
         self.attributes(&names)
     }
 
-    /// What the resource itself keeps: the former, `DependsOn`, `UpdatePolicy` and sync annotations.
+    /// What the resource itself keeps.
     pub(crate) fn own(&self) -> Map<String, Value> {
-        let names = [
+        let mut found = self.attributes(&[
             "Condition",
             "DeletionPolicy",
             "UpdateReplacePolicy",
-            "DependsOn",
             "UpdatePolicy",
-        ];
-        let mut found = self.attributes(&names);
-        let metadata = self.resource.get("Metadata").and_then(Value::as_object);
-        let annotations: Map<String, Value> = metadata
-            .into_iter()
-            .flatten()
-            .filter(|(name, _)| name.contains('/'))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        if !annotations.is_empty() {
-            found.insert("Metadata".to_owned(), Value::Object(annotations));
+            "Metadata",
+        ]);
+        let depends = self.resource.get("DependsOn");
+        if let Some(depends) = depends.filter(|depends| is_truthy(depends)) {
+            found.insert("DependsOn".to_owned(), depends.clone());
         }
         found
     }
@@ -169,15 +190,7 @@ pub fn transform(
     template: &Template,
     options: &SamOptions,
 ) -> Result<(Template, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let Some(resources) = template.section("Resources").filter(|all| !all.is_empty()) else {
-        let message = "'Resources' section is required";
-        return Err(vec![fault_at(
-            template,
-            &["Resources"],
-            message.to_owned(),
-            "template",
-        )]);
-    };
+    let resources = sound(template).map_err(|found| vec![found])?;
     let mut sam = Sam {
         template,
         options,
@@ -190,6 +203,8 @@ pub fn transform(
         derived: BTreeMap::new(),
         renamed: BTreeMap::new(),
         deployments: Vec::new(),
+        made: Vec::new(),
+        current: String::new(),
     };
     if let Err(message) = globals::merge(&mut sam) {
         return Err(vec![fault_at(template, &["Globals"], message, "Globals")]);
@@ -202,12 +217,42 @@ pub fn transform(
             if let Some(event) = &fault.event {
                 path.extend(["Events", event.as_str()]);
             }
-            fault_at(template, &path, fault.text(), &fault.id)
+            fault_at(template, &path, fault.text.clone(), &fault.id)
         };
         return Err(sam.faults.iter().map(tell).collect());
     }
     let warnings = std::mem::take(&mut sam.warnings);
     Ok((sam.finish(), warnings))
+}
+
+/// The resources, when the template has the form of one.
+fn sound(template: &Template) -> Result<&Map<String, Value>, Diagnostic> {
+    let wrong = |path: &[&str], text: &str| {
+        let subject = path.get(1).copied().unwrap_or("template");
+        Err(fault_at(template, path, text.to_owned(), subject))
+    };
+    let required = "Structure of the SAM template is invalid. 'Resources' section is required";
+    let Some(resources) = template.section("Resources").filter(|all| !all.is_empty()) else {
+        return wrong(&["Resources"], required);
+    };
+    for (id, resource) in template.resources() {
+        if !resource.is_object() {
+            let text = "Structure of the SAM template is invalid. All 'Resources' must be Objects. If you're using YAML, this may be an indentation issue.";
+            return wrong(&["Resources", id], text);
+        }
+    }
+    for (id, resource) in template.resources() {
+        if resource
+            .get("Properties")
+            .is_some_and(|value| !value.is_object())
+        {
+            let text = format!(
+                "Resource with id [{id}] is invalid. Attribute 'Properties' should be a map."
+            );
+            return wrong(&["Resources", id, "Properties"], &text);
+        }
+    }
+    Ok(resources)
 }
 
 fn fault_at(template: &Template, path: &[&str], message: String, subject: &str) -> Diagnostic {
@@ -229,6 +274,18 @@ const REFUSED: &[(&str, &str)] = &[
     (
         "AWS::Serverless::WebSocketApi",
         "deploy the API by itself, and name the function by its ARN",
+    ),
+    (
+        "AWS::Serverless::WebFunction",
+        "write an AWS::Serverless::Function",
+    ),
+    (
+        "AWS::Serverless::MicrovmImage",
+        "write the AWS::Lambda::MicrovmImage resource",
+    ),
+    (
+        "AWS::Serverless::NetworkConnector",
+        "write the AWS::Lambda::NetworkConnector resource",
     ),
     (
         "AWS::Serverless::Application",
@@ -270,6 +327,8 @@ impl Sam<'_> {
                 let Some(resource) = self.input.get(id).cloned() else {
                     continue;
                 };
+                self.made.clear();
+                id.clone_into(&mut self.current);
                 if let Err(fault) = self.expand_one(id, kind, &resource) {
                     self.faults.push(fault);
                 }
@@ -281,14 +340,19 @@ impl Sam<'_> {
         if !kind.starts_with("AWS::Serverless::") {
             // Events may have edited it meanwhile; what they made stays.
             let current = self.input.get(id).cloned().unwrap_or_default();
-            self.output.insert(id.to_owned(), current);
+            self.output.entry(id.to_owned()).or_insert(current);
             return Ok(());
         }
         let empty = Map::new();
         let properties = match resource.get("Properties") {
             None | Some(Value::Null) => &empty,
             Some(Value::Object(properties)) => properties,
-            Some(_) => return Err(Fault::new(id, "Properties of a resource must be a map.")),
+            Some(_) => {
+                return Err(Fault::new(
+                    id,
+                    "Properties of a resource must be an object.",
+                ));
+            }
         };
         let subject = Subject {
             id,
@@ -316,17 +380,48 @@ impl Sam<'_> {
         properties: Map<String, Value>,
         attributes: Map<String, Value>,
     ) {
+        self.made.push((id.to_owned(), kind.to_owned()));
+        let written = self
+            .template
+            .section("Resources")
+            .and_then(|all| all.get(id));
+        let before = written.and_then(|written| written.get("Type"));
+        let before = before.and_then(Value::as_str).unwrap_or_default();
+        let is_checked = written.is_some() && !self.current.is_empty();
+        if is_checked && !BECOMES.contains(&(before, kind)) {
+            let owner = self.current.clone();
+            let text = format!(
+                "Transforming resource with id [{owner}] attempts to create a new resource with id [{id}] and type \"{kind}\". A resource with that id already exists within this template. Please use a different id for that resource."
+            );
+            self.faults.push(Fault::whole(&owner, text));
+            return;
+        }
         let mut resource = Map::new();
         resource.insert("Type".to_owned(), json!(kind));
         resource.extend(attributes);
-        let properties: Map<String, Value> = properties
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .collect();
-        if !properties.is_empty() {
-            resource.insert("Properties".to_owned(), Value::Object(properties));
-        }
+        let properties = properties.into_iter().filter(|(_, value)| !value.is_null());
+        resource.insert("Properties".to_owned(), Value::Object(properties.collect()));
         self.output.insert(id.to_owned(), Value::Object(resource));
+    }
+
+    /// The names below a path in the order in which they are written.
+    pub(crate) fn order(&self, path: &[&str]) -> Vec<String> {
+        self.template.keys(path)
+    }
+
+    /// A mapping of the resource that is being expanded as a list of tags, globals first.
+    pub(crate) fn tags(
+        &self,
+        reserved: Option<(&str, &str)>,
+        subject: &Subject<'_>,
+    ) -> Option<Value> {
+        let kind = subject.resource.get("Type").and_then(Value::as_str);
+        let section = kind
+            .and_then(|kind| kind.rsplit("::").next())
+            .unwrap_or_default();
+        let mut order = self.order(&["Globals", section, "Tags"]);
+        order.extend(self.order(&["Resources", subject.id, "Properties", "Tags"]));
+        tag_list(reserved, subject.get("Tags"), &order)
     }
 
     /// The finished template: references to what got another id follow it.
@@ -335,10 +430,6 @@ impl Sam<'_> {
         if let Some(sections) = body.as_object_mut() {
             sections.remove("Transform");
             sections.remove("Globals");
-            let others = self.other_transforms();
-            if let Some(others) = others {
-                sections.insert("Transform".to_owned(), others);
-            }
             if !self.conditions.is_empty() {
                 sections.insert(
                     "Conditions".to_owned(),
@@ -354,17 +445,6 @@ impl Sam<'_> {
         }
         let order = self.template.resource_order.clone();
         self.template.derived(body, order)
-    }
-
-    /// Macros beside SAM's.
-    fn other_transforms(&self) -> Option<Value> {
-        let list = self.template.body.get("Transform")?.as_array()?;
-        let rest: Vec<Value> = list
-            .iter()
-            .filter(|name| name.as_str() != Some(TRANSFORM))
-            .cloned()
-            .collect();
-        (!rest.is_empty()).then_some(Value::Array(rest))
     }
 }
 
@@ -403,21 +483,63 @@ pub(crate) fn is_no_value(value: &Value) -> bool {
     value.get("Ref").and_then(Value::as_str) == Some("AWS::NoValue")
 }
 
-/// Tags as a list: the reserved one first, then the user's.
-pub(crate) fn tag_list(reserved: Option<(&str, &str)>, tags: Option<&Value>) -> Option<Value> {
+/// Tags as a list: the reserved one first, then the user's in the order of the document.
+pub(crate) fn tag_list(
+    reserved: Option<(&str, &str)>,
+    tags: Option<&Value>,
+    order: &[String],
+) -> Option<Value> {
     let mut list = Vec::new();
     if let Some((key, value)) = reserved {
         list.push(json!({"Key": key, "Value": value}));
     }
-    match tags {
-        Some(Value::Object(map)) => {
-            list.extend(
-                map.iter()
-                    .map(|(key, value)| json!({"Key": key, "Value": value})),
-            );
-        }
-        Some(Value::Array(already)) => list.extend(already.iter().cloned()),
-        _ => {}
+    if let Some(Value::Object(map)) = tags {
+        let mut names: Vec<&String> = map.keys().collect();
+        let place = |name: &str| order.iter().position(|known| known == name);
+        names.sort_by_key(|name| place(name).unwrap_or(order.len()));
+        list.extend(names.into_iter().map(|key| match &map[key] {
+            Value::Null => json!({"Key": key, "Value": ""}),
+            value => json!({"Key": key, "Value": value}),
+        }));
     }
     (!list.is_empty()).then_some(Value::Array(list))
 }
+
+/// Whether Python takes a value for true.
+pub(crate) fn is_truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(flag) => *flag,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+    }
+}
+
+/// What a value of a template is called in Python.
+pub(crate) fn python_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "NoneType",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float",
+        Value::Number(_) => "int",
+        Value::String(_) => "str",
+        Value::Array(_) => "list",
+        Value::Object(_) => "dict",
+    }
+}
+
+/// Types of resources that a resource of the same id may become.
+const BECOMES: &[(&str, &str)] = &[
+    ("AWS::Serverless::Function", "AWS::Lambda::Function"),
+    ("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion"),
+    ("AWS::S3::Bucket", "AWS::S3::Bucket"),
+    ("AWS::SNS::Topic", "AWS::SNS::Topic"),
+    ("AWS::Serverless::SimpleTable", "AWS::DynamoDB::Table"),
+    ("AWS::Cognito::UserPool", "AWS::Cognito::UserPool"),
+    (
+        "AWS::Serverless::StateMachine",
+        "AWS::StepFunctions::StateMachine",
+    ),
+];

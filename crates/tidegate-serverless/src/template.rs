@@ -22,7 +22,7 @@ impl Template {
     /// # Errors
     /// What keeps it from being read, all at once.
     pub fn parse(bytes: &[u8], origin: &Origin) -> Result<Self, Vec<Diagnostic>> {
-        let root = match tidegate_yaml::parse_one(bytes, &ParseOptions::cloudformation()) {
+        let mut root = match tidegate_yaml::parse_one(bytes, &ParseOptions::cloudformation()) {
             Ok(root) => root,
             Err(errors) => {
                 let tell = |error: tidegate_yaml::YamlError| {
@@ -37,6 +37,11 @@ impl Template {
                 return Err(errors.0.into_iter().map(tell).collect());
             }
         };
+        if serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+            crate::scalars::retype_json(&mut root, bytes);
+        } else {
+            crate::scalars::retype(&mut root, bytes);
+        }
         Ok(Self::of_node(root, origin))
     }
 
@@ -87,6 +92,17 @@ impl Template {
             line: span.line,
             column: span.column,
             ..self.origin.clone()
+        }
+    }
+
+    /// The names of a mapping in the order in which they are written.
+    pub fn keys(&self, path: &[&str]) -> Vec<String> {
+        match self.root.at(path).map(|node| &node.value) {
+            Some(tidegate_yaml::Value::Mapping(entries)) => entries
+                .iter()
+                .map(|(key, _)| key.text.to_string())
+                .collect(),
+            _ => Vec::new(),
         }
     }
 

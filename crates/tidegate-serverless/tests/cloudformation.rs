@@ -39,7 +39,7 @@ fn check(value: &str, expected: Value) {
     let text = format!(
         "Parameters: {{P: {{Type: String, Default: pv}}, L: {{Type: CommaDelimitedList, Default: 'a, b,c'}}}}\n\
          Mappings: {{M: {{k: {{v: 7}}}}}}\n\
-         Conditions: {{Yes: !Equals [!Ref P, pv], No: !Not [Condition: Yes], Both: !And [!Condition Yes, !Condition No]}}\n\
+         Conditions: {{Good: !Equals [!Ref P, pv], Bad: !Not [Condition: Good], Both: !And [!Condition Good, !Condition Bad]}}\n\
          Resources:\n  Other: {{Type: 'AWS::SQS::Queue'}}\n  R: {{Type: 'AWS::X::Y', Properties: {{V: {value}}}}}\n"
     );
     let (found, messages) = properties(&text, &[]);

@@ -5,6 +5,7 @@ import os
 import sys
 
 from samtranslator.model.exceptions import InvalidDocumentException
+from samtranslator.translator import arn_generator
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
@@ -33,8 +34,14 @@ def take_code(theirs, ours):
 
 def answer(request):
     os.environ["AWS_DEFAULT_REGION"] = request["region"]
+    arn_generator._get_region_from_session.cache_clear()
+    arn_generator._region_to_partition.cache_clear()
     with open(request["file"], encoding="utf-8") as file:
-        document = json.loads(json.dumps(yaml_parse(file.read()), default=str))
+        text = file.read()
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = json.loads(json.dumps(yaml_parse(text), default=str))
     packed = request.get("packed") or {}
     if isinstance(document, dict):
         sections = [((document.get("Globals") or {}).get("Function"), (packed.get("Globals") or {}).get("Function"))]

@@ -13,6 +13,7 @@ use tidegate_render::{AwsEnvironment, DirectoryTree};
 use tidegate_serverless::Template;
 use tidegate_serverless::sam::{SamOptions, transform};
 
+use super::normal::without_order;
 use super::{Compared, Options, Outcome, peer, record, subdirectories};
 
 const ORACLE: &str = include_str!("oracle.py");
@@ -123,7 +124,7 @@ fn ours(case: &Case) -> Result<(Value, Outcome)> {
         ..AwsEnvironment::default()
     };
     let ours = match transform(&template, &SamOptions::of(&environment)) {
-        Ok((transformed, _)) => Outcome::Template(transformed.body),
+        Ok((transformed, _)) => Outcome::Template(without_order(&transformed.body)),
         Err(found) => told(found),
     };
     Ok((template.body, ours))
@@ -164,7 +165,7 @@ impl Oracle {
         let answer: Value = serde_json::from_str(&line)
             .with_context(|| format!("the oracle ended at {}", case.name))?;
         if let Some(template) = answer.get("template") {
-            return Ok(Outcome::Template(template.clone()));
+            return Ok(Outcome::Template(without_order(template)));
         }
         let texts = |value: &Value| -> Vec<String> {
             let list = value.as_array().into_iter().flatten();

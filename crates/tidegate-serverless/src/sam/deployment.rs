@@ -37,6 +37,7 @@ pub(crate) struct Preference {
     triggers: Option<Value>,
     condition: Option<String>,
     tags: Option<Value>,
+    order: Vec<String>,
 }
 
 /// Reads the preference of a function.
@@ -46,6 +47,7 @@ pub(crate) fn read(sam: &Sam<'_>, subject: &Subject<'_>, given: &Value) -> Made<
         Some(sam.mapped(&sam.resolved(value)))
     };
     let fault = |message: &str| Err(Fault::new(subject.id, message));
+    passes_condition(sam, subject, given)?;
     let is_off = match known("Enabled") {
         None => false,
         Some(Value::Bool(flag)) => !flag,
@@ -67,13 +69,9 @@ pub(crate) fn read(sam: &Sam<'_>, subject: &Subject<'_>, given: &Value) -> Made<
         let value = hooks?.get(name).filter(|value| !value.is_null())?;
         Some(value.clone())
     };
-    let passes = match known("PassthroughCondition") {
-        Some(Value::Bool(flag)) => flag,
-        Some(Value::String(text)) => text == "true" || text == "True",
-        _ => false,
-    };
+    let passes = passes_condition(sam, subject, given)?;
     let condition = subject.resource.get("Condition").and_then(Value::as_str);
-    let propagates = subject.get("PropagateTags") == Some(&Value::Bool(true));
+    let propagates = subject.some("PropagateTags").is_some();
     let get = |name: &str| given.get(name).filter(|value| !value.is_null()).cloned();
     Ok(Preference {
         id: subject.id.to_owned(),
@@ -85,8 +83,32 @@ pub(crate) fn read(sam: &Sam<'_>, subject: &Subject<'_>, given: &Value) -> Made<
         role: get("Role"),
         triggers: get("TriggerConfigurations"),
         condition: condition.filter(|_| passes).map(str::to_owned),
-        tags: subject.get("Tags").filter(|_| propagates).cloned(),
+        tags: subject.some("Tags").filter(|_| propagates).cloned(),
+        order: sam.order(&["Resources", subject.id, "Properties", "Tags"]),
     })
+}
+
+/// Whether the function's condition is that of its deployment too.
+fn passes_condition(sam: &Sam<'_>, subject: &Subject<'_>, given: &Value) -> Made<bool> {
+    let Some(value) = given.get("PassthroughCondition") else {
+        return Ok(false);
+    };
+    let value = sam.mapped(&sam.resolved(value));
+    match &value {
+        Value::Bool(flag) => Ok(*flag),
+        Value::String(text) if text == "true" || text == "True" => Ok(true),
+        Value::String(text) if text == "false" || text == "False" => Ok(false),
+        Value::Number(number) if number.as_f64() == Some(1.0) => Ok(true),
+        Value::Number(number) if number.as_f64() == Some(0.0) => Ok(false),
+        other if is_intrinsic(other) => Err(Fault::new(
+            subject.id,
+            "Unsupported intrinsic: the only intrinsic functions supported for property PassthroughCondition are FindInMap and parameter Refs.",
+        )),
+        _ => Err(Fault::new(
+            subject.id,
+            "Invalid value for property PassthroughCondition.",
+        )),
+    }
 }
 
 impl Preference {
@@ -151,19 +173,23 @@ fn config_name(value: &Value, key: Option<&str>) -> Value {
 impl Sam<'_> {
     /// The application, the service role and a group per function.
     pub(crate) fn add_deployments(&mut self) {
-        if self.deployments.is_empty() {
+        let mut preferences = std::mem::take(&mut self.deployments);
+        preferences.retain(|preference| preference.is_enabled);
+        if preferences.is_empty() {
             return;
         }
-        let preferences = std::mem::take(&mut self.deployments);
+        // These take the place of what has their ids, as they do in the reference.
+        self.current.clear();
         let attributes = self.deployment_condition(&preferences);
-        let mut tags = Map::new();
+        let (mut tags, mut order) = (Map::new(), Vec::new());
         for preference in &preferences {
             if let Some(Value::Object(own)) = &preference.tags {
                 tags.extend(own.clone());
+                order.extend(preference.order.clone());
             }
         }
         let tags = (!tags.is_empty()).then(|| Value::Object(tags));
-        let tags = tag_list(None, tags.as_ref());
+        let tags = tag_list(None, tags.as_ref(), &order);
         let application = fields([
             ("ComputePlatform", Some(json!("Lambda"))),
             ("Tags", tags.clone()),
@@ -227,7 +253,10 @@ impl Sam<'_> {
                 Some(role.unwrap_or_else(|| attribute(SERVICE_ROLE, "Arn"))),
             ),
             ("TriggerConfigurations", preference.triggers.clone()),
-            ("Tags", tag_list(None, preference.tags.as_ref())),
+            (
+                "Tags",
+                tag_list(None, preference.tags.as_ref(), &preference.order),
+            ),
         ]);
         let condition = preference.condition.as_ref().map(|name| json!(name));
         let attributes = fields([("Condition", condition)]);

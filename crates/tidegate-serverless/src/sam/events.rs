@@ -2,39 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::sam::function::{Bound, destination_policy};
+use crate::sam::function::Bound;
+use crate::sam::invoke::destination_policy;
+use crate::sam::link::Event;
 use crate::sam::role::Role;
-use crate::sam::rules::{Is, fits, mistyped};
-use crate::sam::{Fault, Made, Sam, Subject, fields};
-
-/// Properties of polled events, and of which types they are.
-const POLLED: &[(&str, Is)] = &[
-    ("BatchSize", Is::Int),
-    ("StartingPosition", Is::Any),
-    ("StartingPositionTimestamp", Is::Any),
-    ("Enabled", Is::Bool),
-    ("MaximumBatchingWindowInSeconds", Is::Int),
-    ("MaximumRetryAttempts", Is::Int),
-    ("BisectBatchOnFunctionError", Is::Bool),
-    ("MaximumRecordAgeInSeconds", Is::Int),
-    ("DestinationConfig", Is::Map),
-    ("ParallelizationFactor", Is::Int),
-    ("Topics", Is::List),
-    ("Queues", Is::List),
-    ("SourceAccessConfigurations", Is::List),
-    ("SecretsManagerKmsKeyId", Is::Text),
-    ("TumblingWindowInSeconds", Is::Int),
-    ("FunctionResponseTypes", Is::List),
-    ("KafkaBootstrapServers", Is::List),
-    ("FilterCriteria", Is::Map),
-    ("KmsKeyArn", Is::Any),
-    ("ConsumerGroupId", Is::Text),
-    ("ScalingConfig", Is::Map),
-    ("ProvisionedPollerConfig", Is::Map),
-    ("SchemaRegistryConfig", Is::Map),
-    ("MetricsConfig", Is::Map),
-    ("LoggingConfig", Is::Map),
-];
+use crate::sam::rules::{Is, mistyped};
+use crate::sam::{Made, Sam, Subject, fields};
 
 /// Properties that a mapping takes under the same names.
 const COPIED: &[&str] = &[
@@ -60,131 +33,33 @@ const COPIED: &[&str] = &[
     "LoggingConfig",
 ];
 
-/// A kind of polled event: its name, the property with the source, the policy that reads it, what else it has.
-struct Polled {
-    kind: &'static str,
-    source: &'static str,
-    policy: Option<&'static str>,
-    more: &'static [(&'static str, Is)],
-    needs_position: bool,
-}
+/// A kind of polled event: its name, the property with the source, the policy that reads it.
+type Polled = (&'static str, &'static str, Option<&'static str>);
 
 const KINDS: &[Polled] = &[
-    Polled {
-        kind: "Kinesis",
-        source: "Stream",
-        policy: Some("service-role/AWSLambdaKinesisExecutionRole"),
-        more: &[],
-        needs_position: true,
-    },
-    Polled {
-        kind: "DynamoDB",
-        source: "Stream",
-        policy: Some("service-role/AWSLambdaDynamoDBExecutionRole"),
-        more: &[],
-        needs_position: true,
-    },
-    Polled {
-        kind: "SQS",
-        source: "Queue",
-        policy: Some("service-role/AWSLambdaSQSQueueExecutionRole"),
-        more: &[],
-        needs_position: false,
-    },
-    Polled {
-        kind: "MSK",
-        source: "Stream",
-        policy: Some("service-role/AWSLambdaMSKExecutionRole"),
-        more: &[],
-        needs_position: true,
-    },
-    Polled {
-        kind: "MQ",
-        source: "Broker",
-        policy: None,
-        more: &[("DynamicPolicyName", Is::Bool)],
-        needs_position: false,
-    },
-    Polled {
-        kind: "DocumentDB",
-        source: "Cluster",
-        policy: None,
-        more: &[
-            ("DatabaseName", Is::Text),
-            ("CollectionName", Is::Text),
-            ("FullDocument", Is::Text),
-        ],
-        needs_position: false,
-    },
-    Polled {
-        kind: "SelfManagedKafka",
-        source: "",
-        policy: None,
-        more: &[],
-        needs_position: false,
-    },
-];
-
-/// An event of a function, or of a state machine.
-#[derive(Clone, Copy)]
-pub(crate) struct Event<'e> {
-    /// The resource that has it.
-    pub(crate) owner: &'e str,
-    /// Its own name.
-    pub(crate) name: &'e str,
-    /// `<owner><name>`.
-    pub(crate) id: &'e str,
-    pub(crate) properties: &'e Map<String, Value>,
-}
-
-impl<'e> Event<'e> {
-    pub(crate) fn get(&self, name: &str) -> Option<&'e Value> {
-        self.properties.get(name).filter(|value| !value.is_null())
-    }
-
-    pub(crate) fn copied(&self, name: &str) -> Option<Value> {
-        self.get(name).cloned()
-    }
-
-    pub(crate) fn fault<T>(&self, message: impl Into<String>) -> Made<T> {
-        Err(Fault::event(self.owner, self.name, message))
-    }
-
-    pub(crate) fn need(&self, name: &str) -> Made<&'e Value> {
-        match self.get(name) {
-            Some(value) => Ok(value),
-            None => self.fault(format!("Missing required property '{name}'.")),
-        }
-    }
-
-    /// Only these properties, of these types.
-    pub(crate) fn check(&self, kind: &str, rules: &[&[(&str, Is)]]) -> Made<()> {
-        for (name, value) in self.properties {
-            let rule = rules.iter().flat_map(|rules| rules.iter());
-            match rule.clone().find(|(known, _)| known == name) {
-                None => {
-                    return self.fault(format!(
-                        "property {name} not defined for resource of type {kind}"
-                    ));
-                }
-                Some((_, is)) if !value.is_null() && !fits(value, *is) => {
-                    return self.fault(mistyped(name, *is));
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Events that are out of scope.
-const REFUSED: &[&str] = &[
-    "Api",
-    "HttpApi",
-    "WebSocketApi",
-    "AlexaSkill",
-    "IoTRule",
-    "Cognito",
+    (
+        "Kinesis",
+        "Stream",
+        Some("service-role/AWSLambdaKinesisExecutionRole"),
+    ),
+    (
+        "DynamoDB",
+        "Stream",
+        Some("service-role/AWSLambdaDynamoDBExecutionRole"),
+    ),
+    (
+        "SQS",
+        "Queue",
+        Some("service-role/AWSLambdaSQSQueueExecutionRole"),
+    ),
+    (
+        "MSK",
+        "Stream",
+        Some("service-role/AWSLambdaMSKExecutionRole"),
+    ),
+    ("MQ", "Broker", None),
+    ("DocumentDB", "Cluster", None),
+    ("SelfManagedKafka", "", None),
 ];
 
 impl Sam<'_> {
@@ -195,7 +70,7 @@ impl Sam<'_> {
         bound: &Bound,
         role: &mut Role,
     ) -> Made<()> {
-        let Some(Value::Object(events)) = subject.get("Events") else {
+        let Some(Value::Object(events)) = subject.some("Events") else {
             return Ok(());
         };
         let mut order: Vec<(&String, &Value)> = events.iter().collect();
@@ -212,26 +87,15 @@ impl Sam<'_> {
                 .and_then(Value::as_str)
                 .unwrap_or_default();
             let empty = Map::new();
-            let properties = match event.get("Properties") {
-                None | Some(Value::Null) => &empty,
-                Some(Value::Object(properties)) => properties,
-                Some(_) => {
-                    let message = "Property 'Properties' should be a map.";
-                    return Err(Fault::event(subject.id, name, message));
-                }
-            };
+            let properties = event.get("Properties").and_then(Value::as_object);
             let event = Event {
                 owner: subject.id,
                 name,
                 id: &id,
-                properties,
+                properties: properties.unwrap_or(&empty),
+                is_machine: false,
             };
-            if REFUSED.contains(&kind) {
-                return event.fault(format!(
-                    "{kind} events are not transformed by this build: deploy the API or rule by itself, with a permission to invoke the function"
-                ));
-            }
-            match KINDS.iter().find(|known| known.kind == kind) {
+            match KINDS.iter().find(|known| known.0 == kind) {
                 Some(polled) => self.poll(&event, polled, bound, role)?,
                 None => self.push(&event, kind, bound, role)?,
             }
@@ -246,56 +110,44 @@ impl Sam<'_> {
         bound: &Bound,
         role: &mut Role,
     ) -> Made<()> {
-        let own: &[(&str, Is)] = if polled.source.is_empty() {
-            &[]
-        } else {
-            &[(polled.source, Is::Any)]
-        };
-        event.check(polled.kind, &[POLLED, own, polled.more])?;
-        if !polled.source.is_empty() {
-            event.need(polled.source)?;
-        }
-        if polled.needs_position {
-            event.need("StartingPosition")?;
-        }
-        let policies = self.poll_policies(event, polled)?;
+        let (kind, source, policy) = *polled;
         let mut mapping = fields([
             ("FunctionName", Some(bound.name())),
-            ("EventSourceArn", event.copied(polled.source)),
+            ("EventSourceArn", event.copied(source)),
         ]);
         for name in COPIED {
             mapping.extend(fields([(*name, event.copied(name))]));
         }
         check_filter(event)?;
-        if let Some(servers) = event.get("KafkaBootstrapServers") {
+        if let Some(servers) = event.some("KafkaBootstrapServers") {
             let endpoints = json!({"Endpoints": {"KafkaBootstrapServers": servers}});
             mapping.insert("SelfManagedEventSource".to_owned(), endpoints);
         }
-        self.kafka_config(event, polled, &mut mapping)?;
-        if polled.kind == "DocumentDB" {
-            let config = fields([
-                ("CollectionName", event.copied("CollectionName")),
-                ("DatabaseName", event.copied("DatabaseName")),
-                ("FullDocument", event.copied("FullDocument")),
-            ]);
-            mapping.insert(
-                "DocumentDBEventSourceConfig".to_owned(),
-                Value::Object(config),
-            );
-        }
+        kafka_config(event, kind, &mut mapping)?;
         let mut destination = None;
-        if let Some(config) = event.get("DestinationConfig") {
+        if let Some(config) = event.some("DestinationConfig") {
             let (config, policy) = on_failure(event, config)?;
             mapping.insert("DestinationConfig".to_owned(), config);
             destination = policy;
         }
+        if kind == "DocumentDB" {
+            let some = |name: &str| event.some(name).cloned();
+            let config = fields([
+                ("CollectionName", some("CollectionName")),
+                ("DatabaseName", event.copied("DatabaseName")),
+                ("FullDocument", some("FullDocument")),
+            ]);
+            let property = "DocumentDBEventSourceConfig".to_owned();
+            mapping.insert(property, Value::Object(config));
+        }
+        let policies = self.poll_policies(event, kind)?;
         self.emit(
             event.id,
             "AWS::Lambda::EventSourceMapping",
             mapping,
             bound.attributes.clone(),
         );
-        if let Some(policy) = polled.policy {
+        if let Some(policy) = policy {
             role.manage(self.managed_arn(policy));
         }
         policies.into_iter().for_each(|policy| role.allow(policy));
@@ -305,36 +157,8 @@ impl Sam<'_> {
         Ok(())
     }
 
-    fn kafka_config(
-        &self,
-        event: &Event<'_>,
-        polled: &Polled,
-        mapping: &mut Map<String, Value>,
-    ) -> Made<()> {
-        let property = match polled.kind {
-            "MSK" => "AmazonManagedKafkaEventSourceConfig",
-            "SelfManagedKafka" => "SelfManagedKafkaEventSourceConfig",
-            kind => {
-                if event.get("ConsumerGroupId").is_some() {
-                    return event.fault(format!(
-                        "Property ConsumerGroupId not defined for resource of type {kind}."
-                    ));
-                }
-                return Ok(());
-            }
-        };
-        let config = fields([
-            ("ConsumerGroupId", event.copied("ConsumerGroupId")),
-            ("SchemaRegistryConfig", event.copied("SchemaRegistryConfig")),
-        ]);
-        if !config.is_empty() {
-            mapping.insert(property.to_owned(), Value::Object(config));
-        }
-        Ok(())
-    }
-
-    fn poll_policies(&self, event: &Event<'_>, polled: &Polled) -> Made<Vec<Value>> {
-        match polled.kind {
+    fn poll_policies(&self, event: &Event<'_>, kind: &str) -> Made<Vec<Value>> {
+        match kind {
             "MSK" => {
                 let mut statements = self.registry_statements(event)?;
                 let configurations = event.get("SourceAccessConfigurations");
@@ -360,72 +184,41 @@ impl Sam<'_> {
     }
 
     fn kafka_policies(&self, event: &Event<'_>) -> Made<Vec<Value>> {
-        if event.get("KafkaBootstrapServers").is_none() {
+        if event.some("KafkaBootstrapServers").is_none() {
             return event.fault(
                 "No KafkaBootstrapServers provided for self managed kafka as an event source",
             );
         }
-        let topics = match event.get("Topics") {
+        let topics = match event.some("Topics") {
             None => {
                 return event.fault("No Topics provided for self managed kafka as an event source");
             }
-            Some(topics) => topics.as_array().map_or(1, Vec::len),
+            Some(Value::Array(list)) => list.len(),
+            Some(Value::Object(map)) => map.len(),
+            Some(_) => 1,
         };
         if topics != 1 {
             return event
                 .fault("Topics for self managed kafka only supports single configuration entry.");
         }
-        let Some(configurations) = event.get("SourceAccessConfigurations") else {
+        let Some(configurations) = event.some("SourceAccessConfigurations") else {
             return event
                 .fault("No SourceAccessConfigurations for self managed kafka event provided.");
         };
+        let access = kafka_access(event, configurations)?;
         let mut statements = Vec::new();
-        let mut auth = None;
-        let mut has_root = false;
-        let (mut has_subnet, mut has_group) = (false, false);
-        for config in configurations.as_array().into_iter().flatten() {
-            let uri = config.get("URI").filter(|uri| !uri.is_null());
-            match config.get("Type").and_then(Value::as_str) {
-                Some("VPC_SUBNET") => has_subnet = true,
-                Some("VPC_SECURITY_GROUP") => has_group = true,
-                Some("SERVER_ROOT_CA_CERTIFICATE") => has_root = true,
-                Some(
-                    "SASL_SCRAM_256_AUTH"
-                    | "SASL_SCRAM_512_AUTH"
-                    | "BASIC_AUTH"
-                    | "CLIENT_CERTIFICATE_TLS_AUTH",
-                ) => {
-                    if auth.is_some() {
-                        return event.fault("Multiple auth mechanism properties specified in SourceAccessConfigurations for self managed kafka event.");
-                    }
-                    auth = Some(uri);
-                }
-                _ => {
-                    return event.fault("Invalid SourceAccessConfigurations for self managed kafka event: the type is not known.");
-                }
-            }
+        statements.extend(access.secret.map(secret));
+        statements.extend(access.certificate.map(secret));
+        if access.has_network {
+            statements.push(json!({"Action": NETWORK, "Effect": "Allow", "Resource": "*"}));
         }
-        if let Some(uri) = auth.flatten() {
-            statements.push(secret(uri));
-            // The certificate's statement repeats the authentication's secret.
-            if has_root {
-                statements.push(secret(uri));
-            }
-        }
-        if has_subnet != has_group {
-            return event.fault("VPC_SUBNET and VPC_SECURITY_GROUP in SourceAccessConfigurations for SelfManagedKafka must be both provided.");
-        }
-        if has_subnet {
-            statements.push(
-                json!({"Action": ["ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces",
-                "ec2:DeleteNetworkInterface", "ec2:DescribeVpcs", "ec2:DescribeSubnets",
-                "ec2:DescribeSecurityGroups"], "Effect": "Allow", "Resource": "*"}),
-            );
-        }
-        if let Some(Value::String(key)) = event.get("SecretsManagerKmsKeyId") {
+        if let Some(key) = kms_key(event)? {
             statements.push(decrypt(key));
         }
         statements.extend(self.registry_statements(event)?);
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
         Ok(vec![
             json!({"PolicyName": "SelfManagedKafkaExecutionRolePolicy",
             "PolicyDocument": {"Version": "2012-10-17", "Statement": statements}}),
@@ -433,7 +226,7 @@ impl Sam<'_> {
     }
 
     fn registry_statements(&self, event: &Event<'_>) -> Made<Vec<Value>> {
-        let Some(config) = event.get("SchemaRegistryConfig") else {
+        let Some(config) = event.some("SchemaRegistryConfig") else {
             return Ok(Vec::new());
         };
         for field in [
@@ -457,14 +250,21 @@ impl Sam<'_> {
             return event.fault("SchemaValidationConfigs must be a list");
         }
         let mut statements = Vec::new();
-        let access = config.get("AccessConfigs").and_then(Value::as_array);
-        for access in access.into_iter().flatten() {
-            match (access.get("Type"), access.get("URI")) {
-                (Some(_), Some(uri)) => statements.push(secret(uri)),
-                _ => {
-                    return event
-                        .fault("Each AccessConfig must be a dict with 'Type' and 'URI' fields");
+        let access = config.get("AccessConfigs");
+        match access.filter(|access| crate::sam::is_truthy(access)) {
+            None => {}
+            Some(Value::Array(list)) => {
+                for access in list {
+                    let (Some(_), Some(uri)) = (access.get("Type"), access.get("URI")) else {
+                        return event.fault(
+                            "Each AccessConfig must be a dict with 'Type' and 'URI' fields",
+                        );
+                    };
+                    statements.push(secret(uri));
                 }
+            }
+            Some(_) => {
+                return event.fault("AccessConfigs in SchemaRegistryConfig must be a list");
             }
         }
         let uri = &config["SchemaRegistryURI"];
@@ -502,6 +302,122 @@ fn decrypt(key: &str) -> Value {
     json!({"Action": ["kms:Decrypt"], "Effect": "Allow", "Resource": {"Fn::Sub": arn}})
 }
 
+fn kafka_config(event: &Event<'_>, kind: &str, mapping: &mut Map<String, Value>) -> Made<()> {
+    let property = match kind {
+        "MSK" => "AmazonManagedKafkaEventSourceConfig",
+        "SelfManagedKafka" => "SelfManagedKafkaEventSourceConfig",
+        kind => {
+            if event.some("ConsumerGroupId").is_some() {
+                return event.fault_by_id(format!(
+                    "Property ConsumerGroupId not defined for resource of type {kind}."
+                ));
+            }
+            return Ok(());
+        }
+    };
+    let some = |name: &str| event.some(name).cloned();
+    let config = fields([
+        ("ConsumerGroupId", some("ConsumerGroupId")),
+        ("SchemaRegistryConfig", some("SchemaRegistryConfig")),
+    ]);
+    if !config.is_empty() {
+        mapping.insert(property.to_owned(), Value::Object(config));
+    }
+    Ok(())
+}
+
+/// The key that decrypts a secret.
+fn kms_key<'e>(event: &Event<'e>) -> Made<Option<&'e str>> {
+    match event.some("SecretsManagerKmsKeyId") {
+        None => Ok(None),
+        Some(Value::String(key)) => Ok(Some(key)),
+        Some(_) => event.fault(mistyped("SecretsManagerKmsKeyId", Is::Text)),
+    }
+}
+
+/// How a function reaches self-managed Kafka.
+struct KafkaAccess<'e> {
+    secret: Option<&'e Value>,
+    certificate: Option<&'e Value>,
+    has_network: bool,
+}
+
+fn kafka_access<'e>(event: &Event<'e>, given: &'e Value) -> Made<KafkaAccess<'e>> {
+    let Some(list) = given.as_array() else {
+        return event
+            .fault("SourceAccessConfigurations for self managed kafka event should be a list.");
+    };
+    let mut access = KafkaAccess {
+        secret: None,
+        certificate: None,
+        has_network: false,
+    };
+    let (mut has_auth, mut has_subnet, mut has_group) = (false, false, false);
+    for config in list {
+        if !config.is_object() {
+            let message = mistyped("SourceAccessConfigurations", Is::Map);
+            let fault = crate::sam::Fault::new(event.name, message);
+            return Err(fault.at(event.owner, event.name));
+        }
+        let kind = config
+            .get("Type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        match kind {
+            "VPC_SUBNET" => {
+                kafka_uri(event, config, kind)?;
+                has_subnet = true;
+            }
+            "VPC_SECURITY_GROUP" => {
+                kafka_uri(event, config, kind)?;
+                has_group = true;
+            }
+            "SASL_SCRAM_256_AUTH"
+            | "SASL_SCRAM_512_AUTH"
+            | "BASIC_AUTH"
+            | "CLIENT_CERTIFICATE_TLS_AUTH"
+            | "OAUTHBEARER_AUTH"
+            | "IAM_AUTH"
+            | "IAM_OAUTHBEARER_AUTH" => {
+                if has_auth {
+                    return event.fault("Multiple auth mechanism properties specified in SourceAccessConfigurations for self managed kafka event.");
+                }
+                has_auth = true;
+                if !kind.starts_with("IAM_") {
+                    access.secret = Some(kafka_uri(event, config, "auth mechanism")?);
+                }
+            }
+            "SERVER_ROOT_CA_CERTIFICATE" => {
+                access.certificate = Some(kafka_uri(event, config, kind)?);
+            }
+            "OAUTHBEARER_SCOPE"
+            | "OAUTHBEARER_AUDIENCE"
+            | "OAUTHBEARER_LOGICAL_CLUSTER"
+            | "OAUTHBEARER_IDENTITY_POOL" => {
+                kafka_uri(event, config, kind)?;
+            }
+            _ => {
+                return event.fault("Invalid SourceAccessConfigurations Type provided for self managed kafka event.");
+            }
+        }
+    }
+    if has_subnet != has_group {
+        return event.fault("VPC_SUBNET and VPC_SECURITY_GROUP in SourceAccessConfigurations for SelfManagedKafka must be both provided.");
+    }
+    access.has_network = has_subnet;
+    Ok(access)
+}
+
+fn kafka_uri<'e>(event: &Event<'e>, config: &'e Value, what: &str) -> Made<&'e Value> {
+    let place =
+        "URI property specified in SourceAccessConfigurations for self managed kafka event.";
+    match config.get("URI").filter(|uri| crate::sam::is_truthy(uri)) {
+        None => event.fault(format!("No {what} {place}")),
+        Some(uri) if uri.is_string() || crate::sam::is_intrinsic(uri) => Ok(uri),
+        Some(_) => event.fault(format!("Wrong Type for {what} {place}")),
+    }
+}
+
 /// The URI of the one access configuration that a kind needs.
 fn needed_access<'e>(
     event: &Event<'e>,
@@ -509,7 +425,7 @@ fn needed_access<'e>(
     supported: &[&str],
     needed: &str,
 ) -> Made<&'e Value> {
-    let Some(configurations) = event.get("SourceAccessConfigurations") else {
+    let Some(configurations) = event.some("SourceAccessConfigurations") else {
         return event.fault(format!(
             "No SourceAccessConfigurations for Amazon {kind} event provided."
         ));
@@ -518,11 +434,14 @@ fn needed_access<'e>(
         return event.fault("Provided SourceAccessConfigurations cannot be parsed into a list.");
     };
     let mut found = None;
-    for config in list {
-        let given = config
-            .get("Type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+    for (index, config) in list.iter().enumerate() {
+        let place = format!("SourceAccessConfigurations[{index}]");
+        if !config.is_object() {
+            return event.fault(mistyped(&place, Is::Map));
+        }
+        let Some(given) = config.get("Type").and_then(Value::as_str) else {
+            return event.fault(mistyped(&format!("{place}.Type"), Is::Text));
+        };
         if !supported.contains(&given) {
             return event.fault(format!(
                 "Invalid property Type specified in SourceAccessConfigurations. The supported values are: {}.",
@@ -537,7 +456,7 @@ fn needed_access<'e>(
                 "Multiple {needed} properties specified in SourceAccessConfigurations."
             ));
         }
-        match config.get("URI").filter(|uri| !uri.is_null()) {
+        match config.get("URI").filter(|uri| crate::sam::is_truthy(uri)) {
             Some(uri) => found = Some(uri),
             None => {
                 return event.fault(format!(
@@ -556,44 +475,27 @@ fn needed_access<'e>(
 
 const NETWORK: [&str; 6] = [
     "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
     "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSecurityGroups",
-    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
     "ec2:DescribeVpcs",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeSecurityGroups",
 ];
 
 fn mq_policies(event: &Event<'_>) -> Made<Vec<Value>> {
     let uri = needed_access(event, "MQ", &["BASIC_AUTH", "VIRTUAL_HOST"], "BASIC_AUTH")?;
-    let queues = event.get("Queues").and_then(Value::as_array);
-    match queues {
-        None => return event.fault("No Queues provided for Amazon MQ event source."),
-        Some(list) if list.len() != 1 => {
-            return event.fault("Queues for Amazon MQ only supports single configuration entry.");
-        }
-        Some(_) => {}
-    }
     let mut statements = vec![
         secret(uri),
-        json!({"Action": NETWORK, "Effect": "Allow", "Resource": "*"}),
         json!({"Action": ["mq:DescribeBroker"], "Effect": "Allow", "Resource": event.get("Broker")}),
     ];
-    statements[1]["Action"] = json!([
-        "ec2:CreateNetworkInterface",
-        "ec2:DeleteNetworkInterface",
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeSecurityGroups",
-        "ec2:DescribeSubnets",
-        "ec2:DescribeVpcs"
-    ]);
-    if let Some(Value::String(key)) = event.get("SecretsManagerKmsKeyId") {
-        statements.push(decrypt(key));
+    if let Some(key) = kms_key(event)? {
+        let mut statement = decrypt(key);
+        statement["Action"] = json!("kms:Decrypt");
+        statements.push(statement);
     }
-    let is_dynamic = event.get("DynamicPolicyName") == Some(&Value::Bool(true));
-    let name = if is_dynamic {
-        format!("{}AMQPolicy", event.id)
-    } else {
-        "SamAutoGeneratedAMQPolicy".to_owned()
+    let name = match event.some("DynamicPolicyName") {
+        Some(_) => format!("{}AMQPolicy", event.id),
+        None => "SamAutoGeneratedAMQPolicy".to_owned(),
     };
     Ok(vec![
         json!({"PolicyName": name, "PolicyDocument": {"Statement": statements}}),
@@ -602,19 +504,20 @@ fn mq_policies(event: &Event<'_>) -> Made<Vec<Value>> {
 
 fn document_policies(event: &Event<'_>) -> Made<Vec<Value>> {
     let uri = needed_access(event, "DocumentDB", &["BASIC_AUTH"], "BASIC_AUTH")?;
-    if event.get("DatabaseName").is_none() {
-        return event.fault("Missing required property 'DatabaseName'.");
-    }
+    let rds = |resource: &str| {
+        json!({"Fn::Sub": format!(
+            "arn:${{AWS::Partition}}:rds:${{AWS::Region}}:${{AWS::AccountId}}:{resource}:*")})
+    };
     let mut statements = vec![
         secret(uri),
-        json!({"Action": ["rds:DescribeDBClusterParameters"], "Effect": "Allow", "Resource": {"Fn::Sub":
-            "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:cluster-pg:*"}}),
-        json!({"Action": ["rds:DescribeDBSubnetGroups"], "Effect": "Allow", "Resource": {"Fn::Sub":
-            "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:subgrp:*"}}),
+        json!({"Action": ["rds:DescribeDBClusterParameters"], "Effect": "Allow",
+            "Resource": rds("cluster-pg")}),
+        json!({"Action": ["rds:DescribeDBSubnetGroups"], "Effect": "Allow",
+            "Resource": rds("subgrp")}),
         json!({"Action": ["rds:DescribeDBClusters"], "Effect": "Allow", "Resource": event.get("Cluster")}),
         json!({"Action": NETWORK, "Effect": "Allow", "Resource": "*"}),
     ];
-    if let Some(Value::String(key)) = event.get("SecretsManagerKmsKeyId") {
+    if let Some(key) = kms_key(event)? {
         statements.push(decrypt(key));
     }
     Ok(vec![
@@ -624,9 +527,10 @@ fn document_policies(event: &Event<'_>) -> Made<Vec<Value>> {
 }
 
 fn check_filter(event: &Event<'_>) -> Made<()> {
-    match event.get("FilterCriteria") {
-        Some(Value::Object(map)) if !crate::sam::is_intrinsic(&Value::Object(map.clone())) => {
-            if map.keys().any(|key| key != "Filters") {
+    match event.some("FilterCriteria") {
+        Some(value) if !crate::sam::is_intrinsic(value) => {
+            let keys = value.as_object().into_iter().flatten();
+            if keys.map(|(key, _)| key).ne(["Filters"]) {
                 return event.fault("FilterCriteria field has a wrong format");
             }
             Ok(())
@@ -639,16 +543,19 @@ fn check_filter(event: &Event<'_>) -> Made<()> {
 fn on_failure(event: &Event<'_>, config: &Value) -> Made<(Value, Option<Value>)> {
     let mut config = config.clone();
     let Some(failure) = config.get_mut("OnFailure").and_then(Value::as_object_mut) else {
-        return event.fault(mistyped("DestinationConfig.OnFailure", Is::Map));
+        return event.fault_by_id(mistyped("DestinationConfig.OnFailure", Is::Map));
     };
-    let Some(kind) = failure.remove("Type").filter(|kind| !kind.is_null()) else {
+    let kind = failure.get("Type").cloned().unwrap_or_default();
+    if !crate::sam::is_truthy(&kind) {
         return Ok((config, None));
-    };
-    let kind = kind.as_str().unwrap_or_default().to_owned();
-    if !["SQS", "SNS", "S3", "Kafka"].contains(&kind.as_str()) {
-        return event.fault("The only valid values for 'Type' are 'SQS', 'SNS', 'S3', and 'Kafka'");
+    }
+    failure.remove("Type");
+    let kind = kind.as_str().unwrap_or_default();
+    if !["SQS", "SNS", "S3", "Kafka"].contains(&kind) {
+        return event
+            .fault_by_id("The only valid values for 'Type' are 'SQS', 'SNS', 'S3', and 'Kafka'");
     }
     let destination = failure.get("Destination").cloned().unwrap_or_default();
-    let policy = destination_policy(&kind, event.id, &destination);
+    let policy = destination_policy(kind, event.id, &destination);
     Ok((config, policy))
 }

@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::sam::role::{Role, allowing, branches, trust};
+use crate::sam::link::python_shown;
+use crate::sam::location::s3_location;
+use crate::sam::role::{Role, branches, trust};
 use crate::sam::{
-    Fault, Made, Sam, Subject, attribute, deployment, fields, hash, is_no_value, reference, rules,
-    tag_list,
+    Fault, Made, Sam, Subject, attribute, deployment, fields, hash, is_no_value, is_truthy,
+    reference, rules,
 };
 
 /// Properties that pass through under their own names.
@@ -63,17 +65,19 @@ impl Bound {
 impl Sam<'_> {
     pub(crate) fn function(&mut self, subject: &Subject<'_>) -> Made<()> {
         let id = subject.id;
-        rules::check(subject, "AWS::Serverless::Function", rules::FUNCTION)?;
+        let policies = self.policies(subject)?;
+        rules::check_subject(self, subject, "AWS::Serverless::Function", rules::FUNCTION)?;
+        self.link_events(subject, false)?;
+        check_together(subject)?;
         check_dead_letters(subject)?;
         check_tenancy(subject)?;
         let mut lambda = self.lambda(subject)?;
         let passed = subject.passed_on();
-        let alias = subject.get("AutoPublishAlias");
-        if subject.get("ProvisionedConcurrencyConfig").is_some() && alias.is_none() {
+        let alias = subject.some("AutoPublishAlias");
+        if subject.some("ProvisionedConcurrencyConfig").is_some() && alias.is_none() {
             let message = "To set ProvisionedConcurrencyConfig AutoPublishALias must be defined on the function";
             return Err(Fault::new(id, message));
         }
-        let before: Vec<String> = self.output.keys().cloned().collect();
         let mut alias_name = String::new();
         let mut alias_id = None;
         if let Some(alias) = alias {
@@ -87,20 +91,16 @@ impl Sam<'_> {
             let version = self.version(subject, &mut lambda)?;
             alias_id = Some(self.alias(subject, name, &version)?);
         }
-        if let Some(url) = subject.get("FunctionUrlConfig") {
-            self.url(
-                subject,
-                url,
-                alias_id.as_deref().map(|id| (id, alias_name.as_str())),
-            )?;
+        if let Some(url) = subject.some("FunctionUrlConfig") {
+            self.url(subject, url, alias_id.as_deref())?;
         }
         self.prefer_deployment(subject, alias_id.as_deref())?;
         let mut role = self.function_role(subject)?;
-        if let Some(config) = subject.get("EventInvokeConfig") {
+        if let Some(config) = subject.some("EventInvokeConfig") {
             let policies = self.event_invoke(subject, config, alias_id.as_deref(), &alias_name)?;
             role.inline.extend(policies);
         }
-        self.add_policies(subject, &mut role)?;
+        self.add_policies(subject, &policies, &mut role)?;
         let has_role = self.assign_role(subject, &mut lambda, &mut role)?;
         let bound = Bound {
             id: id.to_owned(),
@@ -118,32 +118,59 @@ impl Sam<'_> {
             );
         }
         self.emit(id, "AWS::Lambda::Function", lambda, subject.own());
-        self.propagate_tags(subject, &before);
+        self.propagate_tags(subject);
+        self.refer(id);
         Ok(())
+    }
+
+    /// What `<id>.Alias` and its like stand for: the last of the type that was made.
+    fn refer(&mut self, id: &str) {
+        let names = [
+            ("Alias", "AWS::Lambda::Alias"),
+            ("Version", "AWS::Lambda::Version"),
+            ("DestinationTopic", "AWS::SNS::Topic"),
+            ("DestinationQueue", "AWS::SQS::Queue"),
+        ];
+        for (name, kind) in names {
+            let made = self.made.iter().rev().find(|(_, made)| made == kind);
+            if let Some((made, _)) = made {
+                let key = (id.to_owned(), name.to_owned());
+                self.derived.insert(key, made.clone());
+            }
+        }
     }
 
     fn lambda(&self, subject: &Subject<'_>) -> Made<Map<String, Value>> {
         let mut lambda = Map::new();
         for name in SAME {
-            if let Some(value) = subject.get(name) {
+            let is_kept_empty = !["FunctionName", "FunctionScalingConfig"].contains(name);
+            if let Some(value) = subject
+                .get(name)
+                .filter(|value| is_kept_empty || is_truthy(value))
+            {
                 lambda.insert((*name).to_owned(), value.clone());
             }
         }
         lambda.insert("Code".to_owned(), self.code(subject)?);
-        let tags = tag_list(Some(("lambda:createdBy", "SAM")), subject.get("Tags"));
+        check_tags(subject)?;
+        let tags = self.tags(Some(("lambda:createdBy", "SAM")), subject);
         lambda.extend(fields([("Tags", tags)]));
         if let Some(role) = subject.get("Role") {
             lambda.insert("Role".to_owned(), role.clone());
         }
         if self.traces(subject) {
-            let mode = subject.get("Tracing");
+            let mode = subject.get("Tracing").map(|mode| self.settled(mode));
             lambda.insert("TracingConfig".to_owned(), json!({"Mode": mode}));
         }
-        if let Some(queue) = subject.get("DeadLetterQueue") {
+        if let Some(queue) = subject.some("DeadLetterQueue") {
             let target = queue.get("TargetArn");
             lambda.insert("DeadLetterConfig".to_owned(), json!({"TargetArn": target}));
         }
-        if let Some(provider) = subject.get("CapacityProviderConfig") {
+        if let Some(provider) = subject.some("CapacityProviderConfig") {
+            if provider.get("Arn").is_none_or(Value::is_null) {
+                let message = "Invalid CapacityProviderConfig: 1 validation error for CapacityProviderConfig\nArn\n  field required (type=value_error.missing)";
+                return Err(Fault::new(subject.id, message));
+            }
             let config = fields([
                 ("CapacityProviderArn", provider.get("Arn").cloned()),
                 (
@@ -167,16 +194,15 @@ impl Sam<'_> {
     }
 
     fn traces(&self, subject: &Subject<'_>) -> bool {
-        let tracing = subject.get("Tracing");
+        let tracing = subject.some("Tracing");
         tracing.is_some_and(|tracing| self.resolved(tracing).as_str() != Some("Disabled"))
     }
 
     fn code(&self, subject: &Subject<'_>) -> Made<Value> {
         let id = subject.id;
-        let mut code = match subject
-            .get("PackageType")
-            .map_or("Zip", |value| value.as_str().unwrap_or(""))
-        {
+        let package = subject.some("PackageType");
+        let package = package.map_or_else(|| "Zip".to_owned(), python_shown);
+        let mut code = match package.as_str() {
             "Zip" => match (subject.get("InlineCode"), subject.get("CodeUri")) {
                 (Some(code), _) => json!({"ZipFile": code}),
                 (None, Some(uri)) => s3_location(id, uri, "CodeUri")?,
@@ -188,15 +214,18 @@ impl Sam<'_> {
                 }
             },
             "Image" => match subject.get("ImageUri") {
-                Some(uri) => json!({"ImageUri": uri}),
+                Some(uri) if is_truthy(uri) => json!({"ImageUri": uri}),
+                Some(_) => {
+                    let message =
+                        "'ImageUri' requires that a image hosted at a registry be specified.";
+                    return Err(Fault::new(id, message));
+                }
                 None => return Err(Fault::new(id, "'ImageUri' must be set.")),
             },
             other => return Err(Fault::new(id, format!("invalid 'PackageType' : {other}"))),
         };
-        let is_zip = subject
-            .get("PackageType")
-            .is_none_or(|kind| kind.as_str() == Some("Zip"));
-        if let Some(key) = subject.get("SourceKMSKeyArn").filter(|_| is_zip) {
+        let is_zip = package == "Zip";
+        if let Some(key) = subject.some("SourceKMSKeyArn").filter(|_| is_zip) {
             code["SourceKMSKeyArn"] = key.clone();
         }
         Ok(code)
@@ -205,7 +234,7 @@ impl Sam<'_> {
     fn version(&mut self, subject: &Subject<'_>, lambda: &mut Map<String, Value>) -> Made<String> {
         let id = subject.id;
         let mut sha = None;
-        if let Some(given) = subject.get("AutoPublishCodeSha256") {
+        if let Some(given) = subject.some("AutoPublishCodeSha256") {
             let resolved = self.resolved(given);
             let Some(text) = resolved.as_str() else {
                 return Err(Fault::new(id, "AutoPublishCodeSha256 must be a string"));
@@ -219,6 +248,10 @@ impl Sam<'_> {
             };
             lambda.insert("Description".to_owned(), description);
             sha = Some(text.to_owned());
+        }
+        // The reference resolves these in place: what it hashes is what it writes.
+        if let Some(code) = lambda.get("Code").map(|code| self.settled(code)) {
+            lambda.insert("Code".to_owned(), code);
         }
         let prefix = format!("{id}Version");
         let version = match sha.filter(|sha| !sha.is_empty()) {
@@ -238,17 +271,21 @@ impl Sam<'_> {
         let properties = fields([
             ("FunctionName", Some(reference(id))),
             ("Description", subject.get("VersionDescription").cloned()),
+            (
+                "FunctionScalingConfig",
+                subject
+                    .get("FunctionScalingConfig")
+                    .filter(|_| subject.get("CapacityProviderConfig").is_some())
+                    .cloned(),
+            ),
         ]);
         self.emit(&version, "AWS::Lambda::Version", properties, attributes);
-        self.derived
-            .insert((id.to_owned(), "Version".to_owned()), version.clone());
         Ok(version)
     }
 
     /// What makes a new version when it changes.
     fn version_data(&self, subject: &Subject<'_>, lambda: &Map<String, Value>) -> Value {
-        let is_all = subject.get("AutoPublishAliasAllProperties") == Some(&Value::Bool(true));
-        if is_all {
+        if subject.some("AutoPublishAliasAllProperties").is_some() {
             let mut data = lambda.clone();
             let layers = subject.get("Layers").and_then(Value::as_array);
             for layer in layers.into_iter().flatten() {
@@ -261,7 +298,7 @@ impl Sam<'_> {
                     .and_then(|layer| layer.get("Properties"));
                 let publishes = properties
                     .and_then(|properties| properties.get("PublishLambdaVersion"))
-                    .and_then(Value::as_bool);
+                    .map(is_truthy);
                 if let (Some(properties), Some(true)) = (properties, publishes) {
                     data.insert(layer_id.to_owned(), properties.clone());
                 }
@@ -272,18 +309,16 @@ impl Sam<'_> {
             Value::Object(code) => code,
             _ => Map::new(),
         };
-        if let Some(Value::Object(environment)) = subject.get("Environment") {
+        if let Some(Value::Object(environment)) = subject.some("Environment") {
             data.extend(environment.clone());
         }
-        if let Some(memory) = subject.get("MemorySize") {
+        if let Some(memory) = subject.some("MemorySize") {
             data.insert("MemorySize".to_owned(), memory.clone());
         }
-        if let Some(snap) = subject.get("SnapStart")
+        if let Some(snap) = subject.some("SnapStart")
             && snap
                 .get("ApplyOn")
-                .and_then(Value::as_str)
-                .unwrap_or("None")
-                != "None"
+                .is_some_and(|when| when.as_str() != Some("None"))
         {
             data.insert("SnapStart".to_owned(), snap.clone());
         }
@@ -313,7 +348,7 @@ impl Sam<'_> {
             ("FunctionVersion", Some(attribute(version, "Version"))),
             (
                 "ProvisionedConcurrencyConfig",
-                subject.get("ProvisionedConcurrencyConfig").cloned(),
+                subject.some("ProvisionedConcurrencyConfig").cloned(),
             ),
         ]);
         self.emit(
@@ -322,81 +357,20 @@ impl Sam<'_> {
             properties,
             subject.passed_on(),
         );
-        self.derived
-            .insert((id.to_owned(), "Alias".to_owned()), alias.clone());
         Ok(alias)
     }
 
-    fn url(&mut self, subject: &Subject<'_>, url: &Value, alias: Option<(&str, &str)>) -> Made<()> {
-        let id = subject.id;
-        let Some(kind) = url.get("AuthType").filter(|kind| !kind.is_null()) else {
-            let message = "AuthType is required to configure function property `FunctionUrlConfig`. Please provide either AWS_IAM or NONE.";
-            return Err(Fault::new(id, message));
-        };
-        if let Some(text) = kind.as_str()
-            && !["AWS_IAM", "NONE"].contains(&text)
-        {
-            let message = "AuthType is required to configure function property `FunctionUrlConfig`. Please provide either AWS_IAM or NONE.";
-            return Err(Fault::new(id, message));
-        }
-        let target = reference(alias.map_or(id, |(alias, _)| alias));
-        let properties = fields([
-            ("AuthType", Some(kind.clone())),
-            ("Cors", url.get("Cors").cloned()),
-            ("InvokeMode", url.get("InvokeMode").cloned()),
-            ("TargetFunctionArn", Some(target.clone())),
-        ]);
-        let mut attributes = subject.passed_on();
-        if let Some((alias, _)) = alias {
-            attributes.insert("DependsOn".to_owned(), json!([alias]));
-        }
-        self.emit(
-            &format!("{id}Url"),
-            "AWS::Lambda::Url",
-            properties,
-            attributes,
-        );
-        if self.resolved(kind).as_str() != Some("NONE") {
-            return Ok(());
-        }
-        let permission = fields([
-            ("Action", Some(json!("lambda:InvokeFunctionUrl"))),
-            ("FunctionName", Some(target.clone())),
-            ("FunctionUrlAuthType", Some(kind.clone())),
-            ("Principal", Some(json!("*"))),
-        ]);
-        let name = format!("{id}UrlPublicPermissions");
-        self.emit(
-            &name,
-            "AWS::Lambda::Permission",
-            permission,
-            subject.passed_on(),
-        );
-        let invoke = fields([
-            ("Action", Some(json!("lambda:InvokeFunction"))),
-            ("FunctionName", Some(target)),
-            ("InvokedViaFunctionUrl", Some(json!(true))),
-            ("Principal", Some(json!("*"))),
-        ]);
-        let name = format!("{id}URLInvokeAllowPublicAccess");
-        self.emit(
-            &name,
-            "AWS::Lambda::Permission",
-            invoke,
-            subject.passed_on(),
-        );
-        Ok(())
-    }
-
     fn prefer_deployment(&mut self, subject: &Subject<'_>, alias: Option<&str>) -> Made<()> {
-        let Some(preference) = subject.get("DeploymentPreference") else {
+        let Some(preference) = subject.some("DeploymentPreference") else {
             return Ok(());
         };
         let preference = deployment::read(self, subject, preference)?;
         if !preference.is_enabled {
+            self.deployments.push(preference);
             return Ok(());
         }
         let Some(alias) = alias else {
+            self.deployments.push(preference);
             let message =
                 "'DeploymentPreference' requires AutoPublishAlias property to be specified.";
             return Err(Fault::new(subject.id, message));
@@ -410,7 +384,7 @@ impl Sam<'_> {
     }
 
     fn function_role(&self, subject: &Subject<'_>) -> Made<Role> {
-        let basic = if subject.get("DurableConfig").is_some() {
+        let basic = if subject.some("DurableConfig").is_some() {
             "service-role/AWSLambdaBasicDurableExecutionRolePolicy"
         } else {
             "service-role/AWSLambdaBasicExecutionRole"
@@ -422,7 +396,7 @@ impl Sam<'_> {
             managed: vec![self.managed_arn(basic)],
             path: subject.get("RolePath").cloned(),
             boundary: subject.get("PermissionsBoundary").cloned(),
-            tags: tag_list(Some(("lambda:createdBy", "SAM")), subject.get("Tags")),
+            tags: self.tags(Some(("lambda:createdBy", "SAM")), subject),
             attributes: subject.passed_on(),
             ..Role::default()
         };
@@ -435,10 +409,10 @@ impl Sam<'_> {
             };
             role.manage(self.managed_arn(name));
         }
-        if subject.get("VpcConfig").is_some() {
+        if subject.some("VpcConfig").is_some() {
             role.manage(self.managed_arn("service-role/AWSLambdaVPCAccessExecutionRole"));
         }
-        if let Some(queue) = subject.get("DeadLetterQueue") {
+        if let Some(queue) = subject.some("DeadLetterQueue") {
             let action = match queue.get("Type").and_then(Value::as_str) {
                 Some("SNS") => "sns:Publish",
                 _ => "sqs:SendMessage",
@@ -467,7 +441,8 @@ impl Sam<'_> {
         if given.get("Fn::If").is_none() {
             return Ok(false);
         }
-        let resolved = self.resolved(&given);
+        let resolved = self.settled(&given);
+        lambda.insert("Role".to_owned(), resolved.clone());
         let Some([condition, then, otherwise]) = branches(&resolved) else {
             let message = "Malformed 'Role' property: Fn::If requires 3 arguments.";
             return Err(Fault::new(subject.id, message));
@@ -495,270 +470,14 @@ impl Sam<'_> {
         }
         Ok(true)
     }
-
-    /// `EventInvokeConfig`, the destinations that it lacks, and the policies that they need.
-    fn event_invoke(
-        &mut self,
-        subject: &Subject<'_>,
-        config: &Value,
-        alias: Option<&str>,
-        alias_name: &str,
-    ) -> Made<Vec<Value>> {
-        let id = subject.id;
-        let resolved = self.resolved(config);
-        let logical = format!("{id}EventInvokeConfig");
-        let mut policies = Vec::new();
-        let mut destinations = Map::new();
-        let given = resolved
-            .get("DestinationConfig")
-            .filter(|given| !given.is_null());
-        if let Some(given) = given {
-            let Some(given) = given.as_object() else {
-                let message =
-                    rules::mistyped("EventInvokeConfig.DestinationConfig", rules::Is::Map);
-                return Err(Fault::new(id, message));
-            };
-            for on in ["OnSuccess", "OnFailure"] {
-                let Some(wanted) = given.get(on).filter(|wanted| !wanted.is_null()) else {
-                    continue;
-                };
-                let (destination, policy) = self.destination(subject, wanted, on, &logical)?;
-                destinations.insert(on.to_owned(), json!({"Destination": destination}));
-                policies.extend(policy);
-            }
-        }
-        let qualifier = if alias_name.is_empty() {
-            "$LATEST"
-        } else {
-            alias_name
-        };
-        let properties = fields([
-            ("FunctionName", Some(reference(id))),
-            ("Qualifier", Some(json!(qualifier))),
-            ("DestinationConfig", Some(Value::Object(destinations))),
-            (
-                "MaximumEventAgeInSeconds",
-                resolved.get("MaximumEventAgeInSeconds").cloned(),
-            ),
-            (
-                "MaximumRetryAttempts",
-                resolved.get("MaximumRetryAttempts").cloned(),
-            ),
-        ]);
-        let mut attributes = subject.passed_on();
-        if let Some(alias) = alias {
-            attributes.insert("DependsOn".to_owned(), json!([alias]));
-        }
-        self.emit(
-            &logical,
-            "AWS::Lambda::EventInvokeConfig",
-            properties,
-            attributes,
-        );
-        Ok(policies)
-    }
-
-    fn destination(
-        &mut self,
-        subject: &Subject<'_>,
-        wanted: &Value,
-        on: &str,
-        logical: &str,
-    ) -> Made<(Value, Option<Value>)> {
-        let id = subject.id;
-        const TYPES: [&str; 5] = ["SQS", "SNS", "EventBridge", "Lambda", "S3Bucket"];
-        let kind = wanted.get("Type").and_then(Value::as_str);
-        let Some(kind) = kind.filter(|kind| TYPES.contains(kind)) else {
-            let shown = kind.unwrap_or("None");
-            let message = "must be one of ['SQS', 'SNS', 'EventBridge', 'Lambda', 'S3Bucket']";
-            return Err(Fault::new(id, format!("'Type: {shown}' {message}")));
-        };
-        let prefix = format!("{logical}{on}");
-        let given = wanted.get("Destination").filter(|given| !given.is_null());
-        let mut attributes = subject.passed_on();
-        let conditional = given
-            .and_then(branches)
-            .map(|parts| parts.map(Clone::clone));
-        let made = match (given, conditional) {
-            (None, _) => None,
-            (Some(_), Some([condition, then, otherwise]))
-                if is_no_value(&then) != is_no_value(&otherwise) =>
-            {
-                let name = condition.as_str().unwrap_or_default().to_owned();
-                if is_no_value(&then) {
-                    Some((name, otherwise))
-                } else {
-                    let negated = hash::id(&format!("NOT{name}"), &json!(logical));
-                    self.conditions
-                        .insert(negated.clone(), json!({"Fn::Not": [{"Condition": name}]}));
-                    Some((negated, then))
-                }
-            }
-            (Some(given), _) => {
-                let policy = destination_policy(kind, &prefix, given);
-                return Ok((given.clone(), policy));
-            }
-        };
-        let (suffix, resource_type) = match kind {
-            "SQS" => ("Queue", "AWS::SQS::Queue"),
-            "SNS" => ("Topic", "AWS::SNS::Topic"),
-            _ => {
-                let message = "Destination is required if Type is not ['SQS', 'SNS']";
-                return Err(Fault::new(id, message));
-            }
-        };
-        let resource = format!("{prefix}{suffix}");
-        let arn = match kind {
-            "SQS" => attribute(&resource, "Arn"),
-            _ => reference(&resource),
-        };
-        let destination = match &made {
-            Some((condition, other)) => {
-                let own = attributes.get("Condition").and_then(Value::as_str);
-                let combined = match own {
-                    Some(own) => {
-                        let name = hash::id(&format!("{own}AND{condition}"), &json!(id));
-                        self.conditions.insert(
-                            name.clone(),
-                            json!({"Fn::And": [{"Condition": own}, {"Condition": condition}]}),
-                        );
-                        name
-                    }
-                    None => condition.clone(),
-                };
-                attributes.insert("Condition".to_owned(), json!(combined));
-                json!({"Fn::If": [condition, arn, other]})
-            }
-            None => arn,
-        };
-        self.emit(&resource, resource_type, Map::new(), attributes);
-        let name = if kind == "SQS" {
-            "DestinationQueue"
-        } else {
-            "DestinationTopic"
-        };
-        self.derived
-            .insert((id.to_owned(), name.to_owned()), resource);
-        let policy = destination_policy(kind, &prefix, &destination);
-        Ok((destination, policy))
-    }
-
-    /// `PropagateTags`: everything that was made bears the user's tags and only them.
-    pub(crate) fn propagate_tags(&mut self, subject: &Subject<'_>, before: &[String]) {
-        if subject.get("PropagateTags") != Some(&Value::Bool(true)) {
-            return;
-        }
-        let Some(tags) = tag_list(None, subject.get("Tags")) else {
-            return;
-        };
-        for (id, resource) in &mut self.output {
-            if before.contains(id) {
-                continue;
-            }
-            let kind = resource
-                .get("Type")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let has_tags = matches!(
-                kind,
-                "AWS::Lambda::Function"
-                    | "AWS::IAM::Role"
-                    | "AWS::SQS::Queue"
-                    | "AWS::SNS::Topic"
-                    | "AWS::Events::Rule"
-                    | "AWS::S3::Bucket"
-                    | "AWS::Lambda::EventSourceMapping"
-                    | "AWS::StepFunctions::StateMachine"
-            );
-            if has_tags && let Some(resource) = resource.as_object_mut() {
-                let properties = resource
-                    .entry("Properties")
-                    .or_insert_with(|| Value::Object(Map::new()));
-                properties["Tags"] = tags.clone();
-            }
-        }
-    }
-}
-
-/// What a role needs to send to a destination.
-pub(crate) fn destination_policy(kind: &str, prefix: &str, arn: &Value) -> Option<Value> {
-    Some(match kind {
-        "SQS" => allowing(&format!("{prefix}SQSPolicy"), "sqs:SendMessage", arn),
-        "SNS" => allowing(&format!("{prefix}SNSPolicy"), "sns:publish", arn),
-        "EventBridge" => allowing(
-            &format!("{prefix}EventBridgePolicy"),
-            "events:PutEvents",
-            arn,
-        ),
-        "Lambda" => allowing(
-            &format!("{prefix}LambdaPolicy"),
-            "lambda:InvokeFunction",
-            arn,
-        ),
-        "S3" | "S3Bucket" => {
-            json!({"PolicyName": format!("{prefix}S3Policy"), "PolicyDocument": {"Statement": [
-                {"Action": "s3:PutObject", "Effect": "Allow", "Resource": {"Fn::Join": ["/", [arn, "*"]]}},
-                {"Action": "s3:ListBucket", "Effect": "Allow", "Resource": arn},
-            ]}})
-        }
-        _ => return None,
-    })
-}
-
-/// `s3://bucket/key[?versionId=v]`, or `{Bucket, Key[, Version]}`.
-pub(crate) fn s3_location(id: &str, uri: &Value, property: &str) -> Made<Value> {
-    let invalid = || {
-        Err(Fault::new(
-            id,
-            format!(
-                "'{property}' is not a valid S3 Uri of the form 's3://bucket/key' with optional versionId query parameter."
-            ),
-        ))
-    };
-    match uri {
-        Value::Object(parts) => {
-            let (bucket, key) = (parts.get("Bucket"), parts.get("Key"));
-            let (Some(bucket), Some(key)) = (bucket, key) else {
-                let message =
-                    format!("'{property}' requires Bucket and Key properties to be specified.");
-                return Err(Fault::new(id, message));
-            };
-            let location = fields([
-                ("S3Bucket", Some(bucket.clone())),
-                ("S3Key", Some(key.clone())),
-                ("S3ObjectVersion", parts.get("Version").cloned()),
-            ]);
-            Ok(Value::Object(location))
-        }
-        Value::String(text) => {
-            let Some((bucket, rest)) = text
-                .strip_prefix("s3://")
-                .and_then(|rest| rest.split_once('/'))
-            else {
-                return invalid();
-            };
-            let (key, query) = rest.split_once('?').unwrap_or((rest, ""));
-            if bucket.is_empty() || key.is_empty() {
-                return invalid();
-            }
-            let version = query.strip_prefix("versionId=").filter(|v| !v.is_empty());
-            let location = fields([
-                ("S3Bucket", Some(json!(bucket))),
-                ("S3Key", Some(json!(key))),
-                ("S3ObjectVersion", version.map(|version| json!(version))),
-            ]);
-            Ok(Value::Object(location))
-        }
-        _ => invalid(),
-    }
 }
 
 fn check_dead_letters(subject: &Subject<'_>) -> Made<()> {
-    let Some(queue) = subject.get("DeadLetterQueue") else {
+    let Some(queue) = subject.some("DeadLetterQueue") else {
         return Ok(());
     };
     let fault = |message: &str| Err(Fault::new(subject.id, message));
-    let is_set = |name: &str| queue.get(name).is_some_and(|value| !value.is_null());
+    let is_set = |name: &str| queue.get(name).is_some_and(is_truthy);
     if !is_set("Type") || !is_set("TargetArn") {
         return fault("'DeadLetterQueue' requires Type and TargetArn properties to be specified.");
     }
@@ -770,7 +489,7 @@ fn check_dead_letters(subject: &Subject<'_>) -> Made<()> {
 }
 
 fn check_tenancy(subject: &Subject<'_>) -> Made<()> {
-    if subject.get("TenancyConfig").is_none() {
+    if subject.some("TenancyConfig").is_none() {
         return Ok(());
     }
     let fault = |what: &str| {
@@ -783,7 +502,7 @@ fn check_tenancy(subject: &Subject<'_>) -> Made<()> {
         ("FunctionUrlConfig", "Function URL"),
         ("SnapStart", "SnapStart"),
     ] {
-        if subject.get(property).is_some() {
+        if subject.some(property).is_some() {
             return fault(what);
         }
     }
@@ -805,12 +524,10 @@ fn check_tenancy(subject: &Subject<'_>) -> Made<()> {
 
 fn check_package(subject: &Subject<'_>, lambda: &Map<String, Value>) -> Made<()> {
     let fault = |message: &str| Err(Fault::new(subject.id, message));
-    let is_set = |name: &str| lambda.get(name).is_some_and(|value| !value.is_null());
+    let is_set = |name: &str| lambda.get(name).is_some_and(is_truthy);
     let is_image_code = lambda["Code"].get("ImageUri").is_some();
-    match lambda
-        .get("PackageType")
-        .map_or("Zip", |kind| kind.as_str().unwrap_or(""))
-    {
+    let package = lambda.get("PackageType").filter(|kind| is_truthy(kind));
+    match package.map_or("Zip", |kind| kind.as_str().unwrap_or("")) {
         "Zip" => {
             if !is_set("Runtime") || !is_set("Handler") {
                 return fault(
@@ -834,4 +551,51 @@ fn check_package(subject: &Subject<'_>, lambda: &Map<String, Value>) -> Made<()>
         }
         _ => fault("PackageType needs to be `Zip` or `Image`"),
     }
+}
+
+/// Tags that only SAM may set.
+fn check_tags(subject: &Subject<'_>) -> Made<()> {
+    let tags = subject.get("Tags").and_then(Value::as_object);
+    let reserved = [
+        "lambda:createdBy",
+        "serverlessrepo:applicationId",
+        "serverlessrepo:semanticVersion",
+    ];
+    let found = reserved
+        .into_iter()
+        .find(|name| tags.is_some_and(|tags| tags.contains_key(*name)));
+    match found {
+        None => Ok(()),
+        Some(name) => Err(Fault::new(
+            subject.id,
+            format!(
+                "{name} is a reserved Tag key name and cannot be set on your resource. Please change the tag key in the input."
+            ),
+        )),
+    }
+}
+
+/// Properties that exclude or need one another.
+fn check_together(subject: &Subject<'_>) -> Made<()> {
+    let has = |name: &str| subject.get(name).is_some();
+    let mut wrong = Vec::new();
+    for other in ["ProvisionedConcurrencyConfig", "VpcConfig"] {
+        if has("CapacityProviderConfig") && has(other) {
+            wrong.push(format!(
+                "Cannot specify 'CapacityProviderConfig' and '{other}' together."
+            ));
+        }
+    }
+    for (name, needed) in [
+        ("FunctionScalingConfig", "CapacityProviderConfig"),
+        ("VersionDeletionPolicy", "AutoPublishAlias"),
+    ] {
+        if has(name) && !has(needed) {
+            wrong.push(format!("'{name}' requires '{needed}'."));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Fault::new(subject.id, wrong.join("\n")))
 }

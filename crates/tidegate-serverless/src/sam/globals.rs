@@ -55,7 +55,14 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("LayerVersion", &["PublishLambdaVersion"]),
 ];
 /// Sections of types that are out of scope: taken, and of no effect.
-const OTHERS: &[&str] = &["Api", "HttpApi", "WebSocketApi", "CapacityProvider"];
+const OTHERS: &[&str] = &[
+    "Api",
+    "CapacityProvider",
+    "HttpApi",
+    "MicrovmImage",
+    "NetworkConnector",
+    "WebSocketApi",
+];
 
 /// Merges the globals into the resources; the message of a section that is wrong.
 pub(crate) fn merge(sam: &mut Sam<'_>) -> Result<(), String> {
@@ -64,7 +71,10 @@ pub(crate) fn merge(sam: &mut Sam<'_>) -> Result<(), String> {
         Some(Value::Object(globals)) => globals,
         Some(_) => return Err(invalid("It must be a non-empty dictionary")),
     };
-    for (section, properties) in globals {
+    for section in sam.order(&["Globals"]) {
+        let Some((section, properties)) = globals.get_key_value(&section) else {
+            continue;
+        };
         let Some((_, supported)) = SECTIONS.iter().find(|(name, _)| name == section) else {
             if OTHERS.contains(&section.as_str()) {
                 continue;
@@ -80,10 +90,9 @@ pub(crate) fn merge(sam: &mut Sam<'_>) -> Result<(), String> {
         let Some(properties) = properties.as_object() else {
             return Err(invalid("Value of ${section} must be a dictionary"));
         };
-        if let Some(unknown) = properties
-            .keys()
-            .find(|key| !supported.contains(&key.as_str()))
-        {
+        let written = sam.order(&["Globals", section]);
+        let mut keys = written.iter().filter(|key| properties.contains_key(*key));
+        if let Some(unknown) = keys.find(|key| !supported.contains(&key.as_str())) {
             return Err(invalid(&format!(
                 "'{unknown}' is not a supported property of '{section}'. Must be one of the following values - {}",
                 python_list(supported)
@@ -162,6 +171,8 @@ fn merge_into(resource: &mut Value, globals: &Map<String, Value>) {
     if let Some(properties) = properties.as_object_mut() {
         for (name, global) in globals {
             let merged = match properties.get(name) {
+                // Another architecture is another place to run, not one more.
+                Some(local) if name == "Architectures" => local.clone(),
                 Some(local) => merged(global, local, 0),
                 None => global.clone(),
             };

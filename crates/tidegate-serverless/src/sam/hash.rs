@@ -25,15 +25,18 @@ pub(crate) fn id(prefix: &str, data: &Value) -> String {
 pub(crate) fn digest(data: &Value) -> String {
     let text = match data {
         Value::String(text) => text.clone(),
-        other => {
-            let mut text = String::new();
-            write(other, &mut text);
-            text
-        }
+        other => json_text(other),
     };
     let hash = Sha1::digest(text.as_bytes());
     let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     hex.chars().take(LENGTH).collect()
+}
+
+/// A value as compact JSON, as Python writes it.
+pub(crate) fn json_text(value: &Value) -> String {
+    let mut text = String::new();
+    write(value, &mut text);
+    text
 }
 
 /// Compact JSON with sorted keys and escaped non-ASCII characters.
@@ -41,7 +44,7 @@ fn write(value: &Value, text: &mut String) {
     match value {
         Value::Null => text.push_str("null"),
         Value::Bool(flag) => text.push_str(if *flag { "true" } else { "false" }),
-        Value::Number(number) => text.push_str(&number.to_string()),
+        Value::Number(number) => text.push_str(&python_number(number)),
         Value::String(string) => quote(string, text),
         Value::Array(list) => {
             text.push('[');
@@ -68,6 +71,29 @@ fn write(value: &Value, text: &mut String) {
             text.push('}');
         }
     }
+}
+
+/// A number as Python shows it: exponents from sixteen digits on, with a sign and two digits.
+fn python_number(number: &serde_json::Number) -> String {
+    let plain = number.to_string();
+    let Some(float) = number.as_f64().filter(|_| number.is_f64()) else {
+        return plain;
+    };
+    let scientific = format!("{float:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else {
+        return plain;
+    };
+    let exponent: i32 = exponent.parse().unwrap_or_default();
+    if (-4..16).contains(&exponent) {
+        let shown = format!("{float}");
+        return if shown.contains('.') {
+            shown
+        } else {
+            format!("{shown}.0")
+        };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
 fn quote(string: &str, text: &mut String) {

@@ -2,57 +2,61 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::sam::function::s3_location;
+use crate::sam::location::s3_location;
 use crate::sam::rules::{self, Is};
 use crate::sam::{Fault, Made, Sam, Subject, fields, hash, is_intrinsic};
 
 const RULES: &[rules::Rule] = &[
     ("LayerName", false, Is::TextOrMap),
-    ("Description", false, Is::Any),
-    ("ContentUri", true, Is::TextOrMap),
-    ("CompatibleArchitectures", false, Is::Any),
-    ("CompatibleRuntimes", false, Is::Any),
-    ("LicenseInfo", false, Is::Any),
-    ("RetentionPolicy", false, Is::Any),
+    ("Description", false, Is::Text),
     ("PublishLambdaVersion", false, Is::Bool),
+    ("ContentUri", true, Is::TextOrMap),
+    ("CompatibleArchitectures", false, Is::TextsOrMaps),
+    ("CompatibleRuntimes", false, Is::TextsOrMaps),
+    ("LicenseInfo", false, Is::Text),
+    ("RetentionPolicy", false, Is::Text),
 ];
 
 impl Sam<'_> {
     pub(crate) fn layer(&mut self, subject: &Subject<'_>) -> Made<()> {
         let id = subject.id;
-        rules::check(subject, "AWS::Serverless::LayerVersion", RULES)?;
+        rules::check_subject(self, subject, "AWS::Serverless::LayerVersion", RULES)?;
         let mut resolved = subject.properties.clone();
+        resolved.retain(|_, value| !value.is_null());
+        if let Some(given) = resolved.get("CompatibleArchitectures") {
+            let settled = self.settled(given);
+            resolved.insert("CompatibleArchitectures".to_owned(), settled);
+        }
         for name in ["LayerName", "LicenseInfo", "Description", "RetentionPolicy"] {
-            if let Some(value) = resolved.get(name).cloned() {
-                resolved.insert(name.to_owned(), self.resolved(&value));
+            let Some(value) = subject.some(name) else {
+                continue;
+            };
+            let value = self.resolved(value);
+            if !value.is_string() && !value.is_object() {
+                let message = format!(
+                    "Could not resolve parameter for '{name}' or parameter is not a String."
+                );
+                return Err(Fault::new(id, message));
             }
+            resolved.insert(name.to_owned(), value);
         }
         let retention = self.retention(subject, resolved.get("RetentionPolicy"))?;
         let mut hashed = Map::from_iter([
             ("Type".to_owned(), json!("AWS::Serverless::LayerVersion")),
             ("Properties".to_owned(), Value::Object(resolved.clone())),
         ]);
-        let attributes = subject.resource.as_object().into_iter().flatten();
-        for (name, value) in attributes {
-            let is_part = ![
-                "Type",
-                "Properties",
-                "DeletionPolicy",
-                "UpdateReplacePolicy",
-                "Metadata",
-            ]
-            .contains(&name.as_str());
-            if is_part {
-                hashed.insert(name.clone(), value.clone());
-            }
-        }
+        let mut attributes = subject.own();
+        attributes.retain(|name, _| {
+            !["DeletionPolicy", "UpdateReplacePolicy", "Metadata"].contains(&name.as_str())
+        });
+        hashed.extend(attributes);
         let data = json!({id: hashed});
         let layer = hash::id(id, &data);
         self.renamed.insert(id.to_owned(), layer.clone());
-        self.check_architectures(subject)?;
+        check_architectures(&layer, resolved.get("CompatibleArchitectures"))?;
         let name = resolved
             .get("LayerName")
-            .filter(|name| !name.is_null())
+            .filter(|name| crate::sam::is_truthy(name))
             .cloned();
         let properties = fields([
             ("LayerName", Some(name.unwrap_or_else(|| json!(id)))),
@@ -60,14 +64,14 @@ impl Sam<'_> {
             (
                 "Content",
                 Some(s3_location(
-                    id,
+                    &layer,
                     &subject.properties["ContentUri"],
                     "ContentUri",
                 )?),
             ),
             (
                 "CompatibleArchitectures",
-                subject.get("CompatibleArchitectures").cloned(),
+                resolved.get("CompatibleArchitectures").cloned(),
             ),
             (
                 "CompatibleRuntimes",
@@ -75,7 +79,19 @@ impl Sam<'_> {
             ),
             ("LicenseInfo", resolved.get("LicenseInfo").cloned()),
         ]);
-        let mut attributes = subject.own();
+        let mut attributes = subject.passed_on();
+        let own = subject.own();
+        attributes.extend(fields([("DependsOn", own.get("DependsOn").cloned())]));
+        // Sync annotations stand in the metadata; the reference drops it all.
+        let notes = own.get("Metadata").and_then(Value::as_object);
+        let notes = notes.into_iter().flatten();
+        let notes: Map<String, Value> = notes
+            .filter(|(name, _)| name.starts_with("tidegate.dev/"))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if !notes.is_empty() {
+            attributes.insert("Metadata".to_owned(), Value::Object(notes));
+        }
         if let Some(retention) = retention {
             attributes.insert("DeletionPolicy".to_owned(), json!(retention));
         }
@@ -101,23 +117,15 @@ impl Sam<'_> {
             )),
         }
     }
+}
 
-    fn check_architectures(&self, subject: &Subject<'_>) -> Made<()> {
-        let Some(given) = subject.get("CompatibleArchitectures") else {
-            return Ok(());
-        };
-        let resolved = self.resolved(given);
-        let list = resolved.as_array();
-        for architecture in list.into_iter().flatten() {
-            let is_known = architecture
-                .as_str()
-                .is_none_or(|name| ["x86_64", "arm64"].contains(&name));
-            if !is_known {
-                let message =
-                    format!("CompatibleArchitectures needs to be a list of 'x86_64' or 'arm64'");
-                return Err(Fault::new(subject.id, message));
-            }
+fn check_architectures(id: &str, given: Option<&Value>) -> Made<()> {
+    for architecture in given.and_then(Value::as_array).into_iter().flatten() {
+        let is_known = matches!(architecture.as_str(), Some("x86_64" | "arm64"));
+        if !is_known && !is_intrinsic(architecture) {
+            let message = "CompatibleArchitectures needs to be a list of 'x86_64' or 'arm64'";
+            return Err(Fault::new(id, message));
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::sam::events::Event;
-use crate::sam::function::s3_location;
+use crate::sam::hash::json_text;
+use crate::sam::link::{Event, python_shown};
+use crate::sam::location::s3_location;
 use crate::sam::push::Target;
 use crate::sam::role::{Role, allowing, trust};
 use crate::sam::rules::{self, Is};
-use crate::sam::{Fault, Made, Sam, Subject, attribute, fields, is_intrinsic, reference, tag_list};
+use crate::sam::{Fault, Made, Sam, Subject, attribute, fields, is_intrinsic, reference};
 
 const RULES: &[rules::Rule] = &[
     ("Definition", false, Is::Map),
@@ -16,17 +17,17 @@ const RULES: &[rules::Rule] = &[
     ("Role", false, Is::Text),
     ("RolePath", false, Is::Any),
     ("DefinitionSubstitutions", false, Is::Map),
-    ("Events", false, Is::Map),
-    ("Name", false, Is::Any),
-    ("Type", false, Is::Any),
+    ("Events", false, Is::Maps),
+    ("Name", false, Is::Text),
+    ("Type", false, Is::Text),
     ("Tags", false, Is::Map),
     ("PropagateTags", false, Is::Bool),
-    ("Policies", false, Is::Policies),
+    ("Policies", false, Is::MachinePolicies),
     ("Tracing", false, Is::Map),
-    ("PermissionsBoundary", false, Is::Any),
+    ("PermissionsBoundary", false, Is::Text),
     ("AutoPublishAlias", false, Is::Any),
-    ("DeploymentPreference", false, Is::Map),
-    ("UseAliasAsEventTarget", false, Is::Bool),
+    ("DeploymentPreference", false, Is::Any),
+    ("UseAliasAsEventTarget", false, Is::OnlyBool),
 ];
 
 /// Deepest definition that is written out.
@@ -35,8 +36,9 @@ const DEPTH_MAX: usize = 64;
 impl Sam<'_> {
     pub(crate) fn machine(&mut self, subject: &Subject<'_>) -> Made<()> {
         let id = subject.id;
-        rules::check(subject, "AWS::Serverless::StateMachine", RULES)?;
-        let before: Vec<String> = self.output.keys().cloned().collect();
+        let policies = self.policies(subject)?;
+        rules::check_subject(self, subject, "AWS::Serverless::StateMachine", RULES)?;
+        self.link_events(subject, true)?;
         let fault = |message: &str| Err(Fault::new(id, message));
         let mut properties = fields([
             ("StateMachineName", subject.get("Name").cloned()),
@@ -45,14 +47,14 @@ impl Sam<'_> {
             ("TracingConfiguration", subject.get("Tracing").cloned()),
             (
                 "DefinitionSubstitutions",
-                subject.get("DefinitionSubstitutions").cloned(),
+                subject.some("DefinitionSubstitutions").cloned(),
             ),
             (
                 "Tags",
-                tag_list(Some(("stateMachine:createdBy", "SAM")), subject.get("Tags")),
+                self.tags(Some(("stateMachine:createdBy", "SAM")), subject),
             ),
         ]);
-        match (subject.get("Definition"), subject.get("DefinitionUri")) {
+        match (subject.some("Definition"), subject.some("DefinitionUri")) {
             (Some(_), Some(_)) => {
                 return fault(
                     "Specify either 'Definition' or 'DefinitionUri' property and not both.",
@@ -62,9 +64,6 @@ impl Sam<'_> {
                 return fault("Either 'Definition' or 'DefinitionUri' property must be specified.");
             }
             (Some(definition), None) => {
-                if definition.as_object().is_none_or(Map::is_empty) {
-                    return fault("Definition must be a non-empty map");
-                }
                 let mut substitutions = Map::new();
                 let plain = substituted(definition, &mut substitutions, 0);
                 let mut text = String::new();
@@ -93,18 +92,17 @@ impl Sam<'_> {
                 properties.insert("DefinitionS3Location".to_owned(), Value::Object(location));
             }
         }
-        match (subject.get("Role"), subject.get("Policies")) {
+        match (subject.some("Role"), subject.some("Policies")) {
             (Some(_), Some(_)) => {
-                return fault("Specify either 'Role' or 'Policies' property and not both.");
+                return fault(
+                    "Specify either 'Role' or 'Policies' (but not both at the same time) or neither of them",
+                );
             }
             (Some(role), None) => {
                 properties.insert("RoleArn".to_owned(), role.clone());
             }
-            (None, policies) => {
-                let role = self.machine_role(subject)?;
-                if policies.is_none() {
-                    // Without policies there is still a role: CloudFormation wants one.
-                }
+            (None, _) => {
+                let role = self.machine_role(subject, &policies)?;
                 properties.insert("RoleArn".to_owned(), attribute(&role.id, "Arn"));
                 self.emit(
                     &role.id,
@@ -122,20 +120,21 @@ impl Sam<'_> {
         );
         let alias = self.machine_alias(subject)?;
         self.machine_events(subject, alias.as_deref())?;
-        self.propagate_tags(subject, &before);
+        self.propagate_tags(subject);
         Ok(())
     }
 
-    fn machine_role(&self, subject: &Subject<'_>) -> Made<Role> {
+    fn machine_role(&self, subject: &Subject<'_>, policies: &[Value]) -> Made<Role> {
         let mut role = Role {
             id: format!("{}Role", subject.id),
             trust: trust("states.amazonaws.com"),
             path: subject.get("RolePath").cloned(),
             boundary: subject.get("PermissionsBoundary").cloned(),
-            tags: tag_list(Some(("stateMachine:createdBy", "SAM")), subject.get("Tags")),
+            tags: self.tags(Some(("stateMachine:createdBy", "SAM")), subject),
             attributes: subject.passed_on(),
             ..Role::default()
         };
+        self.add_policies(subject, policies, &mut role)?;
         let traces = subject
             .get("Tracing")
             .and_then(|tracing| tracing.get("Enabled"));
@@ -148,29 +147,31 @@ impl Sam<'_> {
             };
             role.manage(self.managed_arn(name));
         }
-        self.add_policies(subject, &mut role)?;
         Ok(role)
     }
 
     fn machine_alias(&mut self, subject: &Subject<'_>) -> Made<Option<String>> {
         let id = subject.id;
-        let Some(alias) = subject.get("AutoPublishAlias") else {
-            if subject.get("DeploymentPreference").is_some() {
+        let preference = subject.some("DeploymentPreference");
+        let Some(alias) = subject.some("AutoPublishAlias") else {
+            let needs = |name: &str| {
                 let message =
-                    "'DeploymentPreference' requires 'AutoPublishAlias' property to be specified.";
-                return Err(Fault::new(id, message));
+                    format!("'{name}' requires 'AutoPublishAlias' property to be specified.");
+                Err(Fault::new(id, message))
+            };
+            if subject.some("UseAliasAsEventTarget").is_some() {
+                return needs("UseAliasAsEventTarget");
+            }
+            if preference.is_some() {
+                return needs("DeploymentPreference");
             }
             return Ok(None);
         };
-        let alias = self.resolved(alias);
-        let Some(name) = alias.as_str() else {
-            let message = "'AutoPublishAlias' must be a string or a Ref to a template parameter";
-            return Err(Fault::new(id, message));
-        };
         let version = format!("{id}Version");
         let mut attributes = subject.passed_on();
-        attributes.insert("DeletionPolicy".to_owned(), json!("Retain"));
-        attributes.insert("UpdateReplacePolicy".to_owned(), json!("Retain"));
+        for name in ["DeletionPolicy", "UpdateReplacePolicy"] {
+            attributes.entry(name).or_insert_with(|| json!("Retain"));
+        }
         let properties = fields([
             ("StateMachineArn", Some(reference(id))),
             (
@@ -184,17 +185,19 @@ impl Sam<'_> {
             properties,
             attributes,
         );
-        let logical = format!("{id}Alias{name}");
-        let mut preference = Map::from_iter([
-            ("StateMachineVersionArn".to_owned(), reference(&version)),
-            ("Type".to_owned(), json!("ALL_AT_ONCE")),
-        ]);
-        if let Some(Value::Object(given)) = subject.get("DeploymentPreference") {
-            preference.extend(given.clone());
+        let logical = format!("{id}Alias{}", python_shown(alias));
+        if !logical.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            let fault = Fault::new(&logical, "Logical ids must be alphanumeric.");
+            return Err(fault.at_resource(id));
         }
+        let mut shifting = match preference {
+            Some(Value::Object(given)) => given.clone(),
+            _ => Map::from_iter([("Type".to_owned(), json!("ALL_AT_ONCE"))]),
+        };
+        shifting.insert("StateMachineVersionArn".to_owned(), reference(&version));
         let properties = fields([
-            ("Name", Some(json!(name))),
-            ("DeploymentPreference", Some(Value::Object(preference))),
+            ("Name", Some(alias.clone())),
+            ("DeploymentPreference", Some(Value::Object(shifting))),
         ]);
         self.emit(
             &logical,
@@ -202,18 +205,14 @@ impl Sam<'_> {
             properties,
             subject.passed_on(),
         );
-        self.derived
-            .insert((id.to_owned(), "Version".to_owned()), version);
-        self.derived
-            .insert((id.to_owned(), "Alias".to_owned()), logical.clone());
         Ok(Some(logical))
     }
 
     fn machine_events(&mut self, subject: &Subject<'_>, alias: Option<&str>) -> Made<()> {
-        let Some(Value::Object(events)) = subject.get("Events") else {
+        let Some(Value::Object(events)) = subject.some("Events") else {
             return Ok(());
         };
-        let uses_alias = subject.get("UseAliasAsEventTarget") == Some(&Value::Bool(true));
+        let uses_alias = subject.some("UseAliasAsEventTarget").is_some();
         let arn = reference(alias.filter(|_| uses_alias).unwrap_or(subject.id));
         let attributes = subject.passed_on();
         for (name, body) in events {
@@ -229,12 +228,14 @@ impl Sam<'_> {
                 name,
                 id: &id,
                 properties,
+                is_machine: true,
             };
             match kind {
                 "Schedule" | "CloudWatchEvent" | "EventBridgeRule" => {
+                    let boundary = subject.some("PermissionsBoundary");
                     let role = match event.copied("RoleArn") {
                         Some(role) => role,
-                        None => self.starting_role(&event, &arn, &attributes),
+                        None => self.starting_role(&event, &arn, boundary, &attributes),
                     };
                     let target = Target {
                         arn: arn.clone(),
@@ -266,6 +267,7 @@ impl Sam<'_> {
         &mut self,
         event: &Event<'_>,
         arn: &Value,
+        boundary: Option<&Value>,
         attributes: &Map<String, Value>,
     ) -> Value {
         let id = format!("{}Role", event.id);
@@ -280,7 +282,7 @@ impl Sam<'_> {
                 Some(trust("events.amazonaws.com")),
             ),
             ("Policies", Some(json!([policy]))),
-            ("PermissionsBoundary", event.copied("PermissionsBoundary")),
+            ("PermissionsBoundary", boundary.cloned()),
         ]);
         self.emit(&id, "AWS::IAM::Role", properties, attributes.clone());
         attribute(&id, "Arn")
@@ -289,7 +291,17 @@ impl Sam<'_> {
 
 /// Functions and dynamic references in a definition become substitutions, numbered in the order of their paths.
 fn substituted(value: &Value, into: &mut Map<String, Value>, depth: usize) -> Value {
-    let is_dynamic = |text: &str| text.starts_with("{{resolve:") && text.ends_with("}}");
+    let is_dynamic = |text: &str| {
+        let inner = text
+            .strip_prefix("{{resolve:")
+            .and_then(|rest| rest.strip_suffix("}}"));
+        inner
+            .and_then(|inner| inner.split_once(':'))
+            .is_some_and(|(service, key)| {
+                let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+                !service.is_empty() && service.bytes().all(is_name) && !key.is_empty()
+            })
+    };
     let replaced = |into: &mut Map<String, Value>, value: &Value| {
         let name = format!("definition_substitution_{}", into.len() + 1);
         let text = json!(format!("${{{name}}}"));
@@ -326,7 +338,7 @@ fn pretty(value: &Value, level: usize, text: &mut String) {
             keys.sort();
             for (index, key) in keys.iter().enumerate() {
                 indent(text, level + 1);
-                text.push_str(&Value::String((*key).clone()).to_string());
+                text.push_str(&json_text(&Value::String((*key).clone())));
                 text.push_str(": ");
                 pretty(&map[*key], level + 1, text);
                 text.push_str(if index + 1 < keys.len() { ",\n" } else { "\n" });
@@ -344,6 +356,6 @@ fn pretty(value: &Value, level: usize, text: &mut String) {
             indent(text, level);
             text.push(']');
         }
-        plain => text.push_str(&plain.to_string()),
+        plain => text.push_str(&json_text(plain)),
     }
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::sam::events::Event;
 use crate::sam::function::Bound;
+use crate::sam::link::Event;
 use crate::sam::role::{Role, allowing};
 use crate::sam::rules::{Is, mistyped};
-use crate::sam::{Fault, Made, Sam, attribute, fields, reference, tag_list};
+use crate::sam::{Made, Sam, attribute, fields, is_truthy, reference};
 
 /// Ids of targets are cut here.
 const TARGET_ID_MAX: usize = 64;
@@ -54,13 +54,22 @@ impl Sam<'_> {
             "SNS" => self.topic(event, bound, role),
             "S3" => self.bucket(event, bound),
             "CloudWatchLogs" => self.logs(event, bound),
+            "AlexaSkill" => {
+                self.alexa(event, bound);
+                Ok(())
+            }
+            "IoTRule" => {
+                self.iot(event, bound);
+                Ok(())
+            }
+            "Cognito" => self.user_pool(event, bound),
             other => event.fault(format!(
-                "Resource dict has missing or invalid value for field Type. Event Type is: {other}."
+                "Resource dict has missing or invalid value for key Type. Event Type is: {other}."
             )),
         }
     }
 
-    fn permission(
+    pub(crate) fn permission(
         &mut self,
         event: &Event<'_>,
         bound: &Bound,
@@ -88,12 +97,12 @@ impl Sam<'_> {
     /// A rule of EventBridge, by pattern or by schedule.
     pub(crate) fn rule(&mut self, event: &Event<'_>, kind: &str, target: &Target<'_>) -> Made<()> {
         let is_schedule = kind == "Schedule";
-        let state = match (event.get("State"), event.get("Enabled")) {
+        let state = match (event.some("State"), event.get("Enabled")) {
             (Some(_), Some(_)) => {
                 return event.fault("State and Enabled Properties cannot both be specified.");
             }
             (Some(state), None) => Some(state.clone()),
-            (None, Some(Value::Bool(false))) => Some(json!("DISABLED")),
+            (None, Some(enabled)) if !is_truthy(enabled) => Some(json!("DISABLED")),
             (None, Some(_)) => Some(json!("ENABLED")),
             (None, None) => None,
         };
@@ -101,10 +110,9 @@ impl Sam<'_> {
             None => None,
             Some(config) => Some(self.dead_letters(event, config, target.attributes, true)?),
         };
-        let chosen = event
-            .get("Target")
-            .and_then(|target| target.get("Id"))
-            .cloned();
+        // Schedules of functions have no target of their own.
+        let chosen = event.get("Target").and_then(|target| target.get("Id"));
+        let chosen = chosen.cloned();
         let id = format!("{}{}", event.id, target.suffix);
         let id = if id.len() > TARGET_ID_MAX {
             let room = TARGET_ID_MAX.saturating_sub(target.suffix.len());
@@ -162,7 +170,7 @@ impl Sam<'_> {
         has_policy: bool,
     ) -> Made<Value> {
         let (arn, kind) = (config.get("Arn"), config.get("Type"));
-        let fault = |message: &str| Err(Fault::event(event.owner, event.id, message));
+        let fault = |message: &str| event.fault_by_id(message);
         match (arn, kind) {
             (Some(_), Some(_)) => {
                 return fault(
@@ -214,11 +222,10 @@ impl Sam<'_> {
         policy: &Value,
         attributes: &Map<String, Value>,
     ) -> Made<()> {
-        let omits = event.get("OmitName") == Some(&Value::Bool(true));
-        let name = match (event.copied("Name"), omits) {
+        let omits = event.some("OmitName").is_some();
+        let name = match (event.some("Name").cloned(), omits) {
             (Some(_), true) => {
-                let message = "Name cannot be set when OmitName is True";
-                return Err(Fault::event(event.owner, event.id, message));
+                return event.fault_by_id("Name cannot be set when OmitName is True");
             }
             (Some(name), false) => Some(name),
             (None, true) => None,
@@ -228,8 +235,8 @@ impl Sam<'_> {
             None => None,
             Some(config) => Some(self.dead_letters(event, config, attributes, false)?),
         };
-        let role = match event.copied("RoleArn") {
-            Some(role) => role,
+        let role = match event.some("RoleArn") {
+            Some(role) => role.clone(),
             None => {
                 let id = format!("{}Role", event.id);
                 let mut policies = vec![policy.clone()];
@@ -243,7 +250,10 @@ impl Sam<'_> {
                         Some(crate::sam::role::trust("scheduler.amazonaws.com")),
                     ),
                     ("Policies", Some(Value::Array(policies))),
-                    ("PermissionsBoundary", event.copied("PermissionsBoundary")),
+                    (
+                        "PermissionsBoundary",
+                        event.some("PermissionsBoundary").cloned(),
+                    ),
                 ]);
                 self.emit(&id, "AWS::IAM::Role", properties, attributes.clone());
                 attribute(&id, "Arn")
@@ -256,13 +266,10 @@ impl Sam<'_> {
             ("RetryPolicy", event.copied("RetryPolicy")),
             ("DeadLetterConfig", queue.map(|arn| json!({"Arn": arn}))),
         ]);
-        let window = event.copied("FlexibleTimeWindow");
+        let window = event.some("FlexibleTimeWindow").cloned();
         let properties = fields([
-            (
-                "ScheduleExpression",
-                Some(event.need("ScheduleExpression")?.clone()),
-            ),
-            ("State", event.copied("State")),
+            ("ScheduleExpression", event.copied("ScheduleExpression")),
+            ("State", event.some("State").cloned()),
             ("Name", name),
             ("Description", event.copied("Description")),
             (
@@ -289,7 +296,7 @@ impl Sam<'_> {
     }
 
     fn topic(&mut self, event: &Event<'_>, bound: &Bound, role: &mut Role) -> Made<()> {
-        let topic = event.need("Topic")?;
+        let topic = event.properties.get("Topic").unwrap_or(&Value::Null);
         let subscription = |protocol: &str, endpoint: Value| {
             fields([
                 ("Protocol", Some(json!(protocol))),
@@ -303,10 +310,7 @@ impl Sam<'_> {
         };
         let kind = "AWS::SNS::Subscription";
         let attributes = &bound.attributes;
-        let queued = event
-            .get("SqsSubscription")
-            .filter(|queued| **queued != Value::Bool(false));
-        let Some(queued) = queued else {
+        let Some(queued) = event.some("SqsSubscription") else {
             let properties = subscription("lambda", bound.arn());
             self.permission(event, bound, "sns.amazonaws.com", Some(topic.clone()), None);
             self.emit(event.id, kind, properties, attributes.clone());
@@ -325,11 +329,12 @@ impl Sam<'_> {
                 (attribute(&queue, "Arn"), reference(&queue), None, None)
             }
             Value::Object(own) => {
-                let (Some(arn), Some(url)) = (own.get("QueueArn"), own.get("QueueUrl")) else {
+                let some = |name: &str| own.get(name).filter(|value| is_truthy(value));
+                let (Some(arn), Some(url)) = (some("QueueArn"), some("QueueUrl")) else {
                     return event.fault("No QueueARN or QueueURL provided.");
                 };
                 let policy = own.get("QueuePolicyLogicalId").and_then(Value::as_str);
-                let batch = own.get("BatchSize").filter(|batch| !batch.is_null());
+                let batch = some("BatchSize");
                 (arn.clone(), url.clone(), policy, batch.cloned())
             }
             _ => return event.fault(mistyped("SqsSubscription", Is::Map)),
@@ -361,7 +366,12 @@ impl Sam<'_> {
             ("Enabled", Some(json!(true))),
         ]);
         let id = format!("{}EventSourceMapping", event.id);
-        self.emit(&id, "AWS::Lambda::EventSourceMapping", mapping, Map::new());
+        self.emit(
+            &id,
+            "AWS::Lambda::EventSourceMapping",
+            mapping,
+            attributes.clone(),
+        );
         role.manage(self.managed_arn("service-role/AWSLambdaSQSQueueExecutionRole"));
         Ok(())
     }
@@ -374,120 +384,5 @@ impl Sam<'_> {
             let fifo = self.resolved(fifo);
             fifo == Value::Bool(true) || fifo.as_str() == Some("true")
         })
-    }
-
-    /// A bucket of the same template is told to notify, and waits for the permission.
-    fn bucket(&mut self, event: &Event<'_>, bound: &Bound) -> Made<()> {
-        let given = event.need("Bucket")?;
-        let bucket = match given.get("Ref") {
-            Some(Value::String(id)) => Some(id.clone()),
-            Some(_) => return event.fault("'Ref' value in S3 events is not a valid string."),
-            None => None,
-        };
-        let Some(bucket) = bucket.filter(|id| self.input.contains_key(id)) else {
-            return event.fault("S3 events must reference an S3 bucket in the same template.");
-        };
-        let account = reference("AWS::AccountId");
-        let permission = self.permission(event, bound, "s3.amazonaws.com", None, Some(account));
-        let condition = bound.attributes.get("Condition").cloned();
-        let mut resource = self.input.get(&bucket).cloned().unwrap_or_default();
-        let Some(fields) = resource.as_object_mut() else {
-            return Ok(());
-        };
-        if condition.is_none() {
-            let mut names: Vec<Value> = match fields.get("DependsOn") {
-                Some(Value::String(name)) => vec![json!(name)],
-                Some(Value::Array(list)) => list.clone(),
-                _ => Vec::new(),
-            };
-            if !names.contains(&json!(permission)) {
-                names.push(json!(permission));
-            }
-            fields.insert("DependsOn".to_owned(), Value::Array(names));
-        }
-        let properties = fields
-            .entry("Properties")
-            .or_insert_with(|| Value::Object(Map::new()));
-        if properties.is_null() {
-            *properties = Value::Object(Map::new());
-        }
-        if let Some(condition) = &condition {
-            let name = format!("sam:ConditionalDependsOn:{permission}");
-            let value = json!({"Fn::If": [condition, reference(&permission), "no dependency"]});
-            let tag = tag_list(None, Some(&Value::Object(Map::from_iter([(name, value)]))));
-            if let (Some(list), Some(tag)) = (properties.get_mut("Tags"), tag.clone())
-                && let (Some(list), Some(tag)) = (list.as_array_mut(), tag.as_array())
-            {
-                list.extend(tag.iter().cloned());
-            } else if let Some(tag) = tag {
-                properties["Tags"] = tag;
-            }
-        }
-        let mut base = Map::from_iter([("Function".to_owned(), bound.arn())]);
-        if let Some(filter) = event.get("Filter") {
-            base.insert("Filter".to_owned(), filter.clone());
-        }
-        let kinds = match event.need("Events")? {
-            Value::Array(list) => list.clone(),
-            single => vec![single.clone()],
-        };
-        let configuration = properties
-            .as_object_mut()
-            .map(|properties| {
-                properties
-                    .entry("NotificationConfiguration")
-                    .or_insert_with(|| json!({}))
-            })
-            .and_then(Value::as_object_mut);
-        let list = configuration.map(|configuration| {
-            configuration
-                .entry("LambdaConfigurations")
-                .or_insert_with(|| json!([]))
-        });
-        let Some(Value::Array(list)) = list else {
-            let message = "Invalid type for LambdaConfigurations. Must be a list.";
-            return Err(Fault::new(&bucket, message));
-        };
-        for kind in kinds {
-            let mut entry = base.clone();
-            entry.insert("Event".to_owned(), kind);
-            let entry = match &condition {
-                Some(condition) => {
-                    json!({"Fn::If": [condition, entry, {"Ref": "AWS::NoValue"}]})
-                }
-                None => Value::Object(entry),
-            };
-            if !list.contains(&entry) {
-                list.push(entry);
-            }
-        }
-        self.input.insert(bucket.clone(), resource.clone());
-        self.output.insert(bucket, resource);
-        Ok(())
-    }
-
-    fn logs(&mut self, event: &Event<'_>, bound: &Bound) -> Made<()> {
-        let group = event.need("LogGroupName")?;
-        let pattern = event.need("FilterPattern")?;
-        let arn = format!(
-            "arn:{}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:${{__LogGroupName__}}:*",
-            self.options.partition
-        );
-        let source = json!({"Fn::Sub": [arn, {"__LogGroupName__": group}]});
-        let permission = self.permission(event, bound, "logs.amazonaws.com", Some(source), None);
-        let properties = fields([
-            ("LogGroupName", Some(group.clone())),
-            ("FilterPattern", Some(pattern.clone())),
-            ("DestinationArn", Some(bound.arn())),
-        ]);
-        let mut attributes = bound.attributes.clone();
-        attributes.insert("DependsOn".to_owned(), json!([permission]));
-        self.emit(
-            event.id,
-            "AWS::Logs::SubscriptionFilter",
-            properties,
-            attributes,
-        );
-        Ok(())
     }
 }

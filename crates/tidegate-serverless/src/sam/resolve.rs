@@ -31,6 +31,19 @@ impl Sam<'_> {
         self.replace(value, 0)
     }
 
+    /// What the reference makes of a value that it resolves in place: everything inside is resolved,
+    /// a reference that is the whole value stays.
+    pub(crate) fn settled(&self, value: &Value) -> Value {
+        let is_reference = value
+            .as_object()
+            .is_some_and(|map| map.len() == 1 && map.contains_key("Ref"));
+        if is_reference {
+            value.clone()
+        } else {
+            self.resolved(value)
+        }
+    }
+
     fn replace(&self, value: &Value, depth: usize) -> Value {
         if depth > DEPTH_MAX {
             return value.clone();

@@ -81,14 +81,32 @@ impl Sam<'_> {
         Value::String(found.unwrap_or_else(|| name.to_owned()))
     }
 
-    /// Adds the entries of `Policies` to a role.
-    pub(crate) fn add_policies(&self, subject: &Subject<'_>, role: &mut Role) -> Made<()> {
-        let entries = match subject.get("Policies") {
-            None => return Ok(()),
+    /// The entries of `Policies`, templates filled in; none of unknown kinds is refused here.
+    pub(crate) fn policies(&self, subject: &Subject<'_>) -> Made<Vec<Value>> {
+        let entries = match subject.some("Policies") {
+            None => return Ok(Vec::new()),
             Some(Value::Array(list)) => list.clone(),
             Some(single) => vec![single.clone()],
         };
-        for (index, entry) in entries.iter().enumerate() {
+        let kinds: Made<Vec<Kind>> = entries
+            .iter()
+            .map(|entry| kind_of(subject.id, entry))
+            .collect();
+        let filled = entries.iter().zip(kinds?).map(|(entry, kind)| match kind {
+            Kind::Template => filled(subject.id, entry),
+            Kind::Statement | Kind::Managed | Kind::Unknown => Ok(entry.clone()),
+        });
+        filled.collect()
+    }
+
+    /// Adds policies whose templates are filled in to a role.
+    pub(crate) fn add_policies(
+        &self,
+        subject: &Subject<'_>,
+        policies: &[Value],
+        role: &mut Role,
+    ) -> Made<()> {
+        for (index, entry) in policies.iter().enumerate() {
             self.add_policy(subject.id, index, entry, role)?;
         }
         Ok(())
@@ -97,14 +115,8 @@ impl Sam<'_> {
     fn add_policy(&self, id: &str, index: usize, entry: &Value, role: &mut Role) -> Made<()> {
         let name = format!("{}Policy{index}", role.id);
         let named = |document: &Value| json!({"PolicyName": name, "PolicyDocument": document});
-        let invalid = || {
-            let message =
-                format!("Policy at index {index} in the 'Policies' property is not valid");
-            Err(Fault::new(id, message))
-        };
-        let entry = self.filled(id, entry)?;
-        match kind_of(&entry) {
-            Kind::Statement => match branches(&entry) {
+        match kind_of(id, entry)? {
+            Kind::Statement => match branches(entry) {
                 Some([condition, then, otherwise]) => {
                     let branch = |value: &Value| {
                         if is_no_value(value) {
@@ -116,10 +128,10 @@ impl Sam<'_> {
                     role.inline
                         .push(json!({"Fn::If": [condition, branch(then), branch(otherwise)]}));
                 }
-                None => role.inline.push(named(&entry)),
+                None => role.inline.push(named(entry)),
             },
             Kind::Managed => {
-                let policy = match (&entry, branches(&entry)) {
+                let policy = match (entry, branches(entry)) {
                     (Value::String(name), _) => self.managed_by_name(name),
                     (_, Some([condition, then, otherwise])) => {
                         let branch = |value: &Value| match value {
@@ -132,25 +144,29 @@ impl Sam<'_> {
                 };
                 role.manage(policy);
             }
-            Kind::Unknown => return invalid(),
+            Kind::Template | Kind::Unknown => {
+                let message =
+                    format!("Policy at index {index} in the 'Policies' property is not valid");
+                return Err(Fault::new(id, message));
+            }
         }
         Ok(())
     }
+}
 
-    /// A policy with its template filled in, also inside the branches of an `Fn::If`.
-    fn filled(&self, id: &str, entry: &Value) -> Made<Value> {
-        if let Some([condition, then, otherwise]) = branches(entry) {
-            let (then, otherwise) = (self.filled(id, then)?, self.filled(id, otherwise)?);
-            return Ok(json!({"Fn::If": [condition, then, otherwise]}));
-        }
-        let single = entry.as_object().filter(|map| map.len() == 1);
-        let named = single.and_then(|map| map.iter().next());
-        match named {
-            Some((name, values)) if policies::is_template(name) => {
-                policies::expand(id, name, values)
-            }
-            _ => Ok(entry.clone()),
-        }
+/// A policy with its template filled in, also inside the branches of an `Fn::If`.
+fn filled(id: &str, entry: &Value) -> Made<Value> {
+    if is_no_value(entry) {
+        return Ok(entry.clone());
+    }
+    if let Some([condition, then, otherwise]) = branches(entry) {
+        let (then, otherwise) = (filled(id, then)?, filled(id, otherwise)?);
+        return Ok(json!({"Fn::If": [condition, then, otherwise]}));
+    }
+    let named = entry.as_object().and_then(|map| map.iter().next());
+    match named {
+        Some((name, values)) => policies::expand(id, name, values),
+        None => Ok(entry.clone()),
     }
 }
 
@@ -158,29 +174,40 @@ impl Sam<'_> {
 enum Kind {
     Statement,
     Managed,
+    Template,
     Unknown,
 }
 
-fn kind_of(entry: &Value) -> Kind {
+fn kind_of(id: &str, entry: &Value) -> Made<Kind> {
     if entry.is_string() {
-        return Kind::Managed;
+        return Ok(Kind::Managed);
     }
-    if let Some([_, then, otherwise]) = branches(entry) {
-        let kinds = (kind_of(then), kind_of(otherwise));
+    let map = entry.as_object();
+    if map.is_some_and(|map| map.len() == 1 && map.contains_key("Fn::If")) {
+        let wrong = |message: &str| Err(Fault::structure(id, message));
+        let Some([_, then, otherwise]) = branches(entry) else {
+            return wrong("Fn::If requires 3 arguments");
+        };
+        let kinds = (kind_of(id, then)?, kind_of(id, otherwise)?);
         return match kinds {
-            (a, b) if a == b => a,
-            (a, _) if is_no_value(otherwise) => a,
-            (_, b) if is_no_value(then) => b,
-            _ => Kind::Unknown,
+            (a, b) if a == b => Ok(a),
+            (a, _) if is_no_value(otherwise) => Ok(a),
+            (_, b) if is_no_value(then) => Ok(b),
+            _ => wrong(
+                "Different policy types within the same Fn::If statement is unsupported. Separate different policy types into different Fn::If statements",
+            ),
         };
     }
     if is_intrinsic(entry) {
-        return Kind::Managed;
+        return Ok(Kind::Managed);
     }
-    match entry {
-        Value::Object(map) if map.contains_key("Statement") => Kind::Statement,
+    Ok(match map {
+        Some(map) if map.contains_key("Statement") => Kind::Statement,
+        Some(map) if map.len() == 1 && map.keys().all(|name| policies::is_template(name)) => {
+            Kind::Template
+        }
         _ => Kind::Unknown,
-    }
+    })
 }
 
 /// The three parts of an `Fn::If`.

@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::sam::link::python_shown;
 use crate::sam::rules::{self, Is};
-use crate::sam::{Fault, Made, Sam, Subject, fields, tag_list};
+use crate::sam::{Fault, Made, Sam, Subject, fields};
 
 const RULES: &[rules::Rule] = &[
     ("PointInTimeRecoverySpecification", false, Is::Any),
-    ("PrimaryKey", false, Is::Map),
-    ("ProvisionedThroughput", false, Is::Map),
+    ("PrimaryKey", false, Is::Texts),
+    ("ProvisionedThroughput", false, Is::IntsOrMaps),
     ("TableName", false, Is::TextOrMap),
     ("Tags", false, Is::Map),
     ("SSESpecification", false, Is::Map),
@@ -16,29 +17,11 @@ const RULES: &[rules::Rule] = &[
 
 impl Sam<'_> {
     pub(crate) fn table(&mut self, subject: &Subject<'_>) -> Made<()> {
-        rules::check(subject, "AWS::Serverless::SimpleTable", RULES)?;
-        let (name, kind) = match subject.get("PrimaryKey") {
-            None => (json!("id"), "S"),
-            Some(key) => {
-                let fault = |message: &str| Err(Fault::new(subject.id, message));
-                let Some(name) = key.get("Name") else {
-                    return fault("'PrimaryKey' is missing required Property 'Name'.");
-                };
-                let kind = match key.get("Type").and_then(Value::as_str) {
-                    Some("String") => "S",
-                    Some("Number") => "N",
-                    Some("Binary") => "B",
-                    Some(other) => {
-                        let message = format!("Invalid 'Type' \"{other}\".");
-                        return Err(Fault::new(subject.id, message));
-                    }
-                    None => return fault("'PrimaryKey' is missing required Property 'Type'."),
-                };
-                (name.clone(), kind)
-            }
-        };
-        let throughput = subject.get("ProvisionedThroughput").cloned();
+        rules::check_subject(self, subject, "AWS::Serverless::SimpleTable", RULES)?;
+        let (name, kind) = primary_key(subject)?;
+        let throughput = subject.some("ProvisionedThroughput").cloned();
         let billing = throughput.is_none().then(|| json!("PAY_PER_REQUEST"));
+        let some = |name: &str| subject.some(name).cloned();
         let properties = fields([
             (
                 "KeySchema",
@@ -50,16 +33,45 @@ impl Sam<'_> {
             ),
             ("ProvisionedThroughput", throughput),
             ("BillingMode", billing),
-            ("SSESpecification", subject.get("SSESpecification").cloned()),
+            ("SSESpecification", some("SSESpecification")),
             (
                 "PointInTimeRecoverySpecification",
-                subject.get("PointInTimeRecoverySpecification").cloned(),
+                some("PointInTimeRecoverySpecification"),
             ),
-            ("TableName", subject.get("TableName").cloned()),
-            ("Tags", tag_list(None, subject.get("Tags"))),
+            ("TableName", some("TableName")),
+            ("Tags", self.tags(None, subject)),
         ]);
         let attributes: Map<String, Value> = subject.own();
         self.emit(subject.id, "AWS::DynamoDB::Table", properties, attributes);
         Ok(())
     }
+}
+
+/// The key's name, and the letter of its type.
+fn primary_key(subject: &Subject<'_>) -> Made<(Value, &'static str)> {
+    let Some(key) = subject.some("PrimaryKey") else {
+        return Ok((json!("id"), "S"));
+    };
+    let needed = |name: &str| match key.get(name).filter(|value| !value.is_null()) {
+        Some(value) => Ok(value),
+        None => Err(Fault::new(
+            subject.id,
+            format!("Property 'PrimaryKey.{name}' is required."),
+        )),
+    };
+    let name = needed("Name")?;
+    let kind = needed("Type")?;
+    let letter = match kind.as_str() {
+        Some("String") => "S",
+        Some("Number") => "N",
+        Some("Binary") => "B",
+        _ => {
+            let shown = python_shown(kind);
+            return Err(Fault::new(
+                subject.id,
+                format!("Invalid 'Type' \"{shown}\"."),
+            ));
+        }
+    };
+    Ok((name.clone(), letter))
 }

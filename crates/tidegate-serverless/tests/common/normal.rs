@@ -23,6 +23,7 @@ pub(crate) fn normalised(template: &Value) -> Value {
                 let value = match (key.as_str(), value) {
                     ("S3Key" | "S3Bucket", _) if is_code => json!("CODE"),
                     ("CodeSha256", Value::String(_)) => json!("CODE"),
+                    ("DependsOn", Value::Array(_)) => sorted(&normalised(value)),
                     _ => normalised(value),
                 };
                 (plain(key), value)
@@ -37,4 +38,31 @@ pub(crate) fn normalised(template: &Value) -> Value {
 
 fn plain(text: &str) -> String {
     HASHED.replace_all(text, "$1").into_owned()
+}
+
+/// A transformed SAM template: what it waits for is a set.
+pub(crate) fn without_order(template: &Value) -> Value {
+    match template {
+        Value::Object(map) => {
+            let fields = map.iter().map(|(key, value)| {
+                let value = match key.as_str() {
+                    "DependsOn" => sorted(value),
+                    _ => without_order(value),
+                };
+                (key.clone(), value)
+            });
+            Value::Object(fields.collect::<Map<_, _>>())
+        }
+        Value::Array(list) => list.iter().map(without_order).collect(),
+        other => other.clone(),
+    }
+}
+
+fn sorted(value: &Value) -> Value {
+    let Value::Array(list) = value else {
+        return value.clone();
+    };
+    let mut list = list.clone();
+    list.sort_by_key(Value::to_string);
+    Value::Array(list)
 }
