@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 };
 
 use crate::broker::{Hub, Refusal};
+use crate::view::AclBinding;
 use crate::wire::{Call, Code, text};
 
 /// Numbers of the protocol that stand for "any", in every one of its lists.
@@ -114,16 +115,12 @@ impl Filter<'_> {
 
 pub(crate) fn create(hub: &Arc<Hub>, call: &Call, request: &CreateAclsRequest) -> CreateAclsResponse {
     let mut state = hub.state.lock();
-    let most = hub.options.limits.entries;
     let results = request.creations.iter().map(|asked| {
         let made = match call.fault {
             Some(fault) => Err(Refusal::new(fault, fault.to_string())),
             None => checked(asked).and_then(|acl| {
-                if state.acls.len() >= most && !state.acls.contains(&acl) {
-                    return Err(Refusal::new(
-                        Code::PolicyViolation,
-                        format!("the sandbox holds at most {most} ACL bindings"),
-                    ));
+                if !state.acls.contains(&acl) {
+                    check_room(hub, state.acls.len() + 1)?;
                 }
                 state.acls.insert(acl);
                 Ok(())
@@ -139,6 +136,40 @@ pub(crate) fn create(hub: &Arc<Hub>, call: &Call, request: &CreateAclsRequest) -
     CreateAclsResponse::default()
         .with_throttle_time_ms(call.throttle)
         .with_results(results.collect())
+}
+
+/// Whether the broker holds so many bindings.
+///
+/// # Errors
+/// POLICY_VIOLATION.
+pub(crate) fn check_room(hub: &Hub, wanted: usize) -> Result<(), Refusal> {
+    let most = hub.options.limits.entries;
+    if wanted <= most {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Code::PolicyViolation,
+        format!("the sandbox holds at most {most} ACL bindings"),
+    ))
+}
+
+/// A binding of one principal, checked as CreateAcls checks it.
+///
+/// # Errors
+/// INVALID_REQUEST, also when the binding names another principal.
+pub(crate) fn checked_binding(principal: &str, binding: &AclBinding) -> Result<Acl, Refusal> {
+    if binding.principal != principal {
+        return Err(Refusal::new(Code::InvalidRequest, "the binding is of another principal"));
+    }
+    let asked = AclCreation::default()
+        .with_resource_type(binding.resource_type)
+        .with_resource_name(text(binding.name.as_str()))
+        .with_resource_pattern_type(binding.pattern)
+        .with_principal(text(principal))
+        .with_host(text(binding.host.as_str()))
+        .with_operation(binding.operation)
+        .with_permission_type(binding.permission);
+    checked(&asked)
 }
 
 fn checked(asked: &AclCreation) -> Result<Acl, Refusal> {

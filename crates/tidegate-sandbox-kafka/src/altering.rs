@@ -2,6 +2,7 @@
 //!
 //! Must not know: what a key does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse as Replaced;
@@ -77,7 +78,13 @@ fn describe_one(hub: &Hub, state: &State, resource: &DescribeConfigsResource, re
                 .into_iter()
                 .filter(|key| wanted(key.name))
                 .filter(|key| !resource.resource_name.is_empty() || state.cluster_configs.contains_key(key.name))
-                .map(|key| broker_entry(key, request.include_synonyms))
+                .map(|mut key| {
+                    if resource.resource_name.is_empty() {
+                        // What holds for all brokers says nothing of what stands behind it.
+                        key.synonyms.truncate(1);
+                    }
+                    broker_entry(key, request.include_synonyms)
+                })
                 .collect())
         }
         other => Err(unknown_resource(other)),
@@ -105,7 +112,8 @@ fn check_broker(hub: &Hub, name: &str) -> Result<(), Refusal> {
 }
 
 fn topic_entry(state: &State, topic: &Values, key: &Key, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
-    let mut synonyms = Vec::new();
+    let mut synonyms: Vec<DescribeConfigsSynonym> = Vec::new();
+    let on_broker = state.defaults.contains_key(configs::behind(key));
     let mut push = |name: &str, value: &str, source: i8| {
         synonyms.push(
             DescribeConfigsSynonym::default()
@@ -124,6 +132,8 @@ fn topic_entry(state: &State, topic: &Values, key: &Key, request: &DescribeConfi
     }
     if !key.synonym.is_empty() {
         push(key.synonym, key.default, FROM_DEFAULT);
+    } else if let Some((name, value)) = configs::in_hours(key).filter(|_| on_broker) {
+        push(name, value, FROM_DEFAULT);
     }
     let (value, source) = synonyms
         .first()
@@ -140,7 +150,7 @@ fn broker_entry(key: brokerconfigs::Described, synonyms: bool) -> DescribeConfig
     let sensitive = key.kind == Kind::Password;
     let entry = DescribeConfigsResourceResult::default()
         .with_name(text(key.name))
-        .with_value((!sensitive).then(|| text(key.value.as_str())))
+        .with_value(key.value.filter(|_| !sensitive).map(text))
         .with_read_only(key.read_only)
         .with_config_source(key.source)
         .with_is_sensitive(sensitive)
@@ -218,6 +228,27 @@ fn said(done: Result<(), Refusal>) -> (i16, Option<String>) {
         Ok(()) => (0, None),
         Err(refusal) => (refusal.code.code(), Some(refusal.message)),
     }
+}
+
+/// Sets and unsets keys of a topic from inside the process.
+///
+/// # Errors
+/// What IncrementalAlterConfigs refuses.
+pub(crate) fn configure(hub: &Hub, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<(), Refusal> {
+    let target = Target {
+        kind: TOPIC,
+        name,
+        validate_only: false,
+    };
+    let changes: Vec<Change<'_>> = changes
+        .iter()
+        .map(|(key, value)| Change {
+            key,
+            value: value.as_deref(),
+            operation: if value.is_some() { SET } else { DELETE },
+        })
+        .collect();
+    change(hub, &mut hub.state.lock(), &target, &changes)
 }
 
 struct Target<'a> {

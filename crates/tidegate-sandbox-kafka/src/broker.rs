@@ -3,7 +3,6 @@
 //! Must not know: how requests travel. Everything here is reached under one lock that no wait holds.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use indexmap::IndexMap;
 use tokio::sync::watch;
@@ -12,6 +11,7 @@ use uuid::Uuid;
 use crate::acls::Acls;
 use crate::clock::Clock;
 use crate::configs::Values;
+use crate::faults::Faults;
 use crate::groups::Group;
 use crate::lock::Mutex;
 use crate::log::Log;
@@ -72,7 +72,7 @@ pub(crate) struct Hub {
     pub(crate) state: Mutex<State>,
     /// Counts appends and whatever else a waiting fetch looks at again for.
     pub(crate) changes: watch::Sender<u64>,
-    port: AtomicU16,
+    pub(crate) faults: Faults,
 }
 
 impl Hub {
@@ -81,7 +81,7 @@ impl Hub {
             clock: options.clock.clone(),
             state: Mutex::new(State::new()),
             changes: watch::Sender::new(0),
-            port: AtomicU16::new(options.port),
+            faults: Faults::default(),
             options,
         })
     }
@@ -99,14 +99,6 @@ impl Hub {
         for group in state.groups.values_mut() {
             group.tick(now);
         }
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_port(&self, port: u16) {
-        self.port.store(port, Ordering::Relaxed);
     }
 }
 
@@ -167,6 +159,7 @@ impl State {
         for log in &mut topic.partitions {
             let before = log.bytes;
             log.retain(now, &rules);
+            log.compact(now, &rules);
             self.log_bytes -= before - log.bytes;
         }
     }
@@ -178,6 +171,7 @@ impl State {
             let rules = crate::configs::rules(&topic.configs, &self.defaults);
             for log in &mut topic.partitions {
                 log.retain(now, &rules);
+                log.compact(now, &rules);
                 bytes += log.bytes;
             }
         }

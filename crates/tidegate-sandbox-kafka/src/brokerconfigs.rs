@@ -59,7 +59,7 @@ const OWN: &[(&str, Kind, &str, Reach)] = &[
 pub(crate) struct Described {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
-    pub(crate) value: String,
+    pub(crate) value: Option<String>,
     pub(crate) read_only: bool,
     pub(crate) source: i8,
     /// Values and their sources, the one that holds first.
@@ -99,13 +99,17 @@ pub(crate) fn keys(hub: &Hub, state: &State) -> Vec<Described> {
                     synonyms.push((value.clone(), source));
                 }
             }
-            synonyms.push((default.to_owned(), SOURCES[3]));
+            // An empty default is none: Kafka says null.
+            if !default.is_empty() {
+                synonyms.push((default.to_owned(), SOURCES[3]));
+            }
+            let first = synonyms.first().cloned();
             Described {
                 name,
                 kind,
-                value: synonyms[0].0.clone(),
+                source: first.as_ref().map_or(SOURCES[3], |(_, source)| *source),
+                value: first.map(|(value, _)| value),
                 read_only: reach == Reach::Fixed,
-                source: synonyms[0].1,
                 synonyms,
             }
         })

@@ -34,6 +34,9 @@ pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeClusterReq
     let answer = DescribeClusterResponse::default()
         .with_throttle_time_ms(call.throttle)
         .with_endpoint_type(if call.version >= 1 { request.endpoint_type } else { 1 });
+    if let Some(fault) = call.fault {
+        return answer.with_error_code(fault.code());
+    }
     if request.endpoint_type != 1 {
         return answer
             .with_error_code(Code::MismatchedEndpointType.code())
@@ -128,7 +131,9 @@ pub(crate) fn topic_partitions(hub: &Arc<Hub>, call: &Call, request: &DescribeTo
 
 /// One broker reassigns nothing.
 pub(crate) fn reassignments(call: &Call, _request: &ListPartitionReassignmentsRequest) -> ListPartitionReassignmentsResponse {
-    ListPartitionReassignmentsResponse::default().with_throttle_time_ms(call.throttle)
+    ListPartitionReassignmentsResponse::default()
+        .with_throttle_time_ms(call.throttle)
+        .with_error_code(call.fault.map_or(0, |fault| fault.code()))
 }
 
 pub(crate) fn log_dirs(hub: &Arc<Hub>, call: &Call, request: &DescribeLogDirsRequest) -> DescribeLogDirsResponse {
@@ -157,6 +162,7 @@ pub(crate) fn log_dirs(hub: &Arc<Hub>, call: &Call, request: &DescribeLogDirsReq
         .with_usable_bytes(room.saturating_sub(as_i64(state.log_bytes)));
     DescribeLogDirsResponse::default()
         .with_throttle_time_ms(call.throttle)
+        .with_error_code(call.fault.filter(|_| call.version >= 3).map_or(0, |fault| fault.code()))
         .with_results(vec![directory])
 }
 

@@ -105,19 +105,24 @@ pub(crate) const TOPIC: &[Key] = &[
 ];
 
 /// Keys of the broker that, once set, give a topic's default in its own unit.
-const FALLBACKS: &[(&str, &str)] = &[
-    ("flush.ms", "log.flush.interval.ms"),
-    ("retention.ms", "log.retention.ms"),
-    ("segment.jitter.ms", "log.roll.jitter.ms"),
-    ("segment.ms", "log.roll.ms"),
+const FALLBACKS: &[(&str, &str, Option<(&str, &str)>)] = &[
+    ("flush.ms", "log.flush.interval.ms", None),
+    ("retention.ms", "log.retention.ms", Some(("log.retention.hours", "168"))),
+    ("segment.jitter.ms", "log.roll.jitter.ms", Some(("log.roll.jitter.hours", "0"))),
+    ("segment.ms", "log.roll.ms", Some(("log.roll.hours", "168"))),
 ];
+
+/// The broker's default in another unit, which Kafka tells beside one that was set.
+pub(crate) fn in_hours(key: &Key) -> Option<(&'static str, &'static str)> {
+    FALLBACKS.iter().find(|(topic, ..)| *topic == key.name).and_then(|(.., hours)| *hours)
+}
 
 /// The broker's key that stands behind a topic's.
 pub(crate) fn behind(key: &Key) -> &'static str {
     FALLBACKS
         .iter()
-        .find(|(topic, _)| *topic == key.name)
-        .map_or(key.synonym, |(_, broker)| broker)
+        .find(|(topic, ..)| *topic == key.name)
+        .map_or(key.synonym, |(_, broker, _)| broker)
 }
 
 /// A topic's key by its name.

@@ -10,9 +10,10 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, ProduceRequest};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
 use crate::broker::Hub;
+use crate::faults::FaultKind;
 use crate::session::Session;
 use crate::wire::{self, Bad, Call, Code, Reply};
-use crate::{acls, altering, cluster, committed, fetch, growth, joining, membership, metadata, offsets, produce, producers, quotas, sasl, scram, topics};
+use crate::{acls, altering, cluster, committed, fetch, growth, joining, membership, metadata, offsets, produce, producers, quotas, sasl, scram, shapes, topics};
 
 /// The requests that are answered.
 const SERVED: &[ApiKey] = &[
@@ -73,8 +74,24 @@ pub(crate) async fn answer(hub: &Arc<Hub>, session: &mut Session, mut frame: Byt
         throttle: 0,
         fault: None,
     };
-    call.fault = None;
-    route(hub, session, &call, &frame).await.unwrap_or_else(Reply::Hangup)
+    let fault = (key != ApiKey::ApiVersions).then(|| hub.faults.take(&format!("{key:?}"))).flatten();
+    call.fault = fault.and_then(FaultKind::code);
+    match fault {
+        Some(FaultKind::Disconnect) => return Reply::Hangup("a fault was asked for"),
+        Some(FaultKind::Delay(by)) => tokio::time::sleep(by).await,
+        Some(FaultKind::Throttle(by)) => call.throttle = i32::try_from(by.as_millis()).unwrap_or(i32::MAX),
+        _ => {}
+    }
+    let reply = route(hub, session, &call, &frame).await.unwrap_or_else(Reply::Hangup);
+    if fault == Some(FaultKind::LostAnswer) {
+        return Reply::Hangup("a fault was asked for");
+    }
+    reply
+}
+
+/// Whether requests with this name are served, and can have faults.
+pub(crate) fn serves(api: &str) -> bool {
+    SERVED.iter().any(|key| *key != ApiKey::ApiVersions && format!("{key:?}") == api)
 }
 
 async fn route(hub: &Arc<Hub>, session: &mut Session, call: &Call, body: &Bytes) -> Result<Reply, Bad> {
@@ -94,6 +111,7 @@ async fn route(hub: &Arc<Hub>, session: &mut Session, call: &Call, body: &Bytes)
     if session.principal.is_none() && !signing_in {
         return Err("the connection has not authenticated");
     }
+    shapes::check(call.key, call.version, body)?;
     match call.key {
         ApiKey::Metadata => reply(call, body, |request| metadata::answer(hub, call, &request)),
         ApiKey::CreateTopics => reply(call, body, |request| topics::create(hub, call, &request)),

@@ -46,7 +46,7 @@ pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &DeleteTopicsRequest)
         .with_responses(responses)
 }
 
-fn delete_one(state: &mut State, name: Option<&str>, id: Uuid) -> Result<(String, Uuid), Refusal> {
+pub(crate) fn delete_one(state: &mut State, name: Option<&str>, id: Uuid) -> Result<(String, Uuid), Refusal> {
     let name = match name {
         Some(_) if !id.is_nil() => {
             return Err(Refusal::new(
@@ -101,7 +101,7 @@ pub(crate) fn grow(hub: &Arc<Hub>, call: &Call, request: &CreatePartitionsReques
         .with_results(results)
 }
 
-fn grow_one(hub: &Hub, state: &mut State, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
+pub(crate) fn grow_one(hub: &Hub, state: &mut State, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
     let name = asked.name.as_str();
     let invalid = |message: String| Err(Refusal::new(Code::InvalidPartitions, message));
     let Some(topic) = state.topics.get(name) else {

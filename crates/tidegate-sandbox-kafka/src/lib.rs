@@ -24,8 +24,10 @@ mod brokerconfigs;
 mod clock;
 mod cluster;
 mod committed;
+mod compaction;
 mod configs;
 mod dispatch;
+mod faults;
 mod fetch;
 mod groups;
 mod growth;
@@ -44,11 +46,15 @@ mod sasl;
 mod scram;
 mod server;
 mod session;
+mod shapes;
 mod topics;
+mod view;
 mod wire;
 
 pub use clock::{Clock, ManualClock};
+pub use faults::{Fault, FaultKind};
 pub use options::{KafkaOptions, Limits};
+pub use view::{AclBinding, PartitionView, Refused, TopicView, Topics, Users};
 
 use broker::Hub;
 use server::Server;
@@ -79,6 +85,21 @@ impl SandboxKafka {
     /// Where clients connect with SASL, when that listener was asked for.
     pub fn sasl_bootstrap(&self) -> Option<String> {
         self.server.sasl.map(|address| address.to_string())
+    }
+
+    /// Its topics, without the wire.
+    pub fn topics(&self) -> Topics {
+        Topics::new(Arc::clone(&self.hub))
+    }
+
+    /// Its users, their ACLs and quotas, without the wire.
+    pub fn users(&self) -> Users {
+        Users::new(Arc::clone(&self.hub))
+    }
+
+    /// Lets a fault wait for its requests; says whether such requests are served and there was room.
+    pub fn inject(&self, fault: Fault) -> bool {
+        fault.api().is_none_or(dispatch::serves) && self.hub.faults.add(fault)
     }
 
     /// Ends it: no new connections, open ones are closed.

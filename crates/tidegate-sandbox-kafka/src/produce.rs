@@ -13,6 +13,7 @@ use crate::batch::{self, Broken, Header};
 use crate::broker::{Hub, Refusal, State};
 use crate::configs;
 use crate::log::Sequence;
+use crate::records;
 use crate::topics;
 use crate::wire::{Call, Code, text};
 
@@ -146,6 +147,7 @@ fn write(hub: &Hub, state: &mut State, place: &Place<'_>, header: &Header, bytes
     if append_time.is_none() && header.max_timestamp >= 0 {
         check_stamp(header.max_timestamp, now, number("message.timestamp.before.max.ms"), number("message.timestamp.after.max.ms"))?;
     }
+    check_records(bytes, rules.compact, name, index)?;
     if header.transactional() {
         return Err(Refusal::new(
             Code::InvalidTxnState,
@@ -172,6 +174,22 @@ fn write(hub: &Hub, state: &mut State, place: &Place<'_>, header: &Header, bytes
         append_time: append_time.unwrap_or(-1),
         start,
     })
+}
+
+fn check_records(bytes: &Bytes, keyed: bool, name: &str, index: i32) -> Result<(), Refusal> {
+    let Some(records) = records::records(bytes) else {
+        return Err(Refusal::new(
+            Code::CorruptMessage,
+            "Record batch does not hold the records that its header says",
+        ));
+    };
+    if keyed && records.iter().any(|record| record.key.is_none()) {
+        return Err(Refusal::new(
+            Code::InvalidRecord,
+            format!("Compacted topic cannot accept message without key in topic partition {name}-{index}."),
+        ));
+    }
+    Ok(())
 }
 
 fn check_stamp(stamp: i64, now: i64, before: i64, after: i64) -> Result<(), Refusal> {

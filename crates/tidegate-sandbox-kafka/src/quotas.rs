@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kafka_protocol::messages::alter_client_quotas_request::EntryData as Alteration;
+use kafka_protocol::messages::alter_client_quotas_request::{EntityData as AskedEntity, EntryData as Alteration, OpData};
 use kafka_protocol::messages::alter_client_quotas_response::{EntityData as AlteredEntity, EntryData as Altered};
 use kafka_protocol::messages::describe_client_quotas_request::ComponentData;
 use kafka_protocol::messages::describe_client_quotas_response::{EntityData, EntryData, ValueData};
@@ -108,6 +108,29 @@ fn alter_one(hub: &Hub, state: &mut State, asked: &Alteration, validate_only: bo
         return Err(Refusal::new(Code::PolicyViolation, "the sandbox holds no more quotas"));
     }
     Ok(())
+}
+
+/// Makes these the only quotas of a user.
+///
+/// # Errors
+/// What AlterClientQuotas refuses.
+pub(crate) fn set_user(hub: &Hub, state: &mut State, user: &str, quotas: &BTreeMap<String, f64>) -> Result<(), Refusal> {
+    let entity: Entity = [("user".to_owned(), Some(user.to_owned()))].into();
+    let before = state.quotas.get(&entity).cloned().unwrap_or_default();
+    let gone = before.keys().filter(|key| !quotas.contains_key(*key)).map(|key| {
+        OpData::default().with_key(text(key.as_str())).with_remove(true)
+    });
+    let set = quotas
+        .iter()
+        .map(|(key, value)| OpData::default().with_key(text(key.as_str())).with_value(*value));
+    let asked = Alteration::default()
+        .with_entity(vec![
+            AskedEntity::default()
+                .with_entity_type(text("user"))
+                .with_entity_name(Some(text(user))),
+        ])
+        .with_ops(gone.chain(set).collect());
+    alter_one(hub, state, &asked, false)
 }
 
 fn keys_of(entity: &Entity) -> Result<&'static [&'static str], Refusal> {

@@ -110,7 +110,7 @@ pub(crate) fn alter(hub: &Arc<Hub>, call: &Call, request: &AlterUserScramCredent
 }
 
 /// All of one user's changes, or none.
-fn alter_one(hub: &Hub, state: &mut State, user: &str, request: &AlterUserScramCredentialsRequest) -> Result<(), Refusal> {
+pub(crate) fn alter_one(hub: &Hub, state: &mut State, user: &str, request: &AlterUserScramCredentialsRequest) -> Result<(), Refusal> {
     let unacceptable = |message: &str| Err(Refusal::new(Code::UnacceptableCredential, message));
     if user.is_empty() {
         return unacceptable("Username must not be empty");
@@ -154,6 +154,24 @@ fn alter_one(hub: &Hub, state: &mut State, user: &str, request: &AlterUserScramC
     }
     state.credentials = after;
     Ok(())
+}
+
+/// A salt that depends on the user alone.
+pub(crate) fn salt_of(user: &str) -> Vec<u8> {
+    Sha256::digest(user.as_bytes()).to_vec()
+}
+
+/// `Hi` of RFC 5802: the password stretched (PBKDF2 with one block).
+pub(crate) fn salted(mechanism: Mechanism, password: &[u8], salt: &[u8], iterations: i32) -> Vec<u8> {
+    let mut block = mechanism.hmac(password, &[salt, &[0, 0, 0, 1]].concat());
+    let mut sum = block.clone();
+    for _ in 1..iterations {
+        block = mechanism.hmac(password, &block);
+        for (one, other) in sum.iter_mut().zip(&block) {
+            *one ^= other;
+        }
+    }
+    sum
 }
 
 fn credential(mechanism: Mechanism, upsertion: &ScramCredentialUpsertion) -> Credential {

@@ -39,7 +39,6 @@ impl Server {
     pub(crate) async fn start(hub: &Arc<Hub>) -> io::Result<Self> {
         let plain = TcpListener::bind((Ipv4Addr::LOCALHOST, hub.options.port)).await?;
         let address = plain.local_addr()?;
-        hub.set_port(address.port());
         let stop = watch::Sender::new(false);
         let mut sasl = None;
         let mut tasks = Vec::new();

@@ -109,7 +109,7 @@ pub(crate) fn create(hub: &Arc<Hub>, call: &Call, request: &CreateTopicsRequest)
         .with_topics(results)
 }
 
-fn create_one(hub: &Hub, state: &mut State, asked: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refusal> {
+pub(crate) fn create_one(hub: &Hub, state: &mut State, asked: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refusal> {
     let name = asked.name.as_str();
     check_name(name)?;
     if state.topics.contains_key(name) {
