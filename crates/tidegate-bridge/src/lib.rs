@@ -4,8 +4,13 @@
 //! Pure: `record`, `event`, `policy`, `outcome`, `queue`. Doors: sources, targets and destinations, each behind a
 //! trait. No engine, no rendering.
 
+pub mod binding;
+pub mod destination;
 pub mod event;
+pub mod metrics;
 pub mod outcome;
 pub mod policy;
 pub mod queue;
 pub mod record;
+pub mod source;
+pub mod target;

@@ -1,0 +1,326 @@
+//! The binding file: documents of kind `EventSourceBinding`, with the settings of Lambda's event-source mappings
+//! under their names. Reading and checking only; nothing is opened.
+
+mod document;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize as _;
+use tidegate_manifest::{Diagnostic, Origin};
+
+use crate::policy::Policy;
+
+/// Most bytes of a binding file.
+pub const FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most bindings of a file.
+pub const BINDINGS_MAX: usize = 1_000;
+/// Bytes of the largest request that a function takes.
+pub const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// Where records of a new group begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest.
+    TrimHorizon,
+    /// With those that come after the binding.
+    Latest,
+    /// With the first one at or after this time, in milliseconds since 1970.
+    At(i64),
+}
+
+/// Topics of a Kafka cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaSettings {
+    /// `host:port`, with commas.
+    pub bootstrap_servers: Arc<str>,
+    /// Topics.
+    pub topics: Vec<String>,
+    /// The consumer group.
+    pub group: String,
+    /// The MSK cluster, when it is one.
+    pub cluster_arn: Option<Arc<str>>,
+    /// The word in `eventSource` for clusters that are not MSK.
+    pub event_source: Arc<str>,
+    /// More settings of the client.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSettings {
+    /// Kafka or MSK.
+    Kafka(KafkaSettings),
+}
+
+/// How CloudEvents travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloudEventsMode {
+    /// One request per record, attributes in headers.
+    Binary,
+    /// One request per record, one JSON document.
+    Structured,
+    /// One request per batch, a JSON array.
+    Batch,
+}
+
+/// Where batches go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetSettings {
+    /// A Lambda function.
+    Lambda {
+        /// Name or ARN, with a version or an alias when wanted.
+        function: String,
+    },
+    /// The event JSON as a POST.
+    Http {
+        /// The address.
+        url: String,
+        /// More headers.
+        headers: BTreeMap<String, String>,
+        /// Longest request.
+        timeout: Duration,
+    },
+    /// CloudEvents over HTTP.
+    CloudEvents {
+        /// The address.
+        url: String,
+        /// How they travel.
+        mode: CloudEventsMode,
+        /// Their `type`.
+        kind: String,
+        /// Their `source`; none: made of the topic or the stream.
+        source: Option<String>,
+        /// More headers.
+        headers: BTreeMap<String, String>,
+        /// Longest request.
+        timeout: Duration,
+    },
+    /// Nothing: for measurements.
+    Discard,
+}
+
+/// Where records go that are given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationSettings {
+    /// A queue, by ARN.
+    Sqs(String),
+    /// A topic of SNS, by ARN.
+    Sns(String),
+    /// A bucket, by name.
+    S3(String),
+    /// A topic of the source's cluster.
+    Kafka(String),
+}
+
+/// How AWS is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AwsSettings {
+    /// The region.
+    pub region: Option<String>,
+    /// An emulator.
+    pub endpoint_url: Option<String>,
+    /// A role to assume.
+    pub role_arn: Option<String>,
+}
+
+/// A binding of a source to a target, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// Its name: the label of its metrics.
+    pub name: String,
+    /// Whether it runs.
+    pub is_enabled: bool,
+    /// Where records come from.
+    pub source: SourceSettings,
+    /// Where they begin.
+    pub start: Start,
+    /// Where batches go.
+    pub target: TargetSettings,
+    /// Where records go that are given up.
+    pub destination: Option<DestinationSettings>,
+    /// Batches, tries, ends.
+    pub policy: Policy,
+    /// The patterns of `FilterCriteria`, as they stand in the file.
+    pub patterns: Vec<String>,
+    /// Whether a response names records that failed.
+    pub reports_item_failures: bool,
+    /// How AWS is reached.
+    pub aws: AwsSettings,
+    /// Most deliveries at once.
+    pub in_flight_max: usize,
+    /// Longest wait for deliveries when partitions are taken away or the program ends.
+    pub drain: Duration,
+    /// Where it stands.
+    pub origin: Origin,
+}
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub struct Bindings {
+    /// The bindings that are whole.
+    pub bindings: Vec<Binding>,
+    /// What is wrong with the others, and warnings.
+    pub findings: Vec<Diagnostic>,
+}
+
+impl Bindings {
+    /// Whether anything is wrong, beyond warnings.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(Diagnostic::is_error)
+    }
+}
+
+/// Reads the documents of `text`; `path` is for messages. `env` gives the values of `${env:NAME}`.
+pub fn read(path: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Bindings {
+    let mut found = Bindings::default();
+    if text.len() > FILE_BYTES_MAX {
+        let origin = origin(path, 0, 0);
+        let message = format!("the file is larger than {FILE_BYTES_MAX} bytes");
+        found
+            .findings
+            .push(Diagnostic::error("TG1201", message, origin));
+        return found;
+    }
+    let starts = document_lines(text);
+    for (index, document) in serde_yaml::Deserializer::from_str(text).enumerate() {
+        let start = starts.get(index).copied().unwrap_or(1);
+        if index >= BINDINGS_MAX {
+            let message = format!("more than {BINDINGS_MAX} documents in a file");
+            found
+                .findings
+                .push(Diagnostic::error("TG1201", message, origin(path, start, 1)));
+            break;
+        }
+        match serde_json::Value::deserialize(document) {
+            Ok(serde_json::Value::Null) => {}
+            Ok(value) => read_document(path, text, start, value, env, &mut found),
+            Err(error) => {
+                let place = error.location();
+                let (line, column) = place.map_or((start, 1), |at| (at.line(), at.column()));
+                let message = format!("no YAML: {error}");
+                let finding = Diagnostic::error("TG1201", message, origin(path, line, column));
+                found.findings.push(finding.help("mend the line"));
+                break;
+            }
+        }
+    }
+    refuse_doubles(&mut found);
+    found
+}
+
+fn read_document(
+    path: &str,
+    text: &str,
+    start: usize,
+    value: serde_json::Value,
+    env: &dyn Fn(&str) -> Option<String>,
+    found: &mut Bindings,
+) {
+    let place = Place { path, text, start };
+    let raw: document::Document = match serde_json::from_value(value) {
+        Ok(raw) => raw,
+        Err(error) => {
+            let message = error.to_string();
+            let field = message.split('`').nth(1).unwrap_or_default().to_owned();
+            let finding = Diagnostic::error("TG1202", message, place.of(&field));
+            let help = "settings have the names of Lambda's event-source mappings; docs/src/bridge.md lists them";
+            found.findings.push(finding.help(help));
+            return;
+        }
+    };
+    let (binding, findings) = raw.check(&place, env);
+    found.findings.extend(findings);
+    found.bindings.extend(binding);
+}
+
+fn refuse_doubles(found: &mut Bindings) {
+    let mut names: BTreeMap<String, Origin> = BTreeMap::new();
+    for binding in &found.bindings {
+        if let Some(first) = names.get(&binding.name) {
+            let message = format!(
+                "binding {} stands here and at {}",
+                binding.name,
+                first.place()
+            );
+            let finding = Diagnostic::error("TG1203", message, binding.origin.clone());
+            found
+                .findings
+                .push(finding.help("give one of them another name"));
+            continue;
+        }
+        names.insert(binding.name.clone(), binding.origin.clone());
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    found
+        .bindings
+        .retain(|binding| seen.insert(binding.name.clone()));
+}
+
+/// Where findings of a document stand.
+pub(crate) struct Place<'a> {
+    path: &'a str,
+    text: &'a str,
+    start: usize,
+}
+
+impl Place<'_> {
+    /// The line of a field's first appearance in the document; the document's own when it has none.
+    pub(crate) fn of(&self, field: &str) -> Origin {
+        let lines = self
+            .text
+            .lines()
+            .enumerate()
+            .skip(self.start.saturating_sub(1));
+        for (index, line) in lines {
+            if index + 1 > self.start && is_separator(line) {
+                break;
+            }
+            if let Some(column) = column_of(line, field) {
+                return origin(self.path, index + 1, column);
+            }
+        }
+        origin(self.path, self.start, 1)
+    }
+}
+
+fn column_of(line: &str, field: &str) -> Option<usize> {
+    if field.is_empty() {
+        return None;
+    }
+    let at = line.find(&format!("{field}:"))?;
+    let before = line[..at].trim_start_matches([' ', '-', '{', ',']);
+    let is_key = before.is_empty() || line[..at].ends_with([' ', '{', ',']);
+    is_key.then_some(at + 1)
+}
+
+fn origin(path: &str, line: usize, column: usize) -> Origin {
+    Origin {
+        path: path.to_owned(),
+        line: u32::try_from(line).unwrap_or(0),
+        column: u32::try_from(column).unwrap_or(0),
+        ..Origin::default()
+    }
+}
+
+fn is_separator(line: &str) -> bool {
+    line == "---" || line.starts_with("--- ")
+}
+
+/// The first line of each document.
+fn document_lines(text: &str) -> Vec<usize> {
+    let mut starts = Vec::new();
+    let mut is_open = false;
+    for (index, line) in text.lines().enumerate() {
+        if is_separator(line) {
+            is_open = false;
+        } else if !is_open && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+            is_open = true;
+            starts.push(index + 1);
+        }
+    }
+    starts
+}

@@ -1,0 +1,117 @@
+//! Binding files, good and bad.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use super::*;
+use crate::policy::Exhausted;
+
+const WHOLE: &str = "\
+# orders
+apiVersion: tidegate.dev/v1alpha1
+kind: EventSourceBinding
+metadata: {name: orders}
+spec:
+  SelfManagedEventSource: {Endpoints: {KAFKA_BOOTSTRAP_SERVERS: ['b-1:9092', 'b-2:9092']}}
+  Topics: [orders]
+  StartingPosition: AT_TIMESTAMP
+  StartingPositionTimestamp: 1700000000.5
+  BatchSize: 10
+  MaximumRetryAttempts: 3
+  target: {http: {url: 'http://127.0.0.1:9/', headers: {authorization: 'Bearer ${env:TOKEN}'}}}
+  DestinationConfig: {OnFailure: {Destination: 'arn:aws:sqs:eu-west-1:1:q'}}
+";
+
+fn read_all(text: &str) -> Bindings {
+    let env = |name: &str| (name == "TOKEN").then(|| "secret".to_owned());
+    read("b.yaml", text, &env)
+}
+
+fn check(change: &str, to: &str, expected: &str) {
+    let text = WHOLE.replace(change, to);
+    assert_ne!(text, WHOLE, "the change changes nothing");
+    let found = read_all(&text);
+    let lines: Vec<String> = found
+        .findings
+        .iter()
+        .map(|finding| {
+            let at = &finding.origin;
+            let (path, line, column) = (&at.path, at.line, at.column);
+            format!(
+                "{} {path}:{line}:{column} {}",
+                finding.code, finding.message
+            )
+        })
+        .collect();
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn a_whole_binding() {
+    let found = read_all(WHOLE);
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+    let binding = &found.bindings[0];
+    let SourceSettings::Kafka(kafka) = &binding.source;
+    assert_eq!(&*kafka.bootstrap_servers, "b-1:9092,b-2:9092");
+    assert_eq!(kafka.group, "tidegate-orders");
+    assert_eq!(binding.start, Start::At(1_700_000_000_500));
+    assert_eq!(binding.policy.batch_size, 10);
+    assert_eq!(binding.policy.retries, Some(3));
+    assert_eq!(binding.policy.exhausted, Exhausted::Destination);
+    let TargetSettings::Http { headers, .. } = &binding.target else {
+        panic!("the target is HTTP");
+    };
+    assert_eq!(headers["authorization"], "Bearer secret");
+    assert_eq!(binding.origin.line, 3);
+}
+
+#[test]
+fn mistakes_have_their_lines() {
+    check(
+        "BatchSize: 10",
+        "BatchSize: 0",
+        "TG1202 b.yaml:10:3 BatchSize is 0; it is 1 to 10000",
+    );
+    check(
+        "AT_TIMESTAMP",
+        "LATER",
+        "TG1202 b.yaml:8:3 StartingPositionTimestamp is not for LATER",
+    );
+    check(
+        "${env:TOKEN}",
+        "${env:NONE}",
+        "TG1202 b.yaml:12:47 the environment has no NONE",
+    );
+    check(
+        "arn:aws:sqs:eu-west-1:1:q",
+        "queue",
+        "TG1202 b.yaml:13:36 \"queue\" is no failure destination",
+    );
+    check(
+        "Topics: [orders]",
+        "Topics: []",
+        "TG1202 b.yaml:7:3 no topic is named",
+    );
+}
+
+#[test]
+fn exhausted_records_without_a_destination_are_a_warning() {
+    let found = read_all(&WHOLE.replace("  DestinationConfig", "  #"));
+    assert_eq!(found.bindings[0].policy.exhausted, Exhausted::Block);
+    assert_eq!((found.findings.len(), found.has_errors()), (1, false));
+}
+
+#[test]
+fn two_bindings_of_one_name_are_refused() {
+    let found = read_all(&format!("{WHOLE}---\n{WHOLE}"));
+    assert_eq!(found.bindings.len(), 1);
+    assert_eq!(found.findings[0].code, "TG1203");
+    assert_eq!(found.findings[0].origin.line, 17);
+}
+
+#[test]
+fn foreign_text_is_no_binding() {
+    for text in ["a: [", "7", "- 1", "kind: x", "{}", "\u{0}", "a: &a [*a]"] {
+        let found = read_all(text);
+        assert!(found.bindings.is_empty() && found.has_errors(), "{text:?}");
+    }
+    assert!(!read_all("# nothing\n---\n").has_errors());
+}

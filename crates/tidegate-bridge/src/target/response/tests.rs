@@ -1,0 +1,84 @@
+//! Responses in every form that functions send.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::event::EventShape;
+use crate::record::{Partition, Record, TimestampType};
+
+fn delivery() -> Delivery {
+    let record = |offset| Record {
+        position: Position::Offset(offset),
+        timestamp: 0,
+        timestamp_type: TimestampType::CreateTime,
+        key: None,
+        value: None,
+        headers: Arc::from([]),
+        encryption: None,
+    };
+    Delivery {
+        shape: Arc::new(EventShape::SelfManagedKafka {
+            event_source: "SelfManagedKafka".into(),
+            bootstrap_servers: "b:1".into(),
+        }),
+        partition: Partition::kafka(&"t".into(), 0),
+        records: vec![record(5), record(7), record(9)],
+    }
+}
+
+/// None: delivered. Else the first failed record.
+fn check(body: &str, expected: Option<usize>) {
+    let found = match read(&delivery(), body.as_bytes(), Failure::default()) {
+        Outcome::Delivered => None,
+        Outcome::Partial { from, .. } => Some(from),
+        other => panic!("{other:?} of {body}"),
+    };
+    assert_eq!(found, expected, "{body}");
+}
+
+#[test]
+fn success() {
+    for body in [
+        "",
+        "\"\"",
+        " null ",
+        "{}",
+        r#"{"batchItemFailures":[]}"#,
+        r#"{"batchItemFailures":null}"#,
+    ] {
+        check(body, None);
+    }
+}
+
+#[test]
+fn records_that_failed() {
+    for identifier in [
+        r#"{"partition":"t-0","offset":7}"#,
+        r#"{"topic-partition":"t-0","offset":"7"}"#,
+        r#""t-0-7""#,
+    ] {
+        check(
+            &format!(r#"{{"batchItemFailures":[{{"itemIdentifier":{identifier}}}]}}"#),
+            Some(1),
+        );
+    }
+    let two = r#"{"batchItemFailures":[{"itemIdentifier":"t-0-9"},{"itemIdentifier":"t-0-7"}]}"#;
+    check(two, Some(1));
+}
+
+#[test]
+fn whole_batches_that_failed() {
+    for body in [
+        "{",
+        "7",
+        "[]",
+        r#"{"batchItemFailures":7}"#,
+        r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#,
+        r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#,
+        r#"{"batchItemFailures":[{"identifier":"t-0-7"}]}"#,
+        r#"{"batchItemFailures":[{"itemIdentifier":"t-0-9"},{"itemIdentifier":"t-0-6"}]}"#,
+        r#"{"batchItemFailures":[{"itemIdentifier":{"partition":"t-1","offset":7}}]}"#,
+    ] {
+        check(body, Some(0));
+    }
+}
