@@ -3,8 +3,10 @@
 //! Variables are resolved first, then every part of the service adds its resources to a
 //! [`context::Composer`]. Must not know: AWS clients, plugins' code.
 
+mod configuration;
 mod context;
 mod core;
+mod durable;
 mod events;
 mod functions;
 mod image;
@@ -15,6 +17,7 @@ mod names;
 mod package;
 mod resources;
 mod role;
+mod schema;
 mod text;
 mod variables;
 mod version;
@@ -22,7 +25,7 @@ mod version;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tidegate_manifest::{Diagnostic, Origin};
 use tidegate_render::{Artifact, AwsEnvironment, FileTree};
 use tidegate_yaml::Node;
@@ -69,7 +72,19 @@ pub fn compose(
         directory,
         origin,
     };
-    let (root, diagnostics) = variables::resolve(root, inputs);
+    let (mut root, diagnostics) = variables::resolve(root, inputs);
+    if diagnostics.iter().any(Diagnostic::is_error) {
+        return Composed {
+            diagnostics,
+            ..Composed::default()
+        };
+    }
+    let mut findings = configuration::Findings {
+        origin,
+        all: diagnostics,
+    };
+    configuration::check(&mut root, environment, &mut findings);
+    let diagnostics = findings.all;
     if diagnostics.iter().any(Diagnostic::is_error) {
         return Composed {
             diagnostics,

@@ -78,7 +78,7 @@ impl Packer {
         }
         let spec = ArchiveSpec {
             path: context.directory.to_owned(),
-            patterns: self.all_patterns(context, patterns),
+            patterns: self.all_patterns(context, patterns, true),
         };
         self.archive(context, function.at, &function.key, spec, template)
     }
@@ -90,14 +90,14 @@ impl Packer {
         artifact: &Node,
         template: &mut Composer,
     ) -> Option<Code> {
-        let path = artifact.as_str().unwrap_or_default();
-        if let Some((bucket, key)) = s3_object(path) {
+        let given = artifact.as_str().unwrap_or_default();
+        if let Some((bucket, key)) = s3_object(given) {
             return Some(Code {
                 location: json!({"S3Bucket": bucket, "S3Key": key}),
                 sha256: None,
             });
         }
-        let path = join(context.directory, path.trim_start_matches("./"));
+        let path = join(context.directory, given.trim_start_matches("./"));
         if matches!(resolve(context.tree, &path), Ok(Resolved::Directory(_))) {
             template.error(
                 "TG1511",
@@ -114,7 +114,48 @@ impl Packer {
             path,
             patterns: Vec::new(),
         };
-        self.archive(context, artifact.span, &function.key, spec, template)
+        let subject = if function.settings.at(&["package", "artifact"]).is_some() {
+            format!("\"{given}\" (for \"{}\")", function.key)
+        } else {
+            format!("\"{given}\"")
+        };
+        self.archive(context, artifact.span, &subject, spec, template)
+    }
+
+    /// The code of a layer; none when it cannot be had, which is told.
+    pub(crate) fn layer(
+        &mut self,
+        context: &Context<'_>,
+        key: &str,
+        layer: &Node,
+        template: &mut Composer,
+    ) -> Option<Code> {
+        let own = layer.get("package");
+        let artifact = own
+            .and_then(|own| own.get("artifact"))
+            .filter(|node| is_truthy(node));
+        let (node, path, patterns) = match (artifact, layer.get("path")) {
+            (Some(artifact), _) => (artifact, artifact.as_str()?, Vec::new()),
+            (None, Some(path)) => {
+                let mut all = patterns(context.root.get("package"));
+                all.extend(patterns(own));
+                (path, path.as_str()?, self.all_patterns(context, all, false))
+            }
+            (None, None) => return None,
+        };
+        let subject = if artifact.is_some() {
+            format!("\"{path}\" (for \"{key}\")")
+        } else {
+            key.to_owned()
+        };
+        let spec = ArchiveSpec {
+            path: join(
+                context.directory,
+                path.trim_start_matches("./").trim_end_matches('/'),
+            ),
+            patterns,
+        };
+        self.archive(context, node.span, &subject, spec, template)
     }
 
     /// Packs what a specification says, once.
@@ -142,7 +183,7 @@ impl Packer {
             }
             Err((message, help)) => {
                 let message = if spec.patterns.is_empty() {
-                    format!("Cannot access package artifact for \"{subject}\": {message}")
+                    format!("Cannot access package artifact at {subject}: {message}")
                 } else {
                     format!(
                         "No file matches include / exclude patterns (for \"{subject}\"): {message}"
@@ -157,7 +198,12 @@ impl Packer {
     }
 
     /// The patterns in the order in which they count, the last ones most.
-    fn all_patterns(&mut self, context: &Context<'_>, own: Vec<String>) -> Vec<String> {
+    fn all_patterns(
+        &mut self,
+        context: &Context<'_>,
+        own: Vec<String>,
+        without_layers: bool,
+    ) -> Vec<String> {
         let file = context.origin.path.rsplit('/').next().unwrap_or_default();
         let mut all: Vec<String> = EXCLUDED
             .iter()
@@ -169,7 +215,8 @@ impl Packer {
             .at(&["plugins", "localPath"])
             .and_then(Node::as_str);
         all.extend(local.map(|path| format!("!{path}")));
-        for (_, layer) in entries(context.root.get("layers")) {
+        let layers = entries(context.root.get("layers"));
+        for (_, layer) in layers.iter().filter(|_| without_layers) {
             let path = layer.get("path").and_then(Node::as_str);
             all.extend(path.map(|path| format!("!{}/**", path.trim_start_matches("./"))));
         }

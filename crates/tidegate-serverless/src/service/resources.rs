@@ -4,41 +4,27 @@
 use serde_json::{Map, Value};
 use tidegate_yaml::Node;
 
-use super::context::{Composer, Context, entries, is_mapping, items};
+use super::context::{Composer, Context, entries, items};
 
 /// Merges the resources of the service into the template.
 pub(crate) fn merge(context: &Context<'_>, template: &mut Composer) {
-    for part in parts(context.root.get("resources")) {
-        for (section, node) in entries(Some(part)) {
-            match &*section.text {
-                "extensions" => {}
-                "Resources" => resources(node, template),
-                "Outputs" => {
-                    let mut outputs = Value::Object(std::mem::take(&mut template.outputs));
-                    merge_value(&mut outputs, node.to_json());
-                    if let Value::Object(outputs) = outputs {
-                        template.outputs = outputs;
-                    }
+    let own = context.root.get("resources");
+    for (section, node) in entries(own) {
+        match &*section.text {
+            "extensions" => {}
+            "Resources" => resources(node, template),
+            "Outputs" => {
+                let mut outputs = Value::Object(std::mem::take(&mut template.outputs));
+                merge_value(&mut outputs, node.to_json());
+                if let Value::Object(outputs) = outputs {
+                    template.outputs = outputs;
                 }
-                other => merge_field(&mut template.body, other, node.to_json()),
             }
+            other => merge_field(&mut template.body, other, node.to_json()),
         }
     }
-    for part in parts(context.root.get("resources")) {
-        for (id, extension) in entries(part.get("extensions")) {
-            extend(context, &id.text, extension, template);
-        }
-    }
-}
-
-/// `resources` is a mapping, or a list of mappings that are merged.
-fn parts(resources: Option<&Node>) -> Vec<&Node> {
-    match resources {
-        Some(node) if is_mapping(node) => vec![node],
-        other => items(other)
-            .iter()
-            .filter(|node| is_mapping(node))
-            .collect(),
+    for (id, extension) in entries(own.and_then(|own| own.get("extensions"))) {
+        extend(context, &id.text, extension, template);
     }
 }
 

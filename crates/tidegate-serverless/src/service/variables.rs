@@ -6,5 +6,5 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use parse::whole_number;
+pub(crate) use parse::{string, whole_number};
 pub(crate) use resolve::{Inputs, resolve};
