@@ -9,13 +9,14 @@ mod brokers;
 mod buckets;
 mod common;
 mod devices;
+mod edge;
 mod http_api;
 mod logs;
 mod pools;
 mod rest;
 mod rules;
 mod schedules;
-mod script;
+pub(super) mod script;
 mod streams;
 mod targets;
 mod topics;
@@ -45,5 +46,6 @@ pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
     pools::compile(context, template);
     rules::event_bridge(context, template);
     streams::queues(context, template);
+    edge::compile(context, template);
     http_api::compile(context, template);
 }

@@ -14,11 +14,9 @@ pub(crate) const REFUSED: &str = "TG1520";
 pub(crate) const MALFORMED: &str = "TG1521";
 /// An event, or a setting of it, that needs what no template gives.
 pub(crate) const NOT_BUILT: &str = "TG1522";
-/// A kind of event that nobody knows.
-pub(crate) const UNKNOWN: &str = "TG1523";
 
 /// Something that works but will disappoint.
-pub(crate) const DOUBTFUL: &str = "TG1524";
+pub(crate) const DOUBTFUL: &str = "TG1523";
 
 /// The events of one kind of a function, in document order.
 pub(crate) fn events<'f>(function: &'f Function, kind: &str) -> Vec<&'f Node> {
@@ -337,6 +335,26 @@ pub(crate) fn no_account_role(
         context.place(at),
         "make an AWS::ApiGateway::Account once for the account and set `provider.logs.restApi.roleManagedExternally: true`: the framework ships a function of its own for this, which is not built here",
     );
+}
+
+/// Lets a service take the default role, where Lambda does.
+pub(crate) fn trust(template: &mut Composer, service: &str) {
+    let role = template.resources.get_mut(crate::service::names::ROLE);
+    let statements = role
+        .and_then(|role| role.pointer_mut("/Properties/AssumeRolePolicyDocument/Statement"))
+        .and_then(Value::as_array_mut);
+    let services = statements.into_iter().flatten().find_map(|statement| {
+        let services = statement
+            .pointer_mut("/Principal/Service")?
+            .as_array_mut()?;
+        services
+            .iter()
+            .any(|name| name == "lambda.amazonaws.com")
+            .then_some(services)
+    });
+    if let Some(services) = services {
+        services.push(service.into());
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Must not know: event patterns.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tidegate_yaml::Node;
 
 use super::common::{self, Properties, given, text, truthy};
@@ -11,7 +11,6 @@ use super::targets::{self, Input};
 use crate::service::context::{Composer, Context, Function, is_mapping, items};
 use crate::service::names;
 
-const LAMBDA: &str = "lambda.amazonaws.com";
 const SCHEDULER: &str = "scheduler.amazonaws.com";
 
 /// Adds what `schedule` events make.
@@ -33,28 +32,8 @@ pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
         }
     }
     if !resources.is_empty() && template.has_role() {
-        trust_scheduler(template);
+        common::trust(template, SCHEDULER);
         template.statement(common::allow(&["lambda:InvokeFunction"], resources));
-    }
-}
-
-/// Lets the scheduler take the default role.
-fn trust_scheduler(template: &mut Composer) {
-    let role = template.resources.get_mut(names::ROLE);
-    let statements = role
-        .and_then(|role| role.pointer_mut("/Properties/AssumeRolePolicyDocument/Statement"))
-        .and_then(Value::as_array_mut);
-    let services = statements.into_iter().flatten().find_map(|statement| {
-        let services = statement
-            .pointer_mut("/Principal/Service")?
-            .as_array_mut()?;
-        services
-            .iter()
-            .any(|name| name == LAMBDA)
-            .then_some(services)
-    });
-    if let Some(services) = services {
-        services.push(SCHEDULER.into());
     }
 }
 
