@@ -209,17 +209,13 @@ pub fn transform(
     if let Err(message) = globals::merge(&mut sam) {
         return Err(vec![fault_at(template, &["Globals"], message, "Globals")]);
     }
+    if !sam.faults.is_empty() {
+        return Err(sam.told());
+    }
     sam.expand();
     sam.add_deployments();
     if !sam.faults.is_empty() {
-        let tell = |fault: &Fault| {
-            let mut path = vec!["Resources", fault.id.as_str(), "Properties"];
-            if let Some(event) = &fault.event {
-                path.extend(["Events", event.as_str()]);
-            }
-            fault_at(template, &path, fault.text.clone(), &fault.id)
-        };
-        return Err(sam.faults.iter().map(tell).collect());
+        return Err(sam.told());
     }
     let warnings = std::mem::take(&mut sam.warnings);
     Ok((sam.finish(), warnings))
@@ -241,7 +237,11 @@ fn sound(template: &Template) -> Result<&Map<String, Value>, Diagnostic> {
             return wrong(&["Resources", id], text);
         }
     }
+    let typed = |resource: &Value| resource.get("Type").is_some_and(Value::is_string);
     for (id, resource) in template.resources() {
+        if !typed(resource) {
+            continue;
+        }
         if resource
             .get("Properties")
             .is_some_and(|value| !value.is_object())
@@ -306,6 +306,24 @@ const REFUSED: &[(&str, &str)] = &[
 ];
 
 impl Sam<'_> {
+    /// What is wrong, each at its place, in the order in which it was found and once.
+    fn told(&self) -> Vec<Diagnostic> {
+        let tell = |fault: &Fault| {
+            let mut path = vec!["Resources", fault.id.as_str(), "Properties"];
+            if let Some(event) = &fault.event {
+                path.extend(["Events", event.as_str()]);
+            }
+            fault_at(self.template, &path, fault.text.clone(), &fault.id)
+        };
+        let mut found: Vec<Diagnostic> = Vec::new();
+        for fault in &self.faults {
+            if found.iter().all(|known| known.message != fault.text) {
+                found.push(tell(fault));
+            }
+        }
+        found
+    }
+
     /// Functions first, then state machines, then the rest, each in the order of the document.
     fn expand(&mut self) {
         let ids: Vec<(String, String)> = self

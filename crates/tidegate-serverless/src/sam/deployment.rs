@@ -48,8 +48,9 @@ pub(crate) fn read(sam: &Sam<'_>, subject: &Subject<'_>, given: &Value) -> Made<
     };
     let fault = |message: &str| Err(Fault::new(subject.id, message));
     passes_condition(sam, subject, given)?;
+    let is_null = given.get("Enabled").is_some_and(Value::is_null);
     let is_off = match known("Enabled") {
-        None => false,
+        None => is_null,
         Some(Value::Bool(flag)) => !flag,
         Some(Value::String(text)) => text == "false" || text == "False",
         Some(Value::Number(number)) => number.as_i64() == Some(0),

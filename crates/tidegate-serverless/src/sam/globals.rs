@@ -54,14 +54,103 @@ const SECTIONS: &[(&str, &[&str])] = &[
     ("StateMachine", &["PropagateTags"]),
     ("LayerVersion", &["PublishLambdaVersion"]),
 ];
-/// Sections of types that are out of scope: taken, and of no effect.
-const OTHERS: &[&str] = &[
-    "Api",
-    "CapacityProvider",
-    "HttpApi",
-    "MicrovmImage",
-    "NetworkConnector",
-    "WebSocketApi",
+/// Sections of types that are out of scope: checked, and of no effect.
+const OTHERS: &[(&str, &[&str])] = &[
+    (
+        "Api",
+        &[
+            "Auth",
+            "Name",
+            "DefinitionUri",
+            "CacheClusterEnabled",
+            "CacheClusterSize",
+            "MergeDefinitions",
+            "Variables",
+            "EndpointConfiguration",
+            "MethodSettings",
+            "BinaryMediaTypes",
+            "MinimumCompressionSize",
+            "Cors",
+            "GatewayResponses",
+            "AccessLogSetting",
+            "CanarySetting",
+            "TracingEnabled",
+            "OpenApiVersion",
+            "Domain",
+            "AlwaysDeploy",
+            "PropagateTags",
+            "SecurityPolicy",
+            "EndpointAccessMode",
+        ],
+    ),
+    (
+        "CapacityProvider",
+        &[
+            "VpcConfig",
+            "OperatorRole",
+            "Tags",
+            "InstanceRequirements",
+            "ScalingConfig",
+            "KmsKeyArn",
+            "PropagateTags",
+            "LoggingConfig",
+            "ManagedResourceTags",
+        ],
+    ),
+    (
+        "HttpApi",
+        &[
+            "Auth",
+            "AccessLogSettings",
+            "StageVariables",
+            "Tags",
+            "CorsConfiguration",
+            "DefaultRouteSettings",
+            "Domain",
+            "RouteSettings",
+            "FailOnWarnings",
+            "PropagateTags",
+        ],
+    ),
+    (
+        "MicrovmImage",
+        &[
+            "BuildRoleArn",
+            "BaseImageArn",
+            "BaseImageVersion",
+            "Logging",
+            "EgressNetworkConnectors",
+            "CpuConfigurations",
+            "Resources",
+            "AdditionalOsCapabilities",
+            "Hooks",
+            "EnvironmentVariables",
+            "Tags",
+            "PropagateTags",
+        ],
+    ),
+    (
+        "NetworkConnector",
+        &["OperatorRole", "Tags", "PropagateTags"],
+    ),
+    (
+        "WebSocketApi",
+        &[
+            "AccessLogSettings",
+            "ApiKeySelectionExpression",
+            "DefaultRouteSettings",
+            "DisableExecuteApiEndpoint",
+            "DisableSchemaValidation",
+            "Domain",
+            "FailOnWarnings",
+            "IpAddressType",
+            "PropagateTags",
+            "RouteSelectionExpression",
+            "RouteSettings",
+            "StageVariables",
+            "Tags",
+        ],
+    ),
 ];
 
 /// Merges the globals into the resources; the message of a section that is wrong.
@@ -75,12 +164,10 @@ pub(crate) fn merge(sam: &mut Sam<'_>) -> Result<(), String> {
         let Some((section, properties)) = globals.get_key_value(&section) else {
             continue;
         };
-        let Some((_, supported)) = SECTIONS.iter().find(|(name, _)| name == section) else {
-            if OTHERS.contains(&section.as_str()) {
-                continue;
-            }
-            let mut names: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
-            names.extend(OTHERS);
+        let mut known = SECTIONS.iter().chain(OTHERS);
+        let Some((_, supported)) = known.find(|(name, _)| name == section) else {
+            let known = SECTIONS.iter().chain(OTHERS);
+            let mut names: Vec<&str> = known.map(|(name, _)| *name).collect();
             names.sort_unstable();
             return Err(invalid(&format!(
                 "'{section}' is not supported. Must be one of the following values - {}",

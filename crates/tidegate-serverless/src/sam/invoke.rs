@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::sam::link::python_shown;
 use crate::sam::role::{allowing, branches};
 use crate::sam::{
-    Fault, Made, Sam, Subject, attribute, fields, hash, is_no_value, is_truthy, reference, rules,
+    Fault, Made, Sam, Subject, attribute, fields, hash, is_intrinsic, is_no_value, is_truthy,
+    reference, rules,
 };
 
 impl Sam<'_> {
@@ -97,6 +98,14 @@ impl Sam<'_> {
         let prefix = format!("{logical}{on}");
         let given = wanted.get("Destination").filter(|given| !given.is_null());
         let mut attributes = subject.passed_on();
+        let is_if = |given: &&Value| given.get("Fn::If").is_some() && is_intrinsic(given);
+        if given
+            .filter(is_if)
+            .is_some_and(|given| branches(given).is_none())
+        {
+            let message = "Malformed 'Destination' property: Fn::If requires 3 arguments.";
+            return Err(Fault::new(logical, message).at_resource(id));
+        }
         let conditional = given
             .and_then(branches)
             .map(|parts| parts.map(Clone::clone));

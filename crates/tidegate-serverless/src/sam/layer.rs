@@ -53,7 +53,6 @@ impl Sam<'_> {
         let data = json!({id: hashed});
         let layer = hash::id(id, &data);
         self.renamed.insert(id.to_owned(), layer.clone());
-        check_architectures(&layer, resolved.get("CompatibleArchitectures"))?;
         let name = resolved
             .get("LayerName")
             .filter(|name| crate::sam::is_truthy(name))
@@ -79,6 +78,7 @@ impl Sam<'_> {
             ),
             ("LicenseInfo", resolved.get("LicenseInfo").cloned()),
         ]);
+        check_architectures(&layer, resolved.get("CompatibleArchitectures"))?;
         let mut attributes = subject.passed_on();
         let own = subject.own();
         attributes.extend(fields([("DependsOn", own.get("DependsOn").cloned())]));
