@@ -30,8 +30,10 @@ mod lambda;
 mod layers;
 mod logs;
 mod manage;
+mod mappings;
 mod names;
 mod options;
+mod pollers;
 mod runner;
 mod settings;
 mod sts;
@@ -42,6 +44,7 @@ use iam::Access;
 use invocation::Invocations;
 use lambda::{Asked, Guarded, Lambda, LambdaDoor};
 use logs::Logs;
+use mappings::Mappings;
 use runner::Runner;
 use tidegate_sandbox_aws::service::{Functions, Neighbours, Service};
 
@@ -69,9 +72,13 @@ fn services(neighbours: &Neighbours, options: LambdaOptions) -> Vec<Arc<dyn Serv
     });
     let asked: Arc<dyn Functions> = Arc::new(Asked(Arc::clone(&lambda)));
     neighbours.set_functions(asked);
+    let invoker = Arc::new(Invocations {
+        lambda: Arc::downgrade(&lambda),
+    });
+    let mappings = Mappings::new(Arc::clone(&lambda), invoker);
     let door = LambdaDoor {
         lambda,
-        mappings: None,
+        mappings: Some(Arc::new(mappings)),
     };
     vec![access, logs, Arc::new(door)]
 }
