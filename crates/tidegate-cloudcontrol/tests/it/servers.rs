@@ -1,0 +1,133 @@
+//! Every case on every server.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
+use tidegate_aws::{Artifacts as _, Aws, AwsOptions, MemoryArtifacts};
+use tidegate_sandbox_aws::{AwsOptions as Sandbox, Delays, SandboxAws};
+
+use crate::bench::{Bench, Case, live};
+use crate::cases::{functions, neighbours, others};
+
+/// What moto lacks: the beginning of what is found, and why.
+const MOTO_LACKS: &[(&str, &str)] = &[
+    ("Glue job:", "moto has no Cloud Control"),
+    ("Firehose:", "moto has no Cloud Control"),
+    (
+        "API without a name of its own:",
+        "moto has no Cloud Control",
+    ),
+];
+
+async fn sandbox() -> (SandboxAws, Aws) {
+    let delays = Delays {
+        stream: Duration::from_millis(120),
+        consumer: Duration::from_millis(60),
+        table: Duration::from_millis(80),
+        resource_request: Duration::from_millis(100),
+        queue_name_reuse: Duration::ZERO,
+    };
+    let options = Sandbox {
+        delays,
+        ..Sandbox::default()
+    };
+    let sandbox = SandboxAws::start(options).await.unwrap();
+    let url = sandbox.endpoint();
+    let credentials = aws_credential_types::Credentials::new("test", "test", None, None, "fixed");
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials)
+        .endpoint_url(&url)
+        .load()
+        .await;
+    let aws = Aws {
+        config,
+        account_id: "123456789012".to_owned(),
+        region: "us-east-1".to_owned(),
+        partition: "aws".to_owned(),
+        endpoint_url: Some(url),
+    };
+    (sandbox, aws)
+}
+
+/// A package with one handler, and its digest.
+pub(crate) fn package(artifacts: &MemoryArtifacts, text: &str) -> String {
+    let bytes: Arc<[u8]> = zip(text).into();
+    let digest = STANDARD.encode(Sha256::digest(&bytes));
+    artifacts.put(&digest, &bytes).unwrap();
+    digest
+}
+
+async fn all(aws: &Aws, artifacts: &Arc<MemoryArtifacts>, cases: Vec<Case>) -> Vec<String> {
+    let mut found = Vec::new();
+    for case in cases {
+        let bench = Bench::new(aws, "it", artifacts);
+        found.extend(live(&bench, &case).await);
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_live_on_the_sandbox() {
+    let (server, aws) = sandbox().await;
+    let artifacts = Arc::new(MemoryArtifacts::default());
+    let mut cases = neighbours();
+    cases.retain(|case| case.name != "Log group");
+    cases.extend(others());
+    let found = all(&aws, &artifacts, cases).await;
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an emulator at TIDEGATE_TEST_AWS_ENDPOINT"]
+async fn types_live_on_an_emulator() {
+    let url = std::env::var("TIDEGATE_TEST_AWS_ENDPOINT");
+    let url = url.expect("TIDEGATE_TEST_AWS_ENDPOINT names the emulator");
+    let options = AwsOptions {
+        region: Some("us-east-1".to_owned()),
+        endpoint_url: Some(url),
+        fixed_credentials: Some(("test".to_owned(), "test".to_owned())),
+        ..AwsOptions::default()
+    };
+    let aws = Aws::connect(&options).await.unwrap();
+    let artifacts = Arc::new(MemoryArtifacts::default());
+    let code = [package(&artifacts, "one"), package(&artifacts, "two")];
+    let mut cases = neighbours();
+    cases.extend(functions(&code));
+    cases.extend(others());
+    if let Ok(only) = std::env::var("TIDEGATE_TEST_ONLY") {
+        cases.retain(|case| case.name.contains(&only));
+    }
+    let found = all(&aws, &artifacts, cases).await;
+    let lacks = |line: &&String| MOTO_LACKS.iter().any(|(what, _)| line.starts_with(what));
+    let lacking: BTreeSet<&String> = found.iter().filter(lacks).collect();
+    for line in &lacking {
+        let why = MOTO_LACKS.iter().find(|(what, _)| line.starts_with(what));
+        eprintln!("skipped: {line} ({})", why.unwrap().1);
+    }
+    let wrong: Vec<&str> = found
+        .iter()
+        .filter(|line| !lacks(line))
+        .map(String::as_str)
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// An archive with `index.py`.
+fn zip(text: &str) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    archive.start_file("index.py", options).unwrap();
+    let body = format!("def handler(event, context):\n    return {text:?}\n");
+    archive.write_all(body.as_bytes()).unwrap();
+    archive.finish().unwrap().into_inner()
+}
