@@ -4,7 +4,9 @@ use tidegate_sandbox_kafka::{KafkaOptions, SandboxKafka};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let mut ports = std::env::args().skip(1).filter_map(|word| word.parse().ok());
+    let mut ports = std::env::args()
+        .skip(1)
+        .filter_map(|word| word.parse().ok());
     let broker = SandboxKafka::start(KafkaOptions {
         port: ports.next().unwrap_or(0),
         sasl_port: ports.next(),

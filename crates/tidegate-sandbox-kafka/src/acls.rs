@@ -8,11 +8,13 @@ use std::sync::Arc;
 use kafka_protocol::messages::create_acls_request::AclCreation;
 use kafka_protocol::messages::create_acls_response::AclCreationResult;
 use kafka_protocol::messages::delete_acls_request::DeleteAclsFilter;
-use kafka_protocol::messages::delete_acls_response::{DeleteAclsFilterResult, DeleteAclsMatchingAcl};
+use kafka_protocol::messages::delete_acls_response::{
+    DeleteAclsFilterResult, DeleteAclsMatchingAcl,
+};
 use kafka_protocol::messages::describe_acls_response::{AclDescription, DescribeAclsResource};
 use kafka_protocol::messages::{
-    CreateAclsRequest, CreateAclsResponse, DeleteAclsRequest, DeleteAclsResponse, DescribeAclsRequest,
-    DescribeAclsResponse,
+    CreateAclsRequest, CreateAclsResponse, DeleteAclsRequest, DeleteAclsResponse,
+    DescribeAclsRequest, DescribeAclsResponse,
 };
 
 use crate::broker::{Hub, Refusal};
@@ -68,7 +70,9 @@ impl Filter<'_> {
                 format!("The AclBindingFilter contains UNKNOWN elements: {what}"),
             ))
         };
-        let known = |number: i8, range: &std::ops::RangeInclusive<i8>| number == ANY || range.contains(&number);
+        let known = |number: i8, range: &std::ops::RangeInclusive<i8>| {
+            number == ANY || range.contains(&number)
+        };
         if !known(self.resource_type, &RESOURCES) {
             return unknown("resource type");
         }
@@ -113,7 +117,11 @@ impl Filter<'_> {
     }
 }
 
-pub(crate) fn create(hub: &Arc<Hub>, call: &Call, request: &CreateAclsRequest) -> CreateAclsResponse {
+pub(crate) fn create(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &CreateAclsRequest,
+) -> CreateAclsResponse {
     let mut state = hub.state.lock();
     let results = request.creations.iter().map(|asked| {
         let made = match call.fault {
@@ -159,7 +167,10 @@ pub(crate) fn check_room(hub: &Hub, wanted: usize) -> Result<(), Refusal> {
 /// INVALID_REQUEST, also when the binding names another principal.
 pub(crate) fn checked_binding(principal: &str, binding: &AclBinding) -> Result<Acl, Refusal> {
     if binding.principal != principal {
-        return Err(Refusal::new(Code::InvalidRequest, "the binding is of another principal"));
+        return Err(Refusal::new(
+            Code::InvalidRequest,
+            "the binding is of another principal",
+        ));
     }
     let asked = AclCreation::default()
         .with_resource_type(binding.resource_type)
@@ -212,7 +223,11 @@ fn checked(asked: &AclCreation) -> Result<Acl, Refusal> {
     })
 }
 
-pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeAclsRequest) -> DescribeAclsResponse {
+pub(crate) fn describe(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DescribeAclsRequest,
+) -> DescribeAclsResponse {
     let answer = DescribeAclsResponse::default().with_throttle_time_ms(call.throttle);
     if let Some(fault) = call.fault {
         return answer.with_error_code(fault.code());
@@ -260,7 +275,11 @@ pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeAclsReques
     answer.with_resources(resources)
 }
 
-pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &DeleteAclsRequest) -> DeleteAclsResponse {
+pub(crate) fn delete(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DeleteAclsRequest,
+) -> DeleteAclsResponse {
     let mut state = hub.state.lock();
     let results = request.filters.iter().map(|asked| {
         let result = DeleteAclsFilterResult::default();
@@ -274,7 +293,9 @@ pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &DeleteAclsRequest) -
                 .with_error_code(refusal.code.code())
                 .with_error_message(Some(text(refusal.message)));
         }
-        let (gone, kept): (Acls, Acls) = std::mem::take(&mut state.acls).into_iter().partition(|acl| filter.takes(acl));
+        let (gone, kept): (Acls, Acls) = std::mem::take(&mut state.acls)
+            .into_iter()
+            .partition(|acl| filter.takes(acl));
         state.acls = kept;
         result.with_matching_acls(gone.into_iter().map(matching).collect())
     });

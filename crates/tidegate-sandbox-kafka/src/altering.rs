@@ -32,7 +32,11 @@ const FROM_CLUSTER: i8 = 3;
 const FROM_FILE: i8 = 4;
 const FROM_DEFAULT: i8 = 5;
 
-pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub(crate) fn describe(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResponse {
     let state = hub.state.lock();
     let results = request.resources.iter().map(|resource| {
         let result = DescribeConfigsResult::default()
@@ -44,7 +48,9 @@ pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeConfigsReq
         };
         match described {
             // Java clients read the words only beside an error; Kafka sends them empty.
-            Ok(configs) => result.with_configs(configs).with_error_message(Some(text(""))),
+            Ok(configs) => result
+                .with_configs(configs)
+                .with_error_message(Some(text(""))),
             Err(refusal) => result
                 .with_error_code(refusal.code.code())
                 .with_error_message(Some(text(refusal.message))),
@@ -55,7 +61,12 @@ pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeConfigsReq
         .with_results(results.collect())
 }
 
-fn describe_one(hub: &Hub, state: &State, resource: &DescribeConfigsResource, request: &DescribeConfigsRequest) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
+fn describe_one(
+    hub: &Hub,
+    state: &State,
+    resource: &DescribeConfigsResource,
+    request: &DescribeConfigsRequest,
+) -> Result<Vec<DescribeConfigsResourceResult>, Refusal> {
     let wanted = |name: &str| {
         resource
             .configuration_keys
@@ -65,11 +76,14 @@ fn describe_one(hub: &Hub, state: &State, resource: &DescribeConfigsResource, re
     match resource.resource_type {
         TOPIC => {
             topics::check_name(&resource.resource_name)?;
-            let topic = state.topics.get(resource.resource_name.as_str()).ok_or_else(|| {
-                Refusal::new(Code::UnknownTopicOrPartition, "")
-            })?;
+            let topic = state
+                .topics
+                .get(resource.resource_name.as_str())
+                .ok_or_else(|| Refusal::new(Code::UnknownTopicOrPartition, ""))?;
             let keys = configs::TOPIC.iter().filter(|key| wanted(key.name));
-            Ok(keys.map(|key| topic_entry(state, &topic.configs, key, request)).collect())
+            Ok(keys
+                .map(|key| topic_entry(state, &topic.configs, key, request))
+                .collect())
         }
         BROKER => {
             check_broker(hub, &resource.resource_name)?;
@@ -77,7 +91,10 @@ fn describe_one(hub: &Hub, state: &State, resource: &DescribeConfigsResource, re
             Ok(keys
                 .into_iter()
                 .filter(|key| wanted(key.name))
-                .filter(|key| !resource.resource_name.is_empty() || state.cluster_configs.contains_key(key.name))
+                .filter(|key| {
+                    !resource.resource_name.is_empty()
+                        || state.cluster_configs.contains_key(key.name)
+                })
                 .map(|mut key| {
                     if resource.resource_name.is_empty() {
                         // What holds for all brokers says nothing of what stands behind it.
@@ -94,7 +111,9 @@ fn describe_one(hub: &Hub, state: &State, resource: &DescribeConfigsResource, re
 fn unknown_resource(number: i8) -> Refusal {
     Refusal::new(
         Code::InvalidRequest,
-        format!("the sandbox's broker keeps configuration of topics and brokers only, not of resources of type {number}"),
+        format!(
+            "the sandbox's broker keeps configuration of topics and brokers only, not of resources of type {number}"
+        ),
     )
 }
 
@@ -105,13 +124,21 @@ fn check_broker(hub: &Hub, name: &str) -> Result<(), Refusal> {
     Err(Refusal::new(
         Code::InvalidRequest,
         match name.parse::<i32>() {
-            Ok(_) => format!("Unexpected broker id, expected {} or empty string, but received {name}", hub.options.node_id),
+            Ok(_) => format!(
+                "Unexpected broker id, expected {} or empty string, but received {name}",
+                hub.options.node_id
+            ),
             Err(_) => format!("Node id must be an integer, but it is: {name}"),
         },
     ))
 }
 
-fn topic_entry(state: &State, topic: &Values, key: &Key, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
+fn topic_entry(
+    state: &State,
+    topic: &Values,
+    key: &Key,
+    request: &DescribeConfigsRequest,
+) -> DescribeConfigsResourceResult {
     let mut synonyms: Vec<DescribeConfigsSynonym> = Vec::new();
     let on_broker = state.defaults.contains_key(configs::behind(key));
     let mut push = |name: &str, value: &str, source: i8| {
@@ -125,7 +152,10 @@ fn topic_entry(state: &State, topic: &Values, key: &Key, request: &DescribeConfi
     if let Some(value) = topic.get(key.name) {
         push(key.name, value, FROM_TOPIC);
     }
-    for (values, source) in [(&state.broker_configs, FROM_BROKER), (&state.cluster_configs, FROM_CLUSTER)] {
+    for (values, source) in [
+        (&state.broker_configs, FROM_BROKER),
+        (&state.cluster_configs, FROM_CLUSTER),
+    ] {
         if let Some(value) = values.get(configs::behind(key)) {
             push(configs::behind(key), value, source);
         }
@@ -137,13 +167,19 @@ fn topic_entry(state: &State, topic: &Values, key: &Key, request: &DescribeConfi
     }
     let (value, source) = synonyms
         .first()
-        .map_or((key.default, FROM_DEFAULT), |first| (first.value.as_deref().unwrap_or_default(), first.source));
+        .map_or((key.default, FROM_DEFAULT), |first| {
+            (first.value.as_deref().unwrap_or_default(), first.source)
+        });
     let entry = DescribeConfigsResourceResult::default()
         .with_name(text(key.name))
         .with_value(Some(text(value)))
         .with_config_source(source)
         .with_config_type(key.kind.number());
-    if request.include_synonyms { entry.with_synonyms(synonyms) } else { entry }
+    if request.include_synonyms {
+        entry.with_synonyms(synonyms)
+    } else {
+        entry
+    }
 }
 
 fn broker_entry(key: brokerconfigs::Described, synonyms: bool) -> DescribeConfigsResourceResult {
@@ -179,7 +215,11 @@ const DELETE: i8 = 1;
 const APPEND: i8 = 2;
 const SUBTRACT: i8 = 3;
 
-pub(crate) fn incremental(hub: &Arc<Hub>, call: &Call, request: &IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
+pub(crate) fn incremental(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &IncrementalAlterConfigsRequest,
+) -> IncrementalAlterConfigsResponse {
     let mut state = hub.state.lock();
     let responses = request.resources.iter().map(|resource| {
         let same = |other: &&kafka_protocol::messages::incremental_alter_configs_request::AlterConfigsResource| {
@@ -234,7 +274,11 @@ fn said(done: Result<(), Refusal>) -> (i16, Option<String>) {
 ///
 /// # Errors
 /// What IncrementalAlterConfigs refuses.
-pub(crate) fn configure(hub: &Hub, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<(), Refusal> {
+pub(crate) fn configure(
+    hub: &Hub,
+    name: &str,
+    changes: &BTreeMap<String, Option<String>>,
+) -> Result<(), Refusal> {
     let target = Target {
         kind: TOPIC,
         name,
@@ -257,7 +301,12 @@ struct Target<'a> {
     validate_only: bool,
 }
 
-fn change(hub: &Hub, state: &mut State, target: &Target<'_>, changes: &[Change<'_>]) -> Result<(), Refusal> {
+fn change(
+    hub: &Hub,
+    state: &mut State,
+    target: &Target<'_>,
+    changes: &[Change<'_>],
+) -> Result<(), Refusal> {
     let mut seen: Vec<&str> = changes.iter().map(|change| change.key).collect();
     seen.sort_unstable();
     if seen.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -289,7 +338,11 @@ fn present<'a>(hub: &Hub, state: &'a State, target: &Target<'_>) -> Result<&'a V
             }),
         BROKER => {
             check_broker(hub, target.name)?;
-            Ok(if target.name.is_empty() { &state.cluster_configs } else { &state.broker_configs })
+            Ok(if target.name.is_empty() {
+                &state.cluster_configs
+            } else {
+                &state.broker_configs
+            })
         }
         other => Err(unknown_resource(other)),
     }
@@ -309,7 +362,11 @@ fn store(state: &mut State, target: &Target<'_>, values: Values) {
         _ => state.broker_configs = values,
     }
     let (cluster, broker) = (&state.cluster_configs, &state.broker_configs);
-    state.defaults = cluster.iter().chain(broker).map(|(key, value)| (key.clone(), value.clone())).collect();
+    state.defaults = cluster
+        .iter()
+        .chain(broker)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
 }
 
 fn kind_of(target: &Target<'_>, key: &str) -> Option<Kind> {
@@ -324,7 +381,10 @@ fn apply(target: &Target<'_>, values: &mut Values, change: &Change<'_>) -> Resul
     let key = change.key;
     let value = || {
         change.value.ok_or_else(|| {
-            Refusal::new(Code::InvalidRequest, format!("Null value not supported for : {key}"))
+            Refusal::new(
+                Code::InvalidRequest,
+                format!("Null value not supported for : {key}"),
+            )
         })
     };
     match change.operation {
@@ -337,7 +397,11 @@ fn apply(target: &Target<'_>, values: &mut Values, change: &Change<'_>) -> Resul
         APPEND | SUBTRACT => {
             let value = value()?;
             if !matches!(kind_of(target, key), Some(Kind::List(_))) {
-                let word = if change.operation == APPEND { "APPEND" } else { "SUBTRACT" };
+                let word = if change.operation == APPEND {
+                    "APPEND"
+                } else {
+                    "SUBTRACT"
+                };
                 return Err(Refusal::new(
                     Code::InvalidConfig,
                     format!("Can't {word} to key {key} because its type is not LIST."),
@@ -346,7 +410,10 @@ fn apply(target: &Target<'_>, values: &mut Values, change: &Change<'_>) -> Resul
             let default = configs::topic_key(key).map_or("", |key| key.default);
             let before = values.get(key).map_or(default, String::as_str);
             let split = |list: &str| -> Vec<String> {
-                list.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+                list.split(',')
+                    .filter(|word| !word.is_empty())
+                    .map(str::to_owned)
+                    .collect()
             };
             let mut list = split(before);
             for word in split(value) {
@@ -370,7 +437,9 @@ fn apply(target: &Target<'_>, values: &mut Values, change: &Change<'_>) -> Resul
 
 fn check_all(target: &Target<'_>, values: &Values, changes: &[Change<'_>]) -> Result<(), Refusal> {
     // Kafka validates the whole: a key that is unknown is refused, even when it is only deleted.
-    let unknown = changes.iter().find(|change| kind_of(target, change.key).is_none());
+    let unknown = changes
+        .iter()
+        .find(|change| kind_of(target, change.key).is_none());
     if target.kind == TOPIC {
         if let Some(unknown) = unknown.filter(|change| change.operation != DELETE) {
             return Err(Refusal::new(
@@ -384,12 +453,20 @@ fn check_all(target: &Target<'_>, values: &Values, changes: &[Change<'_>]) -> Re
         return configs::check_together(values);
     }
     for change in changes {
-        brokerconfigs::check_change(target.name, change.key, values.get(change.key).map(String::as_str))?;
+        brokerconfigs::check_change(
+            target.name,
+            change.key,
+            values.get(change.key).map(String::as_str),
+        )?;
     }
     Ok(())
 }
 
-pub(crate) fn replace(hub: &Arc<Hub>, call: &Call, request: &AlterConfigsRequest) -> AlterConfigsResponse {
+pub(crate) fn replace(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &AlterConfigsRequest,
+) -> AlterConfigsResponse {
     let mut state = hub.state.lock();
     let responses = request.resources.iter().map(|resource| {
         let target = Target {
@@ -426,7 +503,12 @@ pub(crate) fn replace(hub: &Arc<Hub>, call: &Call, request: &AlterConfigsRequest
 }
 
 /// What AlterConfigs does: every key that is not named goes back to its default.
-fn replace_all(hub: &Hub, state: &mut State, target: &Target<'_>, changes: &[Change<'_>]) -> Result<(), Refusal> {
+fn replace_all(
+    hub: &Hub,
+    state: &mut State,
+    target: &Target<'_>,
+    changes: &[Change<'_>],
+) -> Result<(), Refusal> {
     present(hub, state, target)?;
     let mut values = Values::new();
     for change in changes {

@@ -74,7 +74,9 @@ pub(crate) fn sequence_after(from: i32, by: i32) -> i32 {
 /// Reads the header of the first batch of `bytes`.
 pub(crate) fn header(bytes: &[u8]) -> Result<Header, Broken> {
     if bytes.len() < HEADER {
-        return Err(Broken::Corrupt("the record batch is shorter than its header"));
+        return Err(Broken::Corrupt(
+            "the record batch is shorter than its header",
+        ));
     }
     let mut at = bytes;
     let base_offset = at.get_i64();
@@ -140,13 +142,20 @@ fn check(header: &Header, batch: &[u8]) -> Result<(), Broken> {
         ));
     }
     if header.producer_id >= 0 && header.base_sequence < 0 {
-        return Err(Broken::Invalid("Invalid sequence number in record batch with producerId"));
+        return Err(Broken::Invalid(
+            "Invalid sequence number in record batch with producerId",
+        ));
     }
     Ok(())
 }
 
 /// The batch with its place in the log; with `append_time`, stamped by the broker.
-pub(crate) fn placed(batch: &[u8], base_offset: i64, leader_epoch: i32, append_time: Option<i64>) -> Bytes {
+pub(crate) fn placed(
+    batch: &[u8],
+    base_offset: i64,
+    leader_epoch: i32,
+    append_time: Option<i64>,
+) -> Bytes {
     let mut bytes = BytesMut::from(batch);
     bytes[0..8].copy_from_slice(&base_offset.to_be_bytes());
     bytes[12..16].copy_from_slice(&leader_epoch.to_be_bytes());

@@ -88,7 +88,8 @@ impl Hub {
 
     /// Lets waiting fetches look again.
     pub(crate) fn changed(&self) {
-        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 
     /// Looks at what time alone changes.
@@ -147,7 +148,10 @@ impl State {
 
     /// Partitions of all topics together.
     pub(crate) fn partitions(&self) -> usize {
-        self.topics.values().map(|topic| topic.partitions.len()).sum()
+        self.topics
+            .values()
+            .map(|topic| topic.partitions.len())
+            .sum()
     }
 
     /// Applies one topic's retention.

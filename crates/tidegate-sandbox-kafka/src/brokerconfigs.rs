@@ -21,36 +21,141 @@ const INT: i64 = 0x7fff_ffff;
 
 /// Keys beside the defaults of topics: name, type, default, reach.
 const OWN: &[(&str, Kind, &str, Reach)] = &[
-    ("auto.create.topics.enable", Kind::Bool, "true", Reach::Fixed),
-    ("background.threads", Kind::Int(1, INT), "10", Reach::Anywhere),
+    (
+        "auto.create.topics.enable",
+        Kind::Bool,
+        "true",
+        Reach::Fixed,
+    ),
+    (
+        "background.threads",
+        Kind::Int(1, INT),
+        "10",
+        Reach::Anywhere,
+    ),
     ("broker.id", Kind::Int(-1, INT), "-1", Reach::Fixed),
-    ("default.replication.factor", Kind::Int(1, INT), "1", Reach::Fixed),
+    (
+        "default.replication.factor",
+        Kind::Int(1, INT),
+        "1",
+        Reach::Fixed,
+    ),
     ("delete.topic.enable", Kind::Bool, "true", Reach::Fixed),
-    ("group.initial.rebalance.delay.ms", Kind::Int(0, INT), "3000", Reach::Fixed),
-    ("group.max.session.timeout.ms", Kind::Int(0, INT), "1800000", Reach::Fixed),
-    ("group.max.size", Kind::Int(1, INT), "2147483647", Reach::Fixed),
-    ("group.min.session.timeout.ms", Kind::Int(0, INT), "6000", Reach::Fixed),
+    (
+        "group.initial.rebalance.delay.ms",
+        Kind::Int(0, INT),
+        "3000",
+        Reach::Fixed,
+    ),
+    (
+        "group.max.session.timeout.ms",
+        Kind::Int(0, INT),
+        "1800000",
+        Reach::Fixed,
+    ),
+    (
+        "group.max.size",
+        Kind::Int(1, INT),
+        "2147483647",
+        Reach::Fixed,
+    ),
+    (
+        "group.min.session.timeout.ms",
+        Kind::Int(0, INT),
+        "6000",
+        Reach::Fixed,
+    ),
     ("log.cleaner.enable", Kind::Bool, "true", Reach::Fixed),
-    ("log.cleaner.threads", Kind::Int(0, INT), "1", Reach::Anywhere),
-    ("log.flush.interval.ms", Kind::Long(0, MAX), "", Reach::Anywhere),
-    ("log.retention.check.interval.ms", Kind::Long(1, MAX), "300000", Reach::Fixed),
-    ("log.retention.hours", Kind::Int(-1, INT), "168", Reach::Fixed),
-    ("log.retention.minutes", Kind::Int(-1, INT), "", Reach::Fixed),
+    (
+        "log.cleaner.threads",
+        Kind::Int(0, INT),
+        "1",
+        Reach::Anywhere,
+    ),
+    (
+        "log.flush.interval.ms",
+        Kind::Long(0, MAX),
+        "",
+        Reach::Anywhere,
+    ),
+    (
+        "log.retention.check.interval.ms",
+        Kind::Long(1, MAX),
+        "300000",
+        Reach::Fixed,
+    ),
+    (
+        "log.retention.hours",
+        Kind::Int(-1, INT),
+        "168",
+        Reach::Fixed,
+    ),
+    (
+        "log.retention.minutes",
+        Kind::Int(-1, INT),
+        "",
+        Reach::Fixed,
+    ),
     ("log.retention.ms", Kind::Long(-1, MAX), "", Reach::Anywhere),
     ("log.roll.hours", Kind::Int(1, INT), "168", Reach::Fixed),
-    ("log.roll.jitter.ms", Kind::Long(0, MAX), "", Reach::Anywhere),
+    (
+        "log.roll.jitter.ms",
+        Kind::Long(0, MAX),
+        "",
+        Reach::Anywhere,
+    ),
     ("log.roll.ms", Kind::Long(1, MAX), "", Reach::Anywhere),
-    ("max.connections", Kind::Int(0, INT), "2147483647", Reach::Anywhere),
-    ("max.connections.per.ip", Kind::Int(0, INT), "2147483647", Reach::Anywhere),
+    (
+        "max.connections",
+        Kind::Int(0, INT),
+        "2147483647",
+        Reach::Anywhere,
+    ),
+    (
+        "max.connections.per.ip",
+        Kind::Int(0, INT),
+        "2147483647",
+        Reach::Anywhere,
+    ),
     ("node.id", Kind::Int(0, INT), "-1", Reach::Fixed),
     ("num.io.threads", Kind::Int(1, INT), "8", Reach::Anywhere),
-    ("num.network.threads", Kind::Int(1, INT), "3", Reach::Anywhere),
+    (
+        "num.network.threads",
+        Kind::Int(1, INT),
+        "3",
+        Reach::Anywhere,
+    ),
     ("num.partitions", Kind::Int(1, INT), "1", Reach::Fixed),
-    ("offset.metadata.max.bytes", Kind::Int(0, INT), "4096", Reach::Fixed),
-    ("offsets.retention.minutes", Kind::Int(1, INT), "10080", Reach::Fixed),
-    ("offsets.topic.num.partitions", Kind::Int(1, INT), "50", Reach::Fixed),
-    ("offsets.topic.replication.factor", Kind::Int(1, 0x7fff), "3", Reach::Fixed),
-    ("socket.request.max.bytes", Kind::Int(1, INT), "104857600", Reach::Fixed),
+    (
+        "offset.metadata.max.bytes",
+        Kind::Int(0, INT),
+        "4096",
+        Reach::Fixed,
+    ),
+    (
+        "offsets.retention.minutes",
+        Kind::Int(1, INT),
+        "10080",
+        Reach::Fixed,
+    ),
+    (
+        "offsets.topic.num.partitions",
+        Kind::Int(1, INT),
+        "50",
+        Reach::Fixed,
+    ),
+    (
+        "offsets.topic.replication.factor",
+        Kind::Int(1, 0x7fff),
+        "3",
+        Reach::Fixed,
+    ),
+    (
+        "socket.request.max.bytes",
+        Kind::Int(1, INT),
+        "104857600",
+        Reach::Fixed,
+    ),
     ("super.users", Kind::Password, "", Reach::Fixed),
 ];
 
@@ -84,7 +189,9 @@ fn topic_default(name: &str) -> Option<&'static configs::Key> {
 /// Every key of the broker, sorted.
 pub(crate) fn keys(hub: &Hub, state: &State) -> Vec<Described> {
     let fixed = in_file(hub);
-    let own = OWN.iter().map(|(name, kind, default, reach)| (*name, *kind, *default, *reach));
+    let own = OWN
+        .iter()
+        .map(|(name, kind, default, reach)| (*name, *kind, *default, *reach));
     let defaults = configs::TOPIC
         .iter()
         .filter(|key| !key.synonym.is_empty())
@@ -124,13 +231,24 @@ fn in_file(hub: &Hub) -> Values {
     let own = [
         ("node.id", options.node_id.to_string()),
         ("broker.id", options.node_id.to_string()),
-        ("auto.create.topics.enable", options.auto_create_topics.to_string()),
+        (
+            "auto.create.topics.enable",
+            options.auto_create_topics.to_string(),
+        ),
         ("num.partitions", options.default_partitions.to_string()),
-        ("group.initial.rebalance.delay.ms", options.initial_rebalance_delay_ms.to_string()),
+        (
+            "group.initial.rebalance.delay.ms",
+            options.initial_rebalance_delay_ms.to_string(),
+        ),
         ("offsets.topic.replication.factor", "1".to_owned()),
-        ("socket.request.max.bytes", options.limits.frame_bytes.to_string()),
+        (
+            "socket.request.max.bytes",
+            options.limits.frame_bytes.to_string(),
+        ),
     ];
-    own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    own.into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// Checks one change; `value` is what the key would have, `None` when it goes back.
@@ -145,7 +263,11 @@ pub(crate) fn check_change(broker: &str, name: &str, value: Option<&str>) -> Res
         ));
     };
     if own(name).is_some_and(|(.., reach)| *reach == Reach::Fixed) {
-        let whom = if broker.is_empty() { "cluster".to_owned() } else { format!("broker {broker}") };
+        let whom = if broker.is_empty() {
+            "cluster".to_owned()
+        } else {
+            format!("broker {broker}")
+        };
         return Err(Refusal::new(
             Code::InvalidRequest,
             format!("Cannot update these configs dynamically: Set({name}) of {whom}"),

@@ -11,11 +11,14 @@ use kafka_protocol::messages::describe_log_dirs_response::{
 use kafka_protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
-use kafka_protocol::messages::offset_for_leader_epoch_response::{EpochEndOffset, OffsetForLeaderTopicResult};
+use kafka_protocol::messages::offset_for_leader_epoch_response::{
+    EpochEndOffset, OffsetForLeaderTopicResult,
+};
 use kafka_protocol::messages::{
-    BrokerId, DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest, DescribeLogDirsResponse,
-    DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse, ListPartitionReassignmentsRequest,
-    ListPartitionReassignmentsResponse, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, TopicName,
+    BrokerId, DescribeClusterRequest, DescribeClusterResponse, DescribeLogDirsRequest,
+    DescribeLogDirsResponse, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
+    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, TopicName,
 };
 
 use crate::broker::Hub;
@@ -30,10 +33,18 @@ const PARTITIONS: usize = 2_000;
 /// The one place of all logs: memory, by the name a path would have.
 const DIRECTORY: &str = "/memory";
 
-pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeClusterRequest) -> DescribeClusterResponse {
+pub(crate) fn describe(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DescribeClusterRequest,
+) -> DescribeClusterResponse {
     let answer = DescribeClusterResponse::default()
         .with_throttle_time_ms(call.throttle)
-        .with_endpoint_type(if call.version >= 1 { request.endpoint_type } else { 1 });
+        .with_endpoint_type(if call.version >= 1 {
+            request.endpoint_type
+        } else {
+            1
+        });
     if let Some(fault) = call.fault {
         return answer.with_error_code(fault.code());
     }
@@ -60,35 +71,60 @@ pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeClusterReq
         })
 }
 
-pub(crate) fn topic_partitions(hub: &Arc<Hub>, call: &Call, request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+pub(crate) fn topic_partitions(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DescribeTopicPartitionsRequest,
+) -> DescribeTopicPartitionsResponse {
     let state = hub.state.lock();
     let mut names: Vec<String> = if request.topics.is_empty() {
         state.topics.keys().cloned().collect()
     } else {
-        request.topics.iter().map(|topic| topic.name.to_string()).collect()
+        request
+            .topics
+            .iter()
+            .map(|topic| topic.name.to_string())
+            .collect()
     };
     names.sort();
     names.dedup();
-    let from = request.cursor.as_ref().map(|cursor| (cursor.topic_name.to_string(), cursor.partition_index));
+    let from = request
+        .cursor
+        .as_ref()
+        .map(|cursor| (cursor.topic_name.to_string(), cursor.partition_index));
     if let Some((name, _)) = &from {
         names.retain(|other| other >= name);
     }
-    let mut left = usize::try_from(request.response_partition_limit).unwrap_or(PARTITIONS).clamp(1, PARTITIONS);
+    let mut left = usize::try_from(request.response_partition_limit)
+        .unwrap_or(PARTITIONS)
+        .clamp(1, PARTITIONS);
     let mut found = Vec::new();
     let mut next = None;
     for name in names {
-        let topic = DescribeTopicPartitionsResponseTopic::default().with_name(Some(TopicName(text(name.as_str()))));
+        let topic = DescribeTopicPartitionsResponseTopic::default()
+            .with_name(Some(TopicName(text(name.as_str()))));
         let Some(known) = state.topics.get(&name) else {
             let code = match topics::check_name(&name) {
                 Ok(()) => Code::UnknownTopicOrPartition,
                 Err(refusal) => refusal.code,
             };
-            found.push(topic.with_error_code(code.code()).with_topic_authorized_operations(NOT_ASKED));
+            found.push(
+                topic
+                    .with_error_code(code.code())
+                    .with_topic_authorized_operations(NOT_ASKED),
+            );
             continue;
         };
-        let first = from.as_ref().filter(|(of, _)| *of == name).map_or(0, |(_, index)| *index);
+        let first = from
+            .as_ref()
+            .filter(|(of, _)| *of == name)
+            .map_or(0, |(_, index)| *index);
         if left == 0 {
-            next = Some(Cursor::default().with_topic_name(TopicName(text(name))).with_partition_index(0));
+            next = Some(
+                Cursor::default()
+                    .with_topic_name(TopicName(text(name)))
+                    .with_partition_index(0),
+            );
             break;
         }
         let node = BrokerId(hub.options.node_id);
@@ -110,7 +146,9 @@ pub(crate) fn topic_partitions(hub: &Arc<Hub>, call: &Call, request: &DescribeTo
             })
             .collect();
         left -= partitions.len();
-        let last = partitions.last().map_or(first, |last| last.partition_index + 1);
+        let last = partitions
+            .last()
+            .map_or(first, |last| last.partition_index + 1);
         found.push(
             topic
                 .with_topic_id(known.id)
@@ -119,7 +157,11 @@ pub(crate) fn topic_partitions(hub: &Arc<Hub>, call: &Call, request: &DescribeTo
                 .with_topic_authorized_operations(topics::OPERATIONS),
         );
         if usize::try_from(last).is_ok_and(|last| last < known.partitions.len()) {
-            next = Some(Cursor::default().with_topic_name(TopicName(text(name))).with_partition_index(last));
+            next = Some(
+                Cursor::default()
+                    .with_topic_name(TopicName(text(name)))
+                    .with_partition_index(last),
+            );
             break;
         }
     }
@@ -130,30 +172,46 @@ pub(crate) fn topic_partitions(hub: &Arc<Hub>, call: &Call, request: &DescribeTo
 }
 
 /// One broker reassigns nothing.
-pub(crate) fn reassignments(call: &Call, _request: &ListPartitionReassignmentsRequest) -> ListPartitionReassignmentsResponse {
+pub(crate) fn reassignments(
+    call: &Call,
+    _request: &ListPartitionReassignmentsRequest,
+) -> ListPartitionReassignmentsResponse {
     ListPartitionReassignmentsResponse::default()
         .with_throttle_time_ms(call.throttle)
         .with_error_code(call.fault.map_or(0, |fault| fault.code()))
 }
 
-pub(crate) fn log_dirs(hub: &Arc<Hub>, call: &Call, request: &DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+pub(crate) fn log_dirs(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DescribeLogDirsRequest,
+) -> DescribeLogDirsResponse {
     let state = hub.state.lock();
     let wanted = |name: &str, index: i32| {
         request.topics.as_ref().is_none_or(|topics| {
-            topics.iter().any(|topic| topic.topic.as_str() == name && topic.partitions.contains(&index))
+            topics
+                .iter()
+                .any(|topic| topic.topic.as_str() == name && topic.partitions.contains(&index))
         })
     };
     let topics = state.topics.iter().map(|(name, topic)| {
-        let partitions = topic.partitions.iter().zip(0..).filter(|(_, index)| wanted(name, *index)).map(|(log, index)| {
-            DescribeLogDirsPartition::default()
-                .with_partition_index(index)
-                .with_partition_size(as_i64(log.bytes))
-        });
+        let partitions = topic
+            .partitions
+            .iter()
+            .zip(0..)
+            .filter(|(_, index)| wanted(name, *index))
+            .map(|(log, index)| {
+                DescribeLogDirsPartition::default()
+                    .with_partition_index(index)
+                    .with_partition_size(as_i64(log.bytes))
+            });
         DescribeLogDirsTopic::default()
             .with_name(TopicName(text(name.as_str())))
             .with_partitions(partitions.collect())
     });
-    let topics = topics.filter(|topic| !topic.partitions.is_empty()).collect();
+    let topics = topics
+        .filter(|topic| !topic.partitions.is_empty())
+        .collect();
     let room = as_i64(hub.options.limits.log_bytes);
     let directory = DescribeLogDirsResult::default()
         .with_log_dir(text(DIRECTORY))
@@ -162,11 +220,19 @@ pub(crate) fn log_dirs(hub: &Arc<Hub>, call: &Call, request: &DescribeLogDirsReq
         .with_usable_bytes(room.saturating_sub(as_i64(state.log_bytes)));
     DescribeLogDirsResponse::default()
         .with_throttle_time_ms(call.throttle)
-        .with_error_code(call.fault.filter(|_| call.version >= 3).map_or(0, |fault| fault.code()))
+        .with_error_code(
+            call.fault
+                .filter(|_| call.version >= 3)
+                .map_or(0, |fault| fault.code()),
+        )
         .with_results(vec![directory])
 }
 
-pub(crate) fn epochs(hub: &Arc<Hub>, call: &Call, request: &OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+pub(crate) fn epochs(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &OffsetForLeaderEpochRequest,
+) -> OffsetForLeaderEpochResponse {
     let state = hub.state.lock();
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
@@ -177,7 +243,10 @@ pub(crate) fn epochs(hub: &Arc<Hub>, call: &Call, request: &OffsetForLeaderEpoch
             });
             match call.fault.map_or(found, Err) {
                 Ok((epoch, end)) => answer.with_leader_epoch(epoch).with_end_offset(end),
-                Err(code) => answer.with_error_code(code.code()).with_leader_epoch(-1).with_end_offset(-1),
+                Err(code) => answer
+                    .with_error_code(code.code())
+                    .with_leader_epoch(-1)
+                    .with_end_offset(-1),
             }
         });
         OffsetForLeaderTopicResult::default()

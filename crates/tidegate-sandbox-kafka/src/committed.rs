@@ -7,15 +7,19 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
 use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
-use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
-use kafka_protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
+use kafka_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
 use kafka_protocol::messages::offset_fetch_response::{
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use kafka_protocol::messages::{
-    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse, OffsetFetchRequest,
-    OffsetFetchResponse, TopicName,
+    OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse,
+    OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 
 use crate::broker::{Hub, State};
@@ -25,12 +29,19 @@ use crate::wire::{Call, Code, text};
 /// Bytes of a commit's metadata (`offset.metadata.max.bytes`).
 const METADATA: usize = 4096;
 
-pub(crate) fn commit(hub: &Arc<Hub>, call: &Call, request: &OffsetCommitRequest) -> OffsetCommitResponse {
+pub(crate) fn commit(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &OffsetCommitRequest,
+) -> OffsetCommitResponse {
     let mut state = hub.state.lock();
-    let allowed = call.fault.map_or_else(|| may_commit(hub, &mut state, call, request), Err);
+    let allowed = call
+        .fault
+        .map_or_else(|| may_commit(hub, &mut state, call, request), Err);
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
-            let done = allowed.and_then(|()| commit_one(&mut state, &request.group_id, &topic.name, asked));
+            let done = allowed
+                .and_then(|()| commit_one(&mut state, &request.group_id, &topic.name, asked));
             OffsetCommitResponsePartition::default()
                 .with_partition_index(asked.partition_index)
                 .with_error_code(done.map_or_else(|code| code.code(), |()| 0))
@@ -44,7 +55,12 @@ pub(crate) fn commit(hub: &Arc<Hub>, call: &Call, request: &OffsetCommitRequest)
         .with_topics(topics.collect())
 }
 
-fn may_commit(hub: &Hub, state: &mut State, call: &Call, request: &OffsetCommitRequest) -> Result<(), Code> {
+fn may_commit(
+    hub: &Hub,
+    state: &mut State,
+    call: &Call,
+    request: &OffsetCommitRequest,
+) -> Result<(), Code> {
     let generation = request.generation_id_or_member_epoch;
     let name = request.group_id.as_str();
     if name.is_empty() && call.version > 0 {
@@ -54,7 +70,11 @@ fn may_commit(hub: &Hub, state: &mut State, call: &Call, request: &OffsetCommitR
     let Some(group) = state.groups.get_mut(name) else {
         if generation >= 0 {
             // A group that is not there has no generations.
-            return Err(if call.version >= 9 { Code::GroupIdNotFound } else { Code::IllegalGeneration });
+            return Err(if call.version >= 9 {
+                Code::GroupIdNotFound
+            } else {
+                Code::IllegalGeneration
+            });
         }
         if groups >= hub.options.limits.groups {
             return Err(Code::GroupMaxSizeReached);
@@ -84,9 +104,18 @@ fn may_commit(hub: &Hub, state: &mut State, call: &Call, request: &OffsetCommitR
     Ok(())
 }
 
-fn commit_one(state: &mut State, group: &str, topic: &str, asked: &OffsetCommitRequestPartition) -> Result<(), Code> {
+fn commit_one(
+    state: &mut State,
+    group: &str,
+    topic: &str,
+    asked: &OffsetCommitRequestPartition,
+) -> Result<(), Code> {
     state.log(topic, asked.partition_index)?;
-    let metadata = asked.committed_metadata.as_ref().map(ToString::to_string).unwrap_or_default();
+    let metadata = asked
+        .committed_metadata
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     if metadata.len() > METADATA {
         return Err(Code::OffsetMetadataTooLarge);
     }
@@ -106,53 +135,70 @@ fn commit_one(state: &mut State, group: &str, topic: &str, asked: &OffsetCommitR
 type Asked = Option<Vec<(String, Vec<i32>)>>;
 type Found = Vec<(String, Vec<(i32, Committed)>)>;
 
-pub(crate) fn fetch(hub: &Arc<Hub>, call: &Call, request: &OffsetFetchRequest) -> OffsetFetchResponse {
+pub(crate) fn fetch(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &OffsetFetchRequest,
+) -> OffsetFetchResponse {
     let state = hub.state.lock();
     let answer = OffsetFetchResponse::default().with_throttle_time_ms(call.throttle);
     let code = call.fault.map_or(0, |fault| fault.code());
     if call.version >= 8 {
         let groups = request.groups.iter().map(|asked| {
             let wanted: Asked = asked.topics.as_ref().map(|topics| {
-                let named = topics.iter().map(|topic| (topic.name.to_string(), topic.partition_indexes.clone()));
+                let named = topics
+                    .iter()
+                    .map(|topic| (topic.name.to_string(), topic.partition_indexes.clone()));
                 named.collect()
             });
-            let topics = found(&state, &asked.group_id, wanted).into_iter().map(|(name, offsets)| {
-                let partitions = offsets.into_iter().map(|(index, known)| {
-                    OffsetFetchResponsePartitions::default()
-                        .with_partition_index(index)
-                        .with_committed_offset(known.offset)
-                        .with_committed_leader_epoch(known.epoch)
-                        .with_metadata(Some(text(known.metadata)))
-                });
-                OffsetFetchResponseTopics::default()
-                    .with_name(TopicName(text(name)))
-                    .with_partitions(partitions.collect())
-            });
+            let topics =
+                found(&state, &asked.group_id, wanted)
+                    .into_iter()
+                    .map(|(name, offsets)| {
+                        let partitions = offsets.into_iter().map(|(index, known)| {
+                            OffsetFetchResponsePartitions::default()
+                                .with_partition_index(index)
+                                .with_committed_offset(known.offset)
+                                .with_committed_leader_epoch(known.epoch)
+                                .with_metadata(Some(text(known.metadata)))
+                        });
+                        OffsetFetchResponseTopics::default()
+                            .with_name(TopicName(text(name)))
+                            .with_partitions(partitions.collect())
+                    });
             OffsetFetchResponseGroup::default()
                 .with_group_id(asked.group_id.clone())
                 .with_error_code(code)
-                .with_topics(if code == 0 { topics.collect() } else { Vec::new() })
+                .with_topics(if code == 0 {
+                    topics.collect()
+                } else {
+                    Vec::new()
+                })
         });
         return answer.with_groups(groups.collect());
     }
     let wanted: Asked = request.topics.as_ref().map(|topics| {
-        let named = topics.iter().map(|topic| (topic.name.to_string(), topic.partition_indexes.clone()));
+        let named = topics
+            .iter()
+            .map(|topic| (topic.name.to_string(), topic.partition_indexes.clone()));
         named.collect()
     });
-    let topics = found(&state, &request.group_id, wanted).into_iter().map(|(name, offsets)| {
-        let partitions = offsets.into_iter().map(|(index, known)| {
-            OffsetFetchResponsePartition::default()
-                .with_partition_index(index)
-                .with_committed_offset(known.offset)
-                .with_committed_leader_epoch(known.epoch)
-                .with_metadata(Some(text(known.metadata)))
-                // Version 1 has no place for the group's own error.
-                .with_error_code(code)
+    let topics = found(&state, &request.group_id, wanted)
+        .into_iter()
+        .map(|(name, offsets)| {
+            let partitions = offsets.into_iter().map(|(index, known)| {
+                OffsetFetchResponsePartition::default()
+                    .with_partition_index(index)
+                    .with_committed_offset(known.offset)
+                    .with_committed_leader_epoch(known.epoch)
+                    .with_metadata(Some(text(known.metadata)))
+                    // Version 1 has no place for the group's own error.
+                    .with_error_code(code)
+            });
+            OffsetFetchResponseTopic::default()
+                .with_name(TopicName(text(name)))
+                .with_partitions(partitions.collect())
         });
-        OffsetFetchResponseTopic::default()
-            .with_name(TopicName(text(name)))
-            .with_partitions(partitions.collect())
-    });
     answer
         .with_topics(topics.collect())
         .with_error_code(if call.version >= 2 { code } else { 0 })
@@ -171,19 +217,28 @@ fn found(state: &State, group: &str, wanted: Asked) -> Found {
             (index, known.cloned().unwrap_or_else(none))
         };
         let named = wanted.into_iter().map(|(topic, indexes)| {
-            let partitions = indexes.into_iter().map(|index| look(&topic, index)).collect();
+            let partitions = indexes
+                .into_iter()
+                .map(|index| look(&topic, index))
+                .collect();
             (topic, partitions)
         });
         return named.collect();
     }
     let mut all: BTreeMap<String, Vec<(i32, Committed)>> = BTreeMap::new();
     for ((topic, index), known) in offsets.into_iter().flatten() {
-        all.entry(topic.clone()).or_default().push((*index, known.clone()));
+        all.entry(topic.clone())
+            .or_default()
+            .push((*index, known.clone()));
     }
     all.into_iter().collect()
 }
 
-pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &OffsetDeleteRequest) -> OffsetDeleteResponse {
+pub(crate) fn delete(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &OffsetDeleteRequest,
+) -> OffsetDeleteResponse {
     let mut state = hub.state.lock();
     let answer = OffsetDeleteResponse::default().with_throttle_time_ms(call.throttle);
     if let Some(fault) = call.fault {
@@ -207,7 +262,9 @@ pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &OffsetDeleteRequest)
                 Code::UnknownTopicOrPartition.code()
             } else {
                 if let Some(group) = state.groups.get_mut(request.group_id.as_str()) {
-                    group.offsets.remove(&(topic.name.to_string(), asked.partition_index));
+                    group
+                        .offsets
+                        .remove(&(topic.name.to_string(), asked.partition_index));
                 }
                 0
             };
@@ -226,7 +283,10 @@ pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &OffsetDeleteRequest)
 
 /// The topics of a consumer's subscription: the one thing a broker reads in a member's metadata.
 fn subscription(member: &crate::groups::Member) -> Vec<String> {
-    let metadata = member.protocols.first().map(|(_, metadata)| metadata.clone());
+    let metadata = member
+        .protocols
+        .first()
+        .map(|(_, metadata)| metadata.clone());
     metadata.and_then(subscribed).unwrap_or_default()
 }
 

@@ -18,7 +18,9 @@ impl Log {
         let Some(active) = self.batches.back().map(|last| last.segment) else {
             return;
         };
-        let young = |stored: &Stored| now.saturating_sub(stored.max_timestamp) < rules.min_compaction_lag_ms;
+        let young = |stored: &Stored| {
+            now.saturating_sub(stored.max_timestamp) < rules.min_compaction_lag_ms
+        };
         let closed = self
             .batches
             .iter()
@@ -27,8 +29,12 @@ impl Log {
         if self.batches.iter().take(closed).all(|stored| stored.clean) {
             return;
         }
-        let read: Vec<Option<Vec<Record>>> =
-            self.batches.iter().take(closed).map(|stored| records::records(&stored.bytes)).collect();
+        let read: Vec<Option<Vec<Record>>> = self
+            .batches
+            .iter()
+            .take(closed)
+            .map(|stored| records::records(&stored.bytes))
+            .collect();
         let mut last: HashMap<Bytes, i64> = HashMap::new();
         for record in read.iter().flatten().flatten() {
             if let Some(key) = &record.key {
@@ -46,7 +52,13 @@ impl Log {
     }
 }
 
-fn cleaned(mut stored: Stored, records: Option<Vec<Record>>, last: &HashMap<Bytes, i64>, now: i64, rules: &Rules) -> Option<Stored> {
+fn cleaned(
+    mut stored: Stored,
+    records: Option<Vec<Record>>,
+    last: &HashMap<Bytes, i64>,
+    now: i64,
+    rules: &Rules,
+) -> Option<Stored> {
     let over = now.saturating_sub(stored.max_timestamp) > rules.delete_retention_ms;
     stored.clean = true;
     // A batch that cannot be read stays as it is.
@@ -57,7 +69,10 @@ fn cleaned(mut stored: Stored, records: Option<Vec<Record>>, last: &HashMap<Byte
     let kept: Vec<Record> = records
         .into_iter()
         .filter(|record| {
-            let newest = record.key.as_ref().is_some_and(|key| last.get(key) == Some(&record.offset));
+            let newest = record
+                .key
+                .as_ref()
+                .is_some_and(|key| last.get(key) == Some(&record.offset));
             newest && !(record.tombstone && over)
         })
         .collect();

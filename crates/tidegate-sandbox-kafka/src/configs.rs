@@ -24,7 +24,6 @@ pub(crate) enum Kind {
     /// A whole number of 64 bits in this range.
     Long(i64, i64),
     Double(f64, f64),
-    Text,
     Password,
 }
 
@@ -33,7 +32,7 @@ impl Kind {
     pub(crate) fn number(self) -> i8 {
         match self {
             Self::Bool => 1,
-            Self::Word(_) | Self::Text => 2,
+            Self::Word(_) => 2,
             Self::Int(..) => 3,
             Self::Long(..) => 5,
             Self::Double(..) => 6,
@@ -69,52 +68,188 @@ const CODECS: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "prod
 
 /// Every key of a topic, in the order Kafka lists them.
 pub(crate) const TOPIC: &[Key] = &[
-    key("cleanup.policy", Kind::List(&["compact", "delete"]), "delete", "log.cleanup.policy"),
-    key("compression.gzip.level", Kind::Int(-1, 9), "-1", "compression.gzip.level"),
-    key("compression.lz4.level", Kind::Int(1, 17), "9", "compression.lz4.level"),
-    key("compression.type", Kind::Word(CODECS), "producer", "compression.type"),
-    key("compression.zstd.level", Kind::Int(-131_072, 22), "3", "compression.zstd.level"),
-    key("delete.retention.ms", Kind::Long(0, MAX), "86400000", "log.cleaner.delete.retention.ms"),
-    key("file.delete.delay.ms", Kind::Long(0, MAX), "60000", "log.segment.delete.delay.ms"),
-    key("flush.messages", Kind::Long(1, MAX), LONGEST, "log.flush.interval.messages"),
+    key(
+        "cleanup.policy",
+        Kind::List(&["compact", "delete"]),
+        "delete",
+        "log.cleanup.policy",
+    ),
+    key(
+        "compression.gzip.level",
+        Kind::Int(-1, 9),
+        "-1",
+        "compression.gzip.level",
+    ),
+    key(
+        "compression.lz4.level",
+        Kind::Int(1, 17),
+        "9",
+        "compression.lz4.level",
+    ),
+    key(
+        "compression.type",
+        Kind::Word(CODECS),
+        "producer",
+        "compression.type",
+    ),
+    key(
+        "compression.zstd.level",
+        Kind::Int(-131_072, 22),
+        "3",
+        "compression.zstd.level",
+    ),
+    key(
+        "delete.retention.ms",
+        Kind::Long(0, MAX),
+        "86400000",
+        "log.cleaner.delete.retention.ms",
+    ),
+    key(
+        "file.delete.delay.ms",
+        Kind::Long(0, MAX),
+        "60000",
+        "log.segment.delete.delay.ms",
+    ),
+    key(
+        "flush.messages",
+        Kind::Long(1, MAX),
+        LONGEST,
+        "log.flush.interval.messages",
+    ),
     key("flush.ms", Kind::Long(0, MAX), LONGEST, ""),
-    key("follower.replication.throttled.replicas", Kind::List(&[]), "", ""),
-    key("index.interval.bytes", Kind::Int(0, INT), "4096", "log.index.interval.bytes"),
-    key("leader.replication.throttled.replicas", Kind::List(&[]), "", ""),
-    key("local.retention.bytes", Kind::Long(-2, MAX), "-2", "log.local.retention.bytes"),
-    key("local.retention.ms", Kind::Long(-2, MAX), "-2", "log.local.retention.ms"),
-    key("max.compaction.lag.ms", Kind::Long(1, MAX), LONGEST, "log.cleaner.max.compaction.lag.ms"),
-    key("max.message.bytes", Kind::Int(0, INT), "1048588", "message.max.bytes"),
-    key("message.timestamp.after.max.ms", Kind::Long(0, MAX), "3600000", "log.message.timestamp.after.max.ms"),
-    key("message.timestamp.before.max.ms", Kind::Long(0, MAX), LONGEST, "log.message.timestamp.before.max.ms"),
-    key("message.timestamp.type", Kind::Word(&["CreateTime", "LogAppendTime"]), "CreateTime", "log.message.timestamp.type"),
-    key("min.cleanable.dirty.ratio", Kind::Double(0.0, 1.0), "0.5", "log.cleaner.min.cleanable.ratio"),
-    key("min.compaction.lag.ms", Kind::Long(0, MAX), "0", "log.cleaner.min.compaction.lag.ms"),
-    key("min.insync.replicas", Kind::Int(1, INT), "1", "min.insync.replicas"),
+    key(
+        "follower.replication.throttled.replicas",
+        Kind::List(&[]),
+        "",
+        "",
+    ),
+    key(
+        "index.interval.bytes",
+        Kind::Int(0, INT),
+        "4096",
+        "log.index.interval.bytes",
+    ),
+    key(
+        "leader.replication.throttled.replicas",
+        Kind::List(&[]),
+        "",
+        "",
+    ),
+    key(
+        "local.retention.bytes",
+        Kind::Long(-2, MAX),
+        "-2",
+        "log.local.retention.bytes",
+    ),
+    key(
+        "local.retention.ms",
+        Kind::Long(-2, MAX),
+        "-2",
+        "log.local.retention.ms",
+    ),
+    key(
+        "max.compaction.lag.ms",
+        Kind::Long(1, MAX),
+        LONGEST,
+        "log.cleaner.max.compaction.lag.ms",
+    ),
+    key(
+        "max.message.bytes",
+        Kind::Int(0, INT),
+        "1048588",
+        "message.max.bytes",
+    ),
+    key(
+        "message.timestamp.after.max.ms",
+        Kind::Long(0, MAX),
+        "3600000",
+        "log.message.timestamp.after.max.ms",
+    ),
+    key(
+        "message.timestamp.before.max.ms",
+        Kind::Long(0, MAX),
+        LONGEST,
+        "log.message.timestamp.before.max.ms",
+    ),
+    key(
+        "message.timestamp.type",
+        Kind::Word(&["CreateTime", "LogAppendTime"]),
+        "CreateTime",
+        "log.message.timestamp.type",
+    ),
+    key(
+        "min.cleanable.dirty.ratio",
+        Kind::Double(0.0, 1.0),
+        "0.5",
+        "log.cleaner.min.cleanable.ratio",
+    ),
+    key(
+        "min.compaction.lag.ms",
+        Kind::Long(0, MAX),
+        "0",
+        "log.cleaner.min.compaction.lag.ms",
+    ),
+    key(
+        "min.insync.replicas",
+        Kind::Int(1, INT),
+        "1",
+        "min.insync.replicas",
+    ),
     key("preallocate", Kind::Bool, "false", "log.preallocate"),
     key("remote.log.copy.disable", Kind::Bool, "false", ""),
     key("remote.log.delete.on.disable", Kind::Bool, "false", ""),
     key("remote.storage.enable", Kind::Bool, "false", ""),
-    key("retention.bytes", Kind::Long(-1, MAX), "-1", "log.retention.bytes"),
+    key(
+        "retention.bytes",
+        Kind::Long(-1, MAX),
+        "-1",
+        "log.retention.bytes",
+    ),
     key("retention.ms", Kind::Long(-1, MAX), "604800000", ""),
-    key("segment.bytes", Kind::Int(1_048_576, INT), "1073741824", "log.segment.bytes"),
-    key("segment.index.bytes", Kind::Int(4, INT), "10485760", "log.index.size.max.bytes"),
+    key(
+        "segment.bytes",
+        Kind::Int(1_048_576, INT),
+        "1073741824",
+        "log.segment.bytes",
+    ),
+    key(
+        "segment.index.bytes",
+        Kind::Int(4, INT),
+        "10485760",
+        "log.index.size.max.bytes",
+    ),
     key("segment.jitter.ms", Kind::Long(0, MAX), "0", ""),
     key("segment.ms", Kind::Long(1, MAX), "604800000", ""),
-    key("unclean.leader.election.enable", Kind::Bool, "false", "unclean.leader.election.enable"),
+    key(
+        "unclean.leader.election.enable",
+        Kind::Bool,
+        "false",
+        "unclean.leader.election.enable",
+    ),
 ];
 
 /// Keys of the broker that, once set, give a topic's default in its own unit.
 const FALLBACKS: &[(&str, &str, Option<(&str, &str)>)] = &[
     ("flush.ms", "log.flush.interval.ms", None),
-    ("retention.ms", "log.retention.ms", Some(("log.retention.hours", "168"))),
-    ("segment.jitter.ms", "log.roll.jitter.ms", Some(("log.roll.jitter.hours", "0"))),
+    (
+        "retention.ms",
+        "log.retention.ms",
+        Some(("log.retention.hours", "168")),
+    ),
+    (
+        "segment.jitter.ms",
+        "log.roll.jitter.ms",
+        Some(("log.roll.jitter.hours", "0")),
+    ),
     ("segment.ms", "log.roll.ms", Some(("log.roll.hours", "168"))),
 ];
 
 /// The broker's default in another unit, which Kafka tells beside one that was set.
 pub(crate) fn in_hours(key: &Key) -> Option<(&'static str, &'static str)> {
-    FALLBACKS.iter().find(|(topic, ..)| *topic == key.name).and_then(|(.., hours)| *hours)
+    FALLBACKS
+        .iter()
+        .find(|(topic, ..)| *topic == key.name)
+        .and_then(|(.., hours)| *hours)
 }
 
 /// The broker's key that stands behind a topic's.
@@ -150,7 +285,11 @@ fn invalid(message: String) -> Refusal {
 /// # Errors
 /// INVALID_CONFIG in Kafka's words.
 pub(crate) fn check(name: &str, kind: Kind, value: &str) -> Result<(), Refusal> {
-    let refuse = |why: &str| Err(invalid(format!("Invalid value {value} for configuration {name}: {why}")));
+    let refuse = |why: &str| {
+        Err(invalid(format!(
+            "Invalid value {value} for configuration {name}: {why}"
+        )))
+    };
     let trimmed = value.trim();
     let ranged = |number: Option<i64>, least: i64, most: i64, word: &str| match number {
         None => refuse(&format!("Not a number of type {word}")),
@@ -159,20 +298,33 @@ pub(crate) fn check(name: &str, kind: Kind, value: &str) -> Result<(), Refusal> 
         Some(_) => Ok(()),
     };
     match kind {
-        Kind::Bool if trimmed.eq_ignore_ascii_case("true") || trimmed.eq_ignore_ascii_case("false") => Ok(()),
+        Kind::Bool
+            if trimmed.eq_ignore_ascii_case("true") || trimmed.eq_ignore_ascii_case("false") =>
+        {
+            Ok(())
+        }
         Kind::Bool => refuse("Expected value to be either true or false"),
         Kind::Word(words) if words.contains(&trimmed) => Ok(()),
         Kind::Word(words) => refuse(&format!("String must be one of: {}", words.join(", "))),
         Kind::List(words) => list(name, words, trimmed),
-        Kind::Int(least, most) => ranged(trimmed.parse::<i32>().ok().map(i64::from), least, most, "INT"),
+        Kind::Int(least, most) => ranged(
+            trimmed.parse::<i32>().ok().map(i64::from),
+            least,
+            most,
+            "INT",
+        ),
         Kind::Long(least, most) => ranged(trimmed.parse().ok(), least, most, "LONG"),
         Kind::Double(least, most) => match trimmed.parse::<f64>() {
             Err(_) => refuse("Not a number of type DOUBLE"),
-            Ok(number) if number < least => refuse(&format!("Value must be at least {}", least as i64)),
-            Ok(number) if number > most => refuse(&format!("Value must be no more than {}", most as i64)),
+            Ok(number) if number < least => {
+                refuse(&format!("Value must be at least {}", least as i64))
+            }
+            Ok(number) if number > most => {
+                refuse(&format!("Value must be no more than {}", most as i64))
+            }
             Ok(_) => Ok(()),
         },
-        Kind::Text | Kind::Password => Ok(()),
+        Kind::Password => Ok(()),
     }
 }
 
@@ -180,7 +332,11 @@ fn list(name: &str, words: &[&str], value: &str) -> Result<(), Refusal> {
     if words.is_empty() || value.is_empty() {
         return Ok(());
     }
-    match value.split(',').map(str::trim).find(|word| !words.contains(word)) {
+    match value
+        .split(',')
+        .map(str::trim)
+        .find(|word| !words.contains(word))
+    {
         None => Ok(()),
         Some(word) => Err(invalid(format!(
             "Invalid value {word} for configuration {name}: String must be one of: {}",
@@ -222,7 +378,9 @@ pub(crate) fn check_together(topic: &Values) -> Result<(), Refusal> {
             "conflict topic config setting min.compaction.lag.ms ({least}) > max.compaction.lag.ms ({most})"
         )));
     }
-    let on = topic.get("remote.storage.enable").is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+    let on = topic
+        .get("remote.storage.enable")
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
     if on {
         return Err(invalid("Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.".to_owned()));
     }

@@ -77,7 +77,13 @@ fn look(hub: &Hub, call: &Call, request: &FetchRequest) -> Look {
             let read = match (&name, call.fault) {
                 (_, Some(fault)) => Err(fault),
                 (None, None) => Err(Code::UnknownTopicId),
-                (Some(name), None) => read(&state, name, asked, most.saturating_sub(look.bytes), look.bytes == 0),
+                (Some(name), None) => read(
+                    &state,
+                    name,
+                    asked,
+                    most.saturating_sub(look.bytes),
+                    look.bytes == 0,
+                ),
             };
             match read {
                 Ok(data) => {
@@ -108,13 +114,21 @@ fn topic_name(state: &State, call: &Call, topic: &FetchTopic) -> Option<String> 
     }
 }
 
-fn read(state: &State, name: &str, asked: &FetchPartition, left: usize, first: bool) -> Result<PartitionData, Code> {
+fn read(
+    state: &State,
+    name: &str,
+    asked: &FetchPartition,
+    left: usize,
+    first: bool,
+) -> Result<PartitionData, Code> {
     let log = state.log(name, asked.partition)?;
     check_epoch(asked.current_leader_epoch, log.epoch)?;
     if !(log.start..=log.end).contains(&asked.fetch_offset) {
         return Err(Code::OffsetOutOfRange);
     }
-    let most = usize::try_from(asked.partition_max_bytes).unwrap_or(0).min(left);
+    let most = usize::try_from(asked.partition_max_bytes)
+        .unwrap_or(0)
+        .min(left);
     let records = log.read(asked.fetch_offset, most, first);
     Ok(PartitionData::default()
         .with_partition_index(asked.partition)

@@ -136,7 +136,9 @@ impl Group {
             return !protocol_type.is_empty() && !protocols.is_empty();
         }
         self.protocol_type.as_deref() == Some(protocol_type)
-            && protocols.iter().any(|(name, _)| self.everybody_speaks(name))
+            && protocols
+                .iter()
+                .any(|(name, _)| self.everybody_speaks(name))
     }
 
     fn everybody_speaks(&self, protocol: &str) -> bool {
@@ -206,9 +208,15 @@ impl Group {
         }
         if self.phase != Phase::Preparing {
             let first = self.phase == Phase::Empty;
-            let longest = self.members.values().map(|member| member.rebalance_ms).max().unwrap_or(0);
+            let longest = self
+                .members
+                .values()
+                .map(|member| member.rebalance_ms)
+                .max()
+                .unwrap_or(0);
             self.barrier = now.saturating_add(longest);
-            self.gathering = (first && initial_ms > 0).then(|| now.saturating_add(initial_ms.min(longest)));
+            self.gathering =
+                (first && initial_ms > 0).then(|| now.saturating_add(initial_ms.min(longest)));
             self.phase = Phase::Preparing;
         }
         self.settle(now);
@@ -219,7 +227,8 @@ impl Group {
         if self.phase != Phase::Preparing {
             return;
         }
-        let all = self.pending.is_empty() && self.members.values().all(|member| member.join.is_some());
+        let all =
+            self.pending.is_empty() && self.members.values().all(|member| member.join.is_some());
         let gathered = self.gathering.is_none_or(|until| now >= until);
         if (all && gathered) || now >= self.barrier {
             self.begin_generation(now);
@@ -229,21 +238,33 @@ impl Group {
     fn begin_generation(&mut self, now: i64) {
         self.gathering = None;
         // Static members keep their place until their session ends.
-        self.members.retain(|_, member| member.join.is_some() || member.instance.is_some());
+        self.members
+            .retain(|_, member| member.join.is_some() || member.instance.is_some());
         self.generation = self.generation.wrapping_add(1).max(1);
         if self.members.is_empty() {
             self.become_empty();
             return;
         }
-        let present = |id: &str| self.members.get(id).is_some_and(|member| member.join.is_some());
+        let present = |id: &str| {
+            self.members
+                .get(id)
+                .is_some_and(|member| member.join.is_some())
+        };
         if !self.leader.as_deref().is_some_and(present) {
-            let next = self.members.iter().find(|(_, member)| member.join.is_some());
+            let next = self
+                .members
+                .iter()
+                .find(|(_, member)| member.join.is_some());
             match next.map(|(id, _)| id.clone()) {
                 Some(next) => self.leader = Some(next),
                 None => {
                     // Only absent static members: wait for another round.
                     self.generation -= 1;
-                    let longest = self.members.values().map(|member| member.rebalance_ms).max();
+                    let longest = self
+                        .members
+                        .values()
+                        .map(|member| member.rebalance_ms)
+                        .max();
                     self.barrier = now.saturating_add(longest.unwrap_or(0).max(1));
                     return;
                 }
@@ -251,7 +272,11 @@ impl Group {
         }
         self.protocol = self.elected();
         self.phase = Phase::Completing;
-        let longest = self.members.values().map(|member| member.rebalance_ms).max();
+        let longest = self
+            .members
+            .values()
+            .map(|member| member.rebalance_ms)
+            .max();
         self.barrier = now.saturating_add(longest.unwrap_or(0));
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for id in ids {
@@ -285,7 +310,13 @@ impl Group {
         let protocol = self.protocol.as_deref();
         self.members
             .iter()
-            .map(|(id, member)| (id.clone(), member.instance.clone(), member.metadata(protocol)))
+            .map(|(id, member)| {
+                (
+                    id.clone(),
+                    member.instance.clone(),
+                    member.metadata(protocol),
+                )
+            })
             .collect()
     }
 
@@ -299,13 +330,19 @@ impl Group {
             }
         }
         for member in self.members.values() {
-            let vote = member.protocols.iter().find(|(name, _)| votes.contains_key(name.as_str()));
+            let vote = member
+                .protocols
+                .iter()
+                .find(|(name, _)| votes.contains_key(name.as_str()));
             if let Some(count) = vote.and_then(|(name, _)| votes.get_mut(name.as_str())) {
                 *count += 1;
             }
         }
         let most = votes.values().copied().max()?;
-        votes.iter().find(|(_, count)| **count == most).map(|(name, _)| (*name).to_owned())
+        votes
+            .iter()
+            .find(|(_, count)| **count == most)
+            .map(|(name, _)| (*name).to_owned())
     }
 
     /// Whether an election after a change of these protocols would have the same end.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
-use kafka_protocol::messages::delete_records_response::{DeleteRecordsPartitionResult, DeleteRecordsTopicResult};
+use kafka_protocol::messages::delete_records_response::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
@@ -19,10 +21,20 @@ use crate::log::Log;
 use crate::topics;
 use crate::wire::{Call, Code, text};
 
-pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &DeleteTopicsRequest) -> DeleteTopicsResponse {
+pub(crate) fn delete(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DeleteTopicsRequest,
+) -> DeleteTopicsResponse {
     let mut state = hub.state.lock();
-    let named = request.topic_names.iter().map(|name| (Some(name.to_string()), Uuid::nil()));
-    let states = request.topics.iter().map(|one| (one.name.as_ref().map(|name| name.to_string()), one.topic_id));
+    let named = request
+        .topic_names
+        .iter()
+        .map(|name| (Some(name.to_string()), Uuid::nil()));
+    let states = request
+        .topics
+        .iter()
+        .map(|one| (one.name.as_ref().map(|name| name.to_string()), one.topic_id));
     let responses = named.chain(states).map(|(name, id)| {
         let deleted = match call.fault {
             Some(fault) => Err(Refusal::new(fault, fault.to_string())),
@@ -30,7 +42,9 @@ pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &DeleteTopicsRequest)
         };
         let result = DeletableTopicResult::default();
         match deleted {
-            Ok((name, id)) => result.with_name(Some(TopicName(text(name)))).with_topic_id(id),
+            Ok((name, id)) => result
+                .with_name(Some(TopicName(text(name))))
+                .with_topic_id(id),
             Err(refusal) => result
                 .with_name(name.map(|name| TopicName(text(name))))
                 .with_topic_id(id)
@@ -46,7 +60,11 @@ pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &DeleteTopicsRequest)
         .with_responses(responses)
 }
 
-pub(crate) fn delete_one(state: &mut State, name: Option<&str>, id: Uuid) -> Result<(String, Uuid), Refusal> {
+pub(crate) fn delete_one(
+    state: &mut State,
+    name: Option<&str>,
+    id: Uuid,
+) -> Result<(String, Uuid), Refusal> {
     let name = match name {
         Some(_) if !id.is_nil() => {
             return Err(Refusal::new(
@@ -55,12 +73,20 @@ pub(crate) fn delete_one(state: &mut State, name: Option<&str>, id: Uuid) -> Res
             ));
         }
         None if id.is_nil() => {
-            return Err(Refusal::new(Code::InvalidRequest, "Neither topic name nor id were specified."));
+            return Err(Refusal::new(
+                Code::InvalidRequest,
+                "Neither topic name nor id were specified.",
+            ));
         }
         Some(name) => name.to_owned(),
         None => state
             .name_of(id)
-            .ok_or_else(|| Refusal::new(Code::UnknownTopicId, "This server does not host this topic ID."))?
+            .ok_or_else(|| {
+                Refusal::new(
+                    Code::UnknownTopicId,
+                    "This server does not host this topic ID.",
+                )
+            })?
             .to_owned(),
     };
     let topic = state.topics.shift_remove(&name).ok_or_else(|| {
@@ -76,10 +102,19 @@ pub(crate) fn delete_one(state: &mut State, name: Option<&str>, id: Uuid) -> Res
     Ok((name, topic.id))
 }
 
-pub(crate) fn grow(hub: &Arc<Hub>, call: &Call, request: &CreatePartitionsRequest) -> CreatePartitionsResponse {
+pub(crate) fn grow(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &CreatePartitionsRequest,
+) -> CreatePartitionsResponse {
     let mut state = hub.state.lock();
     let results = request.topics.iter().map(|asked| {
-        let twice = request.topics.iter().filter(|other| other.name == asked.name).count() > 1;
+        let twice = request
+            .topics
+            .iter()
+            .filter(|other| other.name == asked.name)
+            .count()
+            > 1;
         let grown = match call.fault {
             Some(fault) => Err(Refusal::new(fault, fault.to_string())),
             None if twice => Err(Refusal::new(Code::InvalidRequest, "Duplicate topic name.")),
@@ -101,7 +136,12 @@ pub(crate) fn grow(hub: &Arc<Hub>, call: &Call, request: &CreatePartitionsReques
         .with_results(results)
 }
 
-pub(crate) fn grow_one(hub: &Hub, state: &mut State, asked: &CreatePartitionsTopic, validate_only: bool) -> Result<(), Refusal> {
+pub(crate) fn grow_one(
+    hub: &Hub,
+    state: &mut State,
+    asked: &CreatePartitionsTopic,
+    validate_only: bool,
+) -> Result<(), Refusal> {
     let name = asked.name.as_str();
     let invalid = |message: String| Err(Refusal::new(Code::InvalidPartitions, message));
     let Some(topic) = state.topics.get(name) else {
@@ -126,7 +166,9 @@ pub(crate) fn grow_one(hub: &Hub, state: &mut State, asked: &CreatePartitionsTop
         if given != more {
             return Err(Refusal::new(
                 Code::InvalidReplicaAssignment,
-                format!("Attempted to add {more} additional partition(s), but only {given} assignment(s) were specified."),
+                format!(
+                    "Attempted to add {more} additional partition(s), but only {given} assignment(s) were specified."
+                ),
             ));
         }
         if assignments.iter().any(|one| one.broker_ids.is_empty()) {
@@ -135,7 +177,10 @@ pub(crate) fn grow_one(hub: &Hub, state: &mut State, asked: &CreatePartitionsTop
                 "The manual partition assignment includes an empty replica list.",
             ));
         }
-        let foreign = assignments.iter().flat_map(|one| &one.broker_ids).find(|id| id.0 != hub.options.node_id);
+        let foreign = assignments
+            .iter()
+            .flat_map(|one| &one.broker_ids)
+            .find(|id| id.0 != hub.options.node_id);
         if let Some(foreign) = foreign {
             return Err(Refusal::new(
                 Code::InvalidReplicaAssignment,
@@ -151,12 +196,18 @@ pub(crate) fn grow_one(hub: &Hub, state: &mut State, asked: &CreatePartitionsTop
         return Ok(());
     }
     if let Some(topic) = state.topics.get_mut(name) {
-        topic.partitions.resize(usize::try_from(asked.count).unwrap_or(0), Log::default());
+        topic
+            .partitions
+            .resize(usize::try_from(asked.count).unwrap_or(0), Log::default());
     }
     Ok(())
 }
 
-pub(crate) fn delete_records(hub: &Arc<Hub>, call: &Call, request: &DeleteRecordsRequest) -> DeleteRecordsResponse {
+pub(crate) fn delete_records(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DeleteRecordsRequest,
+) -> DeleteRecordsResponse {
     let mut state = hub.state.lock();
     let mut topics = Vec::new();
     for topic in &request.topics {

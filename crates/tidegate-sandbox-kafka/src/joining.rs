@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
-use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse, SyncGroupRequest, SyncGroupResponse};
+use kafka_protocol::messages::{
+    JoinGroupRequest, JoinGroupResponse, SyncGroupRequest, SyncGroupResponse,
+};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -24,7 +26,11 @@ enum Outcome<T> {
     Later(oneshot::Receiver<T>),
 }
 
-pub(crate) async fn join(hub: &Arc<Hub>, call: &Call, request: &JoinGroupRequest) -> JoinGroupResponse {
+pub(crate) async fn join(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &JoinGroupRequest,
+) -> JoinGroupResponse {
     let outcome = {
         let mut state = hub.state.lock();
         enter(hub, call, &mut state, request)
@@ -78,7 +84,8 @@ fn enter(hub: &Hub, call: &Call, state: &mut State, request: &JoinGroupRequest) 
         }
     }
     let group = state.groups.entry(name).or_default();
-    let known = !id.is_empty() && (group.members.contains_key(id) || group.pending.contains_key(id));
+    let known =
+        !id.is_empty() && (group.members.contains_key(id) || group.pending.contains_key(id));
     if !known && group.members.len() + group.pending.len() >= limits.members {
         return refuse(Code::GroupMaxSizeReached);
     }
@@ -111,7 +118,10 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     fn instance(&self) -> Option<String> {
-        self.request.group_instance_id.as_ref().map(ToString::to_string)
+        self.request
+            .group_instance_id
+            .as_ref()
+            .map(ToString::to_string)
     }
 
     fn refused(&self, code: Code) -> Outcome<Joined> {
@@ -131,7 +141,11 @@ impl Attempt<'_> {
             };
         }
         if self.call.version >= 4 {
-            group.promise(id.clone(), i64::from(self.request.session_timeout_ms), self.now);
+            group.promise(
+                id.clone(),
+                i64::from(self.request.session_timeout_ms),
+                self.now,
+            );
             return Outcome::Now(Joined::failed(&id, Code::MemberIdRequired));
         }
         self.admitted(group, id)
@@ -166,13 +180,20 @@ impl Attempt<'_> {
     fn rebalance_ms(&self) -> i64 {
         // Version 0 has no rebalance timeout of its own.
         let own = self.request.rebalance_timeout_ms;
-        i64::from(if own < 0 { self.request.session_timeout_ms } else { own })
+        i64::from(if own < 0 {
+            self.request.session_timeout_ms
+        } else {
+            own
+        })
     }
 
     /// A process with the instance id of a member that is there.
     fn replacing(self, group: &mut Group, old: &str, id: String) -> Outcome<Joined> {
         group.replace(old, id.clone());
-        let (before, leads) = (group.protocol.clone(), group.leader.as_deref() == Some(id.as_str()));
+        let (before, leads) = (
+            group.protocol.clone(),
+            group.leader.as_deref() == Some(id.as_str()),
+        );
         let Some(same) = self.update(group, &id) else {
             return self.refused(Code::UnknownMemberId);
         };
@@ -227,13 +248,25 @@ impl Attempt<'_> {
         if let Err(code) = group.check_member(&id, self.instance().as_deref()) {
             return self.refused(code);
         }
-        let others_agree = group.members.iter().filter(|(other, _)| **other != id).all(|(_, other)| {
-            self.protocols.iter().any(|(name, _)| other.protocols.iter().any(|(theirs, _)| theirs == name))
-        });
-        if group.protocol_type.as_deref() != Some(self.request.protocol_type.as_str()) || !others_agree {
+        let others_agree =
+            group
+                .members
+                .iter()
+                .filter(|(other, _)| **other != id)
+                .all(|(_, other)| {
+                    self.protocols
+                        .iter()
+                        .any(|(name, _)| other.protocols.iter().any(|(theirs, _)| theirs == name))
+                });
+        if group.protocol_type.as_deref() != Some(self.request.protocol_type.as_str())
+            || !others_agree
+        {
             return self.refused(Code::InconsistentGroupProtocol);
         }
-        let same = group.members.get(&id).is_some_and(|member| member.protocols == self.protocols);
+        let same = group
+            .members
+            .get(&id)
+            .is_some_and(|member| member.protocols == self.protocols);
         let leads = group.leader.as_deref() == Some(id.as_str());
         match group.phase {
             Phase::Empty => self.refused(Code::UnknownMemberId),
@@ -244,7 +277,11 @@ impl Attempt<'_> {
     }
 }
 
-pub(crate) async fn sync(hub: &Arc<Hub>, call: &Call, request: &SyncGroupRequest) -> SyncGroupResponse {
+pub(crate) async fn sync(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &SyncGroupRequest,
+) -> SyncGroupResponse {
     let outcome = {
         let mut state = hub.state.lock();
         settle(hub, call, &mut state, request)
@@ -263,7 +300,12 @@ pub(crate) async fn sync(hub: &Arc<Hub>, call: &Call, request: &SyncGroupRequest
     }
 }
 
-fn settle(hub: &Hub, call: &Call, state: &mut State, request: &SyncGroupRequest) -> Outcome<Synced> {
+fn settle(
+    hub: &Hub,
+    call: &Call,
+    state: &mut State,
+    request: &SyncGroupRequest,
+) -> Outcome<Synced> {
     let refuse = |code| Outcome::Now(Err(code));
     if let Some(fault) = call.fault {
         return refuse(fault);
@@ -279,10 +321,14 @@ fn settle(hub: &Hub, call: &Call, state: &mut State, request: &SyncGroupRequest)
         return refuse(Code::IllegalGeneration);
     }
     let differs = |said: &Option<_>, is: &Option<String>| {
-        let said: Option<&str> = said.as_ref().map(|said: &kafka_protocol::protocol::StrBytes| said.as_str());
+        let said: Option<&str> = said
+            .as_ref()
+            .map(|said: &kafka_protocol::protocol::StrBytes| said.as_str());
         said.is_some() && said != is.as_deref()
     };
-    if differs(&request.protocol_type, &group.protocol_type) || differs(&request.protocol_name, &group.protocol) {
+    if differs(&request.protocol_type, &group.protocol_type)
+        || differs(&request.protocol_name, &group.protocol)
+    {
         return refuse(Code::InconsistentGroupProtocol);
     }
     let now = hub.clock.now();

@@ -54,7 +54,6 @@ pub(crate) struct Appended {
     pub(crate) first: i32,
     pub(crate) last: i32,
     pub(crate) offset: i64,
-    pub(crate) last_offset: i64,
     pub(crate) at: i64,
 }
 
@@ -93,12 +92,15 @@ impl Log {
         }
         if header.producer_epoch > producer.epoch {
             let first = header.base_sequence == 0;
-            return if first { Ok(None) } else { Err(Sequence::OutOfOrder) };
+            return if first {
+                Ok(None)
+            } else {
+                Err(Sequence::OutOfOrder)
+            };
         }
-        let known = producer
-            .batches
-            .iter()
-            .find(|known| known.first == header.base_sequence && known.last == header.last_sequence());
+        let known = producer.batches.iter().find(|known| {
+            known.first == header.base_sequence && known.last == header.last_sequence()
+        });
         if let Some(known) = known {
             return Ok(Some(known.offset));
         }
@@ -111,13 +113,22 @@ impl Log {
     }
 
     /// Appends a checked batch and answers its base offset.
-    pub(crate) fn append(&mut self, header: &Header, bytes: &[u8], append_time: Option<i64>, now: i64, rules: &Rules) -> i64 {
+    pub(crate) fn append(
+        &mut self,
+        header: &Header,
+        bytes: &[u8],
+        append_time: Option<i64>,
+        now: i64,
+        rules: &Rules,
+    ) -> i64 {
         let base = self.end;
         let last = base + i64::from(header.last_delta);
         let bytes = batch::placed(bytes, base, self.epoch, append_time);
         let max_timestamp = append_time.unwrap_or(header.max_timestamp);
-        let segment = self.segment_for(&bytes, max_timestamp, rules).unwrap_or(base);
-        self.remember(header, base, last, now);
+        let segment = self
+            .segment_for(&bytes, max_timestamp, rules)
+            .unwrap_or(base);
+        self.remember(header, base, now);
         self.bytes += bytes.len();
         self.batches.push_back(Stored {
             base,
@@ -136,7 +147,12 @@ impl Log {
     fn segment_for(&self, bytes: &[u8], timestamp: i64, rules: &Rules) -> Option<i64> {
         let active = self.batches.back()?.segment;
         let (mut size, mut first) = (0, i64::MAX);
-        for stored in self.batches.iter().rev().take_while(|stored| stored.segment == active) {
+        for stored in self
+            .batches
+            .iter()
+            .rev()
+            .take_while(|stored| stored.segment == active)
+        {
             size += stored.bytes.len();
             first = stored.max_timestamp;
         }
@@ -145,14 +161,17 @@ impl Log {
         (!full && !old).then_some(active)
     }
 
-    fn remember(&mut self, header: &Header, base: i64, last: i64, now: i64) {
+    fn remember(&mut self, header: &Header, base: i64, now: i64) {
         if header.producer_id < 0 {
             return;
         }
-        let producer = self.producers.entry(header.producer_id).or_insert_with(|| Producer {
-            epoch: header.producer_epoch,
-            batches: VecDeque::new(),
-        });
+        let producer = self
+            .producers
+            .entry(header.producer_id)
+            .or_insert_with(|| Producer {
+                epoch: header.producer_epoch,
+                batches: VecDeque::new(),
+            });
         if producer.epoch != header.producer_epoch {
             producer.epoch = header.producer_epoch;
             producer.batches.clear();
@@ -164,7 +183,6 @@ impl Log {
             first: header.base_sequence,
             last: header.last_sequence(),
             offset: base,
-            last_offset: last,
             at: now,
         });
         if self.producers.len() > PRODUCERS {
@@ -217,7 +235,8 @@ impl Log {
             return;
         }
         while let Some((size, newest, next)) = self.first_segment() {
-            let expired = rules.retention_ms >= 0 && now.saturating_sub(newest) > rules.retention_ms;
+            let expired =
+                rules.retention_ms >= 0 && now.saturating_sub(newest) > rules.retention_ms;
             // The active segment goes by time only: a size never empties a log.
             let heavy = rules.retention_bytes >= 0
                 && next < self.end

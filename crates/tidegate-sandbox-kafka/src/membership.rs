@@ -12,9 +12,10 @@ use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{
-    BrokerId, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
-    FindCoordinatorRequest, FindCoordinatorResponse, GroupId, HeartbeatRequest, HeartbeatResponse,
-    LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
+    BrokerId, DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest,
+    DescribeGroupsResponse, FindCoordinatorRequest, FindCoordinatorResponse, GroupId,
+    HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest,
+    ListGroupsResponse,
 };
 
 use crate::broker::{Hub, State};
@@ -28,7 +29,11 @@ const OPERATIONS: i32 = 0b1_0100_1000;
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 
-pub(crate) fn find(hub: &Arc<Hub>, call: &Call, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {
+pub(crate) fn find(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &FindCoordinatorRequest,
+) -> FindCoordinatorResponse {
     let refusal = match (call.fault, request.key_type) {
         (Some(fault), _) => Some((fault, fault.to_string())),
         (None, GROUP) => None,
@@ -36,7 +41,10 @@ pub(crate) fn find(hub: &Arc<Hub>, call: &Call, request: &FindCoordinatorRequest
             Code::InvalidRequest,
             "the sandbox's broker has no transactions".to_owned(),
         )),
-        (None, _) => Some((Code::InvalidRequest, "only groups have a coordinator here".to_owned())),
+        (None, _) => Some((
+            Code::InvalidRequest,
+            "only groups have a coordinator here".to_owned(),
+        )),
     };
     let answer = FindCoordinatorResponse::default().with_throttle_time_ms(call.throttle);
     let node = hub.options.node_id;
@@ -45,7 +53,10 @@ pub(crate) fn find(hub: &Arc<Hub>, call: &Call, request: &FindCoordinatorRequest
         let found = request.coordinator_keys.iter().map(|key| {
             let found = Coordinator::default().with_key(key.clone());
             match &refusal {
-                None => found.with_node_id(BrokerId(node)).with_host(text(HOST)).with_port(port),
+                None => found
+                    .with_node_id(BrokerId(node))
+                    .with_host(text(HOST))
+                    .with_port(port),
                 Some((code, why)) => found
                     .with_node_id(BrokerId(-1))
                     .with_port(-1)
@@ -56,7 +67,10 @@ pub(crate) fn find(hub: &Arc<Hub>, call: &Call, request: &FindCoordinatorRequest
         return answer.with_coordinators(found.collect());
     }
     match refusal {
-        None => answer.with_node_id(BrokerId(node)).with_host(text(HOST)).with_port(port),
+        None => answer
+            .with_node_id(BrokerId(node))
+            .with_host(text(HOST))
+            .with_port(port),
         Some((code, why)) => answer
             .with_node_id(BrokerId(-1))
             .with_port(-1)
@@ -65,9 +79,15 @@ pub(crate) fn find(hub: &Arc<Hub>, call: &Call, request: &FindCoordinatorRequest
     }
 }
 
-pub(crate) fn heartbeat(hub: &Arc<Hub>, call: &Call, request: &HeartbeatRequest) -> HeartbeatResponse {
+pub(crate) fn heartbeat(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &HeartbeatRequest,
+) -> HeartbeatResponse {
     let mut state = hub.state.lock();
-    let beaten = call.fault.map_or_else(|| beat(hub, &mut state, request), Err);
+    let beaten = call
+        .fault
+        .map_or_else(|| beat(hub, &mut state, request), Err);
     HeartbeatResponse::default()
         .with_throttle_time_ms(call.throttle)
         .with_error_code(beaten.map_or_else(|code| code.code(), |()| 0))
@@ -93,7 +113,11 @@ fn beat(hub: &Hub, state: &mut State, request: &HeartbeatRequest) -> Result<(), 
     }
 }
 
-pub(crate) fn leave(hub: &Arc<Hub>, call: &Call, request: &LeaveGroupRequest) -> LeaveGroupResponse {
+pub(crate) fn leave(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &LeaveGroupRequest,
+) -> LeaveGroupResponse {
     let mut state = hub.state.lock();
     let now = hub.clock.now();
     let answer = LeaveGroupResponse::default().with_throttle_time_ms(call.throttle);
@@ -107,7 +131,10 @@ pub(crate) fn leave(hub: &Arc<Hub>, call: &Call, request: &LeaveGroupRequest) ->
         return answer.with_error_code(left.map_or_else(|code| code.code(), |()| 0));
     }
     let Some(group) = group else {
-        let unknown = request.members.iter().map(|member| said(member, Code::UnknownMemberId.code()));
+        let unknown = request
+            .members
+            .iter()
+            .map(|member| said(member, Code::UnknownMemberId.code()));
         return answer.with_members(unknown.collect());
     };
     let left = request.members.iter().map(|member| {
@@ -128,9 +155,10 @@ fn go(group: &mut Group, member: &MemberIdentity, now: i64) -> Result<(), Code> 
     let id = member.member_id.as_str();
     let id = match member.group_instance_id.as_deref() {
         // An administrator names the instance alone.
-        Some(instance) if id.is_empty() => {
-            group.instance(instance).ok_or(Code::UnknownMemberId)?.to_owned()
-        }
+        Some(instance) if id.is_empty() => group
+            .instance(instance)
+            .ok_or(Code::UnknownMemberId)?
+            .to_owned(),
         instance => {
             if !group.pending.contains_key(id) {
                 group.check_member(id, instance)?;
@@ -150,7 +178,10 @@ pub(crate) fn list(hub: &Arc<Hub>, call: &Call, request: &ListGroupsRequest) -> 
     let groups = state
         .groups
         .iter()
-        .filter(|(_, group)| wanted(&request.states_filter, group.phase.name()) && wanted(&request.types_filter, "classic"))
+        .filter(|(_, group)| {
+            wanted(&request.states_filter, group.phase.name())
+                && wanted(&request.types_filter, "classic")
+        })
         .map(|(name, group)| {
             ListedGroup::default()
                 .with_group_id(GroupId(text(name.as_str())))
@@ -164,7 +195,11 @@ pub(crate) fn list(hub: &Arc<Hub>, call: &Call, request: &ListGroupsRequest) -> 
         .with_groups(groups.collect())
 }
 
-pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeGroupsRequest) -> DescribeGroupsResponse {
+pub(crate) fn describe(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DescribeGroupsRequest,
+) -> DescribeGroupsResponse {
     let state = hub.state.lock();
     let groups = request.groups.iter().map(|id| {
         let described = DescribedGroup::default().with_group_id(id.clone());
@@ -203,7 +238,9 @@ fn described_group(described: DescribedGroup, group: &Group, operations: bool) -
         }
         let metadata = member.protocols.iter().find(|(name, _)| name == protocol);
         shown
-            .with_member_metadata(metadata.map_or_else(Bytes::new, |(_, metadata)| metadata.clone()))
+            .with_member_metadata(
+                metadata.map_or_else(Bytes::new, |(_, metadata)| metadata.clone()),
+            )
             .with_member_assignment(member.assignment.clone())
     });
     described
@@ -214,7 +251,11 @@ fn described_group(described: DescribedGroup, group: &Group, operations: bool) -
         .with_authorized_operations(if operations { OPERATIONS } else { NOT_ASKED })
 }
 
-pub(crate) fn delete(hub: &Arc<Hub>, call: &Call, request: &DeleteGroupsRequest) -> DeleteGroupsResponse {
+pub(crate) fn delete(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DeleteGroupsRequest,
+) -> DeleteGroupsResponse {
     let mut state = hub.state.lock();
     let results = request.groups_names.iter().map(|id| {
         let code = match (call.fault, state.groups.get(id.as_str())) {

@@ -23,7 +23,10 @@ pub(crate) fn answer(hub: &Arc<Hub>, call: &Call, request: &MetadataRequest) -> 
     let mut state = hub.state.lock();
     let mut found = Vec::new();
     // Version 0 says "all" with an empty list, later versions with none.
-    let all = request.topics.as_ref().is_none_or(|topics| call.version == 0 && topics.is_empty());
+    let all = request
+        .topics
+        .as_ref()
+        .is_none_or(|topics| call.version == 0 && topics.is_empty());
     if all {
         for (name, topic) in &state.topics {
             found.push(described(hub, call, name, topic));
@@ -32,7 +35,13 @@ pub(crate) fn answer(hub: &Arc<Hub>, call: &Call, request: &MetadataRequest) -> 
     for asked in request.topics.iter().flatten() {
         let named = asked.name.as_ref().map(|name| name.to_string());
         found.push(match named {
-            Some(name) => by_name(hub, call, &mut state, &name, request.allow_auto_topic_creation),
+            Some(name) => by_name(
+                hub,
+                call,
+                &mut state,
+                &name,
+                request.allow_auto_topic_creation,
+            ),
             None => by_id(hub, call, &state, asked.topic_id),
         });
     }
@@ -59,7 +68,13 @@ pub(crate) fn answer(hub: &Arc<Hub>, call: &Call, request: &MetadataRequest) -> 
         })
 }
 
-fn by_name(hub: &Hub, call: &Call, state: &mut State, name: &str, create: bool) -> MetadataResponseTopic {
+fn by_name(
+    hub: &Hub,
+    call: &Call,
+    state: &mut State,
+    name: &str,
+    create: bool,
+) -> MetadataResponseTopic {
     if let Some(topic) = state.topics.get(name) {
         return described(hub, call, name, topic);
     }
@@ -87,7 +102,12 @@ fn by_name(hub: &Hub, call: &Call, state: &mut State, name: &str, create: bool) 
 
 fn by_id(hub: &Hub, call: &Call, state: &State, id: Uuid) -> MetadataResponseTopic {
     let named = state.name_of(id).map(str::to_owned);
-    match named.and_then(|name| state.topics.get(&name).map(|topic| described(hub, call, &name, topic))) {
+    match named.and_then(|name| {
+        state
+            .topics
+            .get(&name)
+            .map(|topic| described(hub, call, &name, topic))
+    }) {
         Some(topic) => topic,
         None => MetadataResponseTopic::default()
             .with_error_code(Code::UnknownTopicId.code())

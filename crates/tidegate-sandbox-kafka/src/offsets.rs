@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
-use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 use crate::broker::{Hub, State};
@@ -20,13 +22,20 @@ const NEWEST_STAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 const LATEST_TIERED: i64 = -5;
 
-pub(crate) fn list(hub: &Arc<Hub>, call: &Call, request: &ListOffsetsRequest) -> ListOffsetsResponse {
+pub(crate) fn list(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &ListOffsetsRequest,
+) -> ListOffsetsResponse {
     let mut state = hub.state.lock();
     state.tidy(hub.clock.now());
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
-            let answer = ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
-            let found = call.fault.map_or_else(|| find(&state, &topic.name, asked), Err);
+            let answer =
+                ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
+            let found = call
+                .fault
+                .map_or_else(|| find(&state, &topic.name, asked), Err);
             match found {
                 Ok((timestamp, offset, epoch)) => answer
                     .with_timestamp(timestamp)
@@ -59,7 +68,11 @@ fn find(state: &State, name: &str, asked: &ListOffsetsPartition) -> Result<(i64,
         }
         LATEST_TIERED => Ok((-1, -1, -1)),
         NEWEST_STAMP => {
-            let newest = log.batches.iter().rev().max_by_key(|stored| stored.max_timestamp);
+            let newest = log
+                .batches
+                .iter()
+                .rev()
+                .max_by_key(|stored| stored.max_timestamp);
             let Some(newest) = newest else {
                 return Ok((-1, -1, -1));
             };
@@ -69,7 +82,11 @@ fn find(state: &State, name: &str, asked: &ListOffsetsPartition) -> Result<(i64,
         }
         timestamp if timestamp < 0 => Err(Code::UnsupportedVersion),
         timestamp => {
-            for stored in log.batches.iter().filter(|stored| stored.max_timestamp >= timestamp) {
+            for stored in log
+                .batches
+                .iter()
+                .filter(|stored| stored.max_timestamp >= timestamp)
+            {
                 if let Some((at, offset)) = records::first_at(&stored.bytes, timestamp, log.start) {
                     return Ok((at, offset, stored.epoch));
                 }

@@ -36,7 +36,10 @@ pub(crate) fn answer(hub: &Arc<Hub>, call: &Call, request: &ProduceRequest) -> P
         let partitions = topic.partition_data.iter().map(|data| {
             let done = match (&name, call.fault) {
                 (_, Some(fault)) => Err(Refusal::new(fault, fault.to_string())),
-                (None, None) => Err(Refusal::new(Code::UnknownTopicId, Code::UnknownTopicId.to_string())),
+                (None, None) => Err(Refusal::new(
+                    Code::UnknownTopicId,
+                    Code::UnknownTopicId.to_string(),
+                )),
                 (Some(name), None) => append(hub, &mut state, name, data, request),
             };
             answered(data.index, done)
@@ -72,7 +75,13 @@ fn answered(index: i32, done: Result<Appended, Refusal>) -> PartitionProduceResp
     }
 }
 
-fn append(hub: &Hub, state: &mut State, name: &str, data: &PartitionProduceData, request: &ProduceRequest) -> Result<Appended, Refusal> {
+fn append(
+    hub: &Hub,
+    state: &mut State,
+    name: &str,
+    data: &PartitionProduceData,
+    request: &ProduceRequest,
+) -> Result<Appended, Refusal> {
     if !matches!(request.acks, -1..=1) {
         return Err(plain(Code::InvalidRequiredAcks));
     }
@@ -101,13 +110,22 @@ fn single(records: &Bytes) -> Result<(Header, Bytes), Refusal> {
     let mut batches = batch::batches(records).map_err(|broken| match broken {
         Broken::Corrupt(why) => Refusal::new(Code::CorruptMessage, why),
         Broken::Invalid(why) => Refusal::new(Code::InvalidRecord, why),
-        Broken::Format => Refusal::new(Code::InvalidRecord, "Produce requests are only allowed to contain record batches with magic version 2"),
+        Broken::Format => Refusal::new(
+            Code::InvalidRecord,
+            "Produce requests are only allowed to contain record batches with magic version 2",
+        ),
         Broken::Codec => plain(Code::UnsupportedCompressionType),
     })?;
     match (batches.pop(), batches.is_empty()) {
         (Some(only), true) => Ok(only),
-        (None, _) => Err(Refusal::new(Code::InvalidRecord, "Produce requests must contain exactly one record batch")),
-        (Some(_), false) => Err(Refusal::new(Code::InvalidRecord, "Produce requests must contain exactly one record batch")),
+        (None, _) => Err(Refusal::new(
+            Code::InvalidRecord,
+            "Produce requests must contain exactly one record batch",
+        )),
+        (Some(_), false) => Err(Refusal::new(
+            Code::InvalidRecord,
+            "Produce requests must contain exactly one record batch",
+        )),
     }
 }
 
@@ -117,10 +135,19 @@ struct Place<'a> {
     all: bool,
 }
 
-fn write(hub: &Hub, state: &mut State, place: &Place<'_>, header: &Header, bytes: &Bytes) -> Result<Appended, Refusal> {
+fn write(
+    hub: &Hub,
+    state: &mut State,
+    place: &Place<'_>,
+    header: &Header,
+    bytes: &Bytes,
+) -> Result<Appended, Refusal> {
     let now = hub.clock.now();
     let (name, index) = (place.name, place.index);
-    let topic = state.topics.get(name).ok_or_else(|| plain(Code::UnknownTopicOrPartition))?;
+    let topic = state
+        .topics
+        .get(name)
+        .ok_or_else(|| plain(Code::UnknownTopicOrPartition))?;
     let own = &topic.configs;
     let number = |key: &str| configs::number(key, own, &state.defaults);
     let rules = configs::rules(own, &state.defaults);
@@ -143,9 +170,17 @@ fn write(hub: &Hub, state: &mut State, place: &Place<'_>, header: &Header, bytes
             ),
         ));
     }
-    let append_time = own.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime").then_some(now);
+    let append_time = own
+        .get("message.timestamp.type")
+        .is_some_and(|kind| kind == "LogAppendTime")
+        .then_some(now);
     if append_time.is_none() && header.max_timestamp >= 0 {
-        check_stamp(header.max_timestamp, now, number("message.timestamp.before.max.ms"), number("message.timestamp.after.max.ms"))?;
+        check_stamp(
+            header.max_timestamp,
+            now,
+            number("message.timestamp.before.max.ms"),
+            number("message.timestamp.after.max.ms"),
+        )?;
     }
     check_records(bytes, rules.compact, name, index)?;
     if header.transactional() {
@@ -159,12 +194,17 @@ fn write(hub: &Hub, state: &mut State, place: &Place<'_>, header: &Header, bytes
         if state.log_bytes.saturating_add(bytes.len()) > hub.options.limits.log_bytes {
             return Err(Refusal::new(
                 Code::KafkaStorageError,
-                format!("the sandbox holds at most {} bytes of records", hub.options.limits.log_bytes),
+                format!(
+                    "the sandbox holds at most {} bytes of records",
+                    hub.options.limits.log_bytes
+                ),
             ));
         }
     }
     let log = state.log_mut(name, index).map_err(plain)?;
-    let repeated = log.repeated(header).map_err(|wrong| sequence(wrong, header, log, name, index))?;
+    let repeated = log
+        .repeated(header)
+        .map_err(|wrong| sequence(wrong, header, log, name, index))?;
     let before = log.bytes;
     let base = repeated.unwrap_or_else(|| log.append(header, bytes, append_time, now, &rules));
     let (start, grown) = (log.start, log.bytes - before);
@@ -186,7 +226,9 @@ fn check_records(bytes: &Bytes, keyed: bool, name: &str, index: i32) -> Result<(
     if keyed && records.iter().any(|record| record.key.is_none()) {
         return Err(Refusal::new(
             Code::InvalidRecord,
-            format!("Compacted topic cannot accept message without key in topic partition {name}-{index}."),
+            format!(
+                "Compacted topic cannot accept message without key in topic partition {name}-{index}."
+            ),
         ));
     }
     Ok(())
@@ -203,7 +245,13 @@ fn check_stamp(stamp: i64, now: i64, before: i64, after: i64) -> Result<(), Refu
     ))
 }
 
-fn sequence(wrong: Sequence, header: &Header, log: &crate::log::Log, name: &str, index: i32) -> Refusal {
+fn sequence(
+    wrong: Sequence,
+    header: &Header,
+    log: &crate::log::Log,
+    name: &str,
+    index: i32,
+) -> Refusal {
     let (producer, end) = (header.producer_id, log.end);
     let known = log.producers.get(&producer);
     match wrong {
@@ -220,7 +268,9 @@ fn sequence(wrong: Sequence, header: &Header, log: &crate::log::Log, name: &str,
             format!(
                 "Out of order sequence number for producer {producer} at offset {end} in partition {name}-{index}: {} (incoming seq. number), {} (current end sequence number)",
                 header.base_sequence,
-                known.and_then(|known| known.batches.back()).map_or(-1, |last| last.last)
+                known
+                    .and_then(|known| known.batches.back())
+                    .map_or(-1, |last| last.last)
             ),
         ),
     }

@@ -5,12 +5,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kafka_protocol::messages::alter_client_quotas_request::{EntityData as AskedEntity, EntryData as Alteration, OpData};
-use kafka_protocol::messages::alter_client_quotas_response::{EntityData as AlteredEntity, EntryData as Altered};
+use kafka_protocol::messages::alter_client_quotas_request::{
+    EntityData as AskedEntity, EntryData as Alteration, OpData,
+};
+use kafka_protocol::messages::alter_client_quotas_response::{
+    EntityData as AlteredEntity, EntryData as Altered,
+};
 use kafka_protocol::messages::describe_client_quotas_request::ComponentData;
 use kafka_protocol::messages::describe_client_quotas_response::{EntityData, EntryData, ValueData};
 use kafka_protocol::messages::{
-    AlterClientQuotasRequest, AlterClientQuotasResponse, DescribeClientQuotasRequest, DescribeClientQuotasResponse,
+    AlterClientQuotasRequest, AlterClientQuotasResponse, DescribeClientQuotasRequest,
+    DescribeClientQuotasResponse,
 };
 
 use crate::broker::{Hub, Refusal, State};
@@ -26,7 +31,11 @@ const CLIENT_KEYS: &[&str] = &[
     "request_percentage",
     "controller_mutation_rate",
 ];
-const WHOLE: &[&str] = &["producer_byte_rate", "consumer_byte_rate", "connection_creation_rate"];
+const WHOLE: &[&str] = &[
+    "producer_byte_rate",
+    "consumer_byte_rate",
+    "connection_creation_rate",
+];
 const IP_KEYS: &[&str] = &["connection_creation_rate"];
 /// How a component matches.
 const EXACT: i8 = 0;
@@ -42,7 +51,11 @@ fn invalid(message: String) -> Refusal {
     Refusal::new(Code::InvalidRequest, message)
 }
 
-pub(crate) fn alter(hub: &Arc<Hub>, call: &Call, request: &AlterClientQuotasRequest) -> AlterClientQuotasResponse {
+pub(crate) fn alter(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &AlterClientQuotasRequest,
+) -> AlterClientQuotasResponse {
     let mut state = hub.state.lock();
     let entries = request.entries.iter().map(|asked| {
         let done = match call.fault {
@@ -67,12 +80,20 @@ pub(crate) fn alter(hub: &Arc<Hub>, call: &Call, request: &AlterClientQuotasRequ
         .with_entries(entries.collect())
 }
 
-fn alter_one(hub: &Hub, state: &mut State, asked: &Alteration, validate_only: bool) -> Result<(), Refusal> {
+fn alter_one(
+    hub: &Hub,
+    state: &mut State,
+    asked: &Alteration,
+    validate_only: bool,
+) -> Result<(), Refusal> {
     let mut entity = Entity::new();
     for one in &asked.entity {
         let name = one.entity_name.as_ref().map(ToString::to_string);
         if name.as_deref() == Some("") {
-            return Err(invalid(format!("Empty {} is not supported", one.entity_type.as_str())));
+            return Err(invalid(format!(
+                "Empty {} is not supported",
+                one.entity_type.as_str()
+            )));
         }
         if entity.insert(one.entity_type.to_string(), name).is_some() {
             return Err(invalid("Invalid client quota entity".to_owned()));
@@ -93,7 +114,10 @@ fn alter_one(hub: &Hub, state: &mut State, asked: &Alteration, validate_only: bo
             return Err(invalid(format!("Quota {key} must be greater than 0")));
         }
         if WHOLE.contains(&key) && op.value.fract().abs() > f64::EPSILON {
-            return Err(invalid(format!("{key} must be an integer, but got {}", op.value)));
+            return Err(invalid(format!(
+                "{key} must be an integer, but got {}",
+                op.value
+            )));
         }
         values.insert(key.to_owned(), op.value);
     }
@@ -102,10 +126,14 @@ fn alter_one(hub: &Hub, state: &mut State, asked: &Alteration, validate_only: bo
     }
     if values.is_empty() {
         state.quotas.remove(&entity);
-    } else if state.quotas.len() < hub.options.limits.entries || state.quotas.contains_key(&entity) {
+    } else if state.quotas.len() < hub.options.limits.entries || state.quotas.contains_key(&entity)
+    {
         state.quotas.insert(entity, values);
     } else {
-        return Err(Refusal::new(Code::PolicyViolation, "the sandbox holds no more quotas"));
+        return Err(Refusal::new(
+            Code::PolicyViolation,
+            "the sandbox holds no more quotas",
+        ));
     }
     Ok(())
 }
@@ -114,15 +142,27 @@ fn alter_one(hub: &Hub, state: &mut State, asked: &Alteration, validate_only: bo
 ///
 /// # Errors
 /// What AlterClientQuotas refuses.
-pub(crate) fn set_user(hub: &Hub, state: &mut State, user: &str, quotas: &BTreeMap<String, f64>) -> Result<(), Refusal> {
+pub(crate) fn set_user(
+    hub: &Hub,
+    state: &mut State,
+    user: &str,
+    quotas: &BTreeMap<String, f64>,
+) -> Result<(), Refusal> {
     let entity: Entity = [("user".to_owned(), Some(user.to_owned()))].into();
     let before = state.quotas.get(&entity).cloned().unwrap_or_default();
-    let gone = before.keys().filter(|key| !quotas.contains_key(*key)).map(|key| {
-        OpData::default().with_key(text(key.as_str())).with_remove(true)
+    let gone = before
+        .keys()
+        .filter(|key| !quotas.contains_key(*key))
+        .map(|key| {
+            OpData::default()
+                .with_key(text(key.as_str()))
+                .with_remove(true)
+        });
+    let set = quotas.iter().map(|(key, value)| {
+        OpData::default()
+            .with_key(text(key.as_str()))
+            .with_value(*value)
     });
-    let set = quotas
-        .iter()
-        .map(|(key, value)| OpData::default().with_key(text(key.as_str())).with_value(*value));
     let asked = Alteration::default()
         .with_entity(vec![
             AskedEntity::default()
@@ -137,8 +177,13 @@ fn keys_of(entity: &Entity) -> Result<&'static [&'static str], Refusal> {
     if entity.is_empty() {
         return Err(invalid("Invalid empty client quota entity".to_owned()));
     }
-    if let Some(unknown) = entity.keys().find(|kind| !CLIENTS.contains(&kind.as_str()) && *kind != IP) {
-        return Err(invalid(format!("Unhandled client quota entity type: {unknown}")));
+    if let Some(unknown) = entity
+        .keys()
+        .find(|kind| !CLIENTS.contains(&kind.as_str()) && *kind != IP)
+    {
+        return Err(invalid(format!(
+            "Unhandled client quota entity type: {unknown}"
+        )));
     }
     if !entity.contains_key(IP) {
         return Ok(CLIENT_KEYS);
@@ -149,12 +194,18 @@ fn keys_of(entity: &Entity) -> Result<&'static [&'static str], Refusal> {
     if let Some(Some(address)) = entity.get(IP)
         && address.parse::<std::net::IpAddr>().is_err()
     {
-        return Err(invalid(format!("{address} is not a valid IP or resolvable host.")));
+        return Err(invalid(format!(
+            "{address} is not a valid IP or resolvable host."
+        )));
     }
     Ok(IP_KEYS)
 }
 
-pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeClientQuotasRequest) -> DescribeClientQuotasResponse {
+pub(crate) fn describe(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DescribeClientQuotasRequest,
+) -> DescribeClientQuotasResponse {
     let answer = DescribeClientQuotasResponse::default().with_throttle_time_ms(call.throttle);
     let checked = match call.fault {
         Some(fault) => Err(Refusal::new(fault, fault.to_string())),
@@ -168,7 +219,10 @@ pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeClientQuot
     }
     let state = hub.state.lock();
     let found = state.quotas.iter().filter(|(entity, _)| {
-        let all = request.components.iter().all(|component| matches(component, entity));
+        let all = request
+            .components
+            .iter()
+            .all(|component| matches(component, entity));
         all && (!request.strict || entity.len() == request.components.len())
     });
     let entries = found.map(|(entity, values)| {
@@ -178,7 +232,9 @@ pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeClientQuot
                 .with_entity_name(name.clone().map(text))
         });
         let values = values.iter().map(|(key, value)| {
-            ValueData::default().with_key(text(key.as_str())).with_value(*value)
+            ValueData::default()
+                .with_key(text(key.as_str()))
+                .with_value(*value)
         });
         EntryData::default()
             .with_entity(entity.collect())
@@ -198,13 +254,29 @@ fn check(components: &[ComponentData]) -> Result<(), Refusal> {
             ));
         }
         if seen.contains(&kind) {
-            return Err(invalid(format!("Duplicate filter component entity type: {kind}")));
+            return Err(invalid(format!(
+                "Duplicate filter component entity type: {kind}"
+            )));
         }
         let named = component._match.is_some();
         match component.match_type {
-            EXACT if !named => return Err(invalid("Request specified MATCH_TYPE_EXACT, but set match string to null.".to_owned())),
-            DEFAULT if named => return Err(invalid("Request specified MATCH_TYPE_DEFAULT, but also specified a match string.".to_owned())),
-            SPECIFIED if named => return Err(invalid("Request specified MATCH_TYPE_SPECIFIED, but also specified a match string.".to_owned())),
+            EXACT if !named => {
+                return Err(invalid(
+                    "Request specified MATCH_TYPE_EXACT, but set match string to null.".to_owned(),
+                ));
+            }
+            DEFAULT if named => {
+                return Err(invalid(
+                    "Request specified MATCH_TYPE_DEFAULT, but also specified a match string."
+                        .to_owned(),
+                ));
+            }
+            SPECIFIED if named => {
+                return Err(invalid(
+                    "Request specified MATCH_TYPE_SPECIFIED, but also specified a match string."
+                        .to_owned(),
+                ));
+            }
             EXACT | DEFAULT | SPECIFIED => seen.push(kind),
             other => return Err(invalid(format!("Unknown match type {other}"))),
         }

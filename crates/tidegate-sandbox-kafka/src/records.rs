@@ -55,7 +55,11 @@ pub(crate) fn records(bytes: &Bytes) -> Option<Vec<Record>> {
         headers(&mut inside)?;
         found.push(Record {
             offset: header.base_offset.wrapping_add(delta),
-            timestamp: if append_time { header.max_timestamp } else { timestamp },
+            timestamp: if append_time {
+                header.max_timestamp
+            } else {
+                timestamp
+            },
             key,
             tombstone: value.is_none(),
             raw,

@@ -27,7 +27,10 @@ pub(crate) enum Progress {
     Answered(Exchange),
 }
 
-pub(crate) fn handshake(session: &mut Session, request: &SaslHandshakeRequest) -> SaslHandshakeResponse {
+pub(crate) fn handshake(
+    session: &mut Session,
+    request: &SaslHandshakeRequest,
+) -> SaslHandshakeResponse {
     if !session.guarded || session.principal.is_some() {
         return SaslHandshakeResponse::default().with_error_code(Code::IllegalSaslState.code());
     }
@@ -39,13 +42,20 @@ pub(crate) fn handshake(session: &mut Session, request: &SaslHandshakeRequest) -
         None => (Progress::Nothing, Code::UnsupportedSaslMechanism.code()),
     };
     session.sasl = progress;
-    let names = Mechanism::ALL.into_iter().map(Mechanism::name).chain([PLAIN]);
+    let names = Mechanism::ALL
+        .into_iter()
+        .map(Mechanism::name)
+        .chain([PLAIN]);
     SaslHandshakeResponse::default()
         .with_error_code(code)
         .with_mechanisms(names.map(text).collect())
 }
 
-pub(crate) fn authenticate(hub: &Arc<Hub>, session: &mut Session, request: &SaslAuthenticateRequest) -> SaslAuthenticateResponse {
+pub(crate) fn authenticate(
+    hub: &Arc<Hub>,
+    session: &mut Session,
+    request: &SaslAuthenticateRequest,
+) -> SaslAuthenticateResponse {
     let answer = SaslAuthenticateResponse::default();
     let refuse = |code: Code, why: String| {
         SaslAuthenticateResponse::default()
@@ -89,7 +99,9 @@ pub(crate) fn authenticate(hub: &Arc<Hub>, session: &mut Session, request: &Sasl
 }
 
 fn invalid(mechanism: &str) -> String {
-    format!("Authentication failed during authentication due to invalid credentials with SASL mechanism {mechanism}")
+    format!(
+        "Authentication failed during authentication due to invalid credentials with SASL mechanism {mechanism}"
+    )
 }
 
 /// The user of a PLAIN message whose password is right.

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, KeyInit as _};
 use kafka_protocol::messages::alter_user_scram_credentials_request::ScramCredentialUpsertion;
 use kafka_protocol::messages::alter_user_scram_credentials_response::AlterUserScramCredentialsResult;
 use kafka_protocol::messages::describe_user_scram_credentials_response::{
     CredentialInfo, DescribeUserScramCredentialsResult,
 };
 use kafka_protocol::messages::{
-    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse, DescribeUserScramCredentialsRequest,
-    DescribeUserScramCredentialsResponse,
+    AlterUserScramCredentialsRequest, AlterUserScramCredentialsResponse,
+    DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse,
 };
 use sha2::{Digest as _, Sha256, Sha512};
 
@@ -82,10 +82,18 @@ pub(crate) struct Credential {
 /// Credentials by user and mechanism.
 pub(crate) type Credentials = BTreeMap<(String, Mechanism), Credential>;
 
-pub(crate) fn alter(hub: &Arc<Hub>, call: &Call, request: &AlterUserScramCredentialsRequest) -> AlterUserScramCredentialsResponse {
+pub(crate) fn alter(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &AlterUserScramCredentialsRequest,
+) -> AlterUserScramCredentialsResponse {
     let mut state = hub.state.lock();
     let mut users: Vec<String> = Vec::new();
-    let named = request.deletions.iter().map(|one| &one.name).chain(request.upsertions.iter().map(|one| &one.name));
+    let named = request
+        .deletions
+        .iter()
+        .map(|one| &one.name)
+        .chain(request.upsertions.iter().map(|one| &one.name));
     for name in named {
         if !users.iter().any(|known| *known == name.as_str()) {
             users.push(name.to_string());
@@ -110,7 +118,12 @@ pub(crate) fn alter(hub: &Arc<Hub>, call: &Call, request: &AlterUserScramCredent
 }
 
 /// All of one user's changes, or none.
-pub(crate) fn alter_one(hub: &Hub, state: &mut State, user: &str, request: &AlterUserScramCredentialsRequest) -> Result<(), Refusal> {
+pub(crate) fn alter_one(
+    hub: &Hub,
+    state: &mut State,
+    user: &str,
+    request: &AlterUserScramCredentialsRequest,
+) -> Result<(), Refusal> {
     let unacceptable = |message: &str| Err(Refusal::new(Code::UnacceptableCredential, message));
     if user.is_empty() {
         return unacceptable("Username must not be empty");
@@ -121,7 +134,11 @@ pub(crate) fn alter_one(hub: &Hub, state: &mut State, user: &str, request: &Alte
     };
     let mut after = state.credentials.clone();
     let mut seen = Vec::new();
-    for deletion in request.deletions.iter().filter(|one| one.name.as_str() == user) {
+    for deletion in request
+        .deletions
+        .iter()
+        .filter(|one| one.name.as_str() == user)
+    {
         let mechanism = mechanism(deletion.mechanism)?;
         seen.push(mechanism);
         if after.remove(&(user.to_owned(), mechanism)).is_none() {
@@ -131,7 +148,11 @@ pub(crate) fn alter_one(hub: &Hub, state: &mut State, user: &str, request: &Alte
             ));
         }
     }
-    for upsertion in request.upsertions.iter().filter(|one| one.name.as_str() == user) {
+    for upsertion in request
+        .upsertions
+        .iter()
+        .filter(|one| one.name.as_str() == user)
+    {
         let mechanism = mechanism(upsertion.mechanism)?;
         seen.push(mechanism);
         if upsertion.iterations < LEAST {
@@ -140,7 +161,10 @@ pub(crate) fn alter_one(hub: &Hub, state: &mut State, user: &str, request: &Alte
         if upsertion.iterations > MOST {
             return unacceptable("Too many iterations");
         }
-        after.insert((user.to_owned(), mechanism), credential(mechanism, upsertion));
+        after.insert(
+            (user.to_owned(), mechanism),
+            credential(mechanism, upsertion),
+        );
     }
     seen.sort_unstable();
     if seen.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -162,7 +186,12 @@ pub(crate) fn salt_of(user: &str) -> Vec<u8> {
 }
 
 /// `Hi` of RFC 5802: the password stretched (PBKDF2 with one block).
-pub(crate) fn salted(mechanism: Mechanism, password: &[u8], salt: &[u8], iterations: i32) -> Vec<u8> {
+pub(crate) fn salted(
+    mechanism: Mechanism,
+    password: &[u8],
+    salt: &[u8],
+    iterations: i32,
+) -> Vec<u8> {
     let mut block = mechanism.hmac(password, &[salt, &[0, 0, 0, 1]].concat());
     let mut sum = block.clone();
     for _ in 1..iterations {
@@ -184,15 +213,29 @@ fn credential(mechanism: Mechanism, upsertion: &ScramCredentialUpsertion) -> Cre
     }
 }
 
-pub(crate) fn describe(hub: &Arc<Hub>, call: &Call, request: &DescribeUserScramCredentialsRequest) -> DescribeUserScramCredentialsResponse {
-    let answer = DescribeUserScramCredentialsResponse::default().with_throttle_time_ms(call.throttle);
+pub(crate) fn describe(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &DescribeUserScramCredentialsRequest,
+) -> DescribeUserScramCredentialsResponse {
+    let answer =
+        DescribeUserScramCredentialsResponse::default().with_throttle_time_ms(call.throttle);
     if let Some(fault) = call.fault {
         return answer.with_error_code(fault.code());
     }
     let state = hub.state.lock();
-    let asked: Vec<String> = request.users.iter().flatten().map(|user| user.name.to_string()).collect();
+    let asked: Vec<String> = request
+        .users
+        .iter()
+        .flatten()
+        .map(|user| user.name.to_string())
+        .collect();
     let mut users: Vec<String> = if asked.is_empty() {
-        state.credentials.keys().map(|(user, _)| user.clone()).collect()
+        state
+            .credentials
+            .keys()
+            .map(|(user, _)| user.clone())
+            .collect()
     } else {
         asked.clone()
     };
@@ -241,7 +284,12 @@ pub(crate) struct Exchange {
 }
 
 /// Answers the client's first message: the exchange, and what the server says.
-pub(crate) fn begin(state: &State, mechanism: Mechanism, message: &[u8], nonce: &str) -> Option<(Exchange, String)> {
+pub(crate) fn begin(
+    state: &State,
+    mechanism: Mechanism,
+    message: &[u8],
+    nonce: &str,
+) -> Option<(Exchange, String)> {
     let message = std::str::from_utf8(message).ok()?;
     // No channel binding is offered: `n` or `y`, an authorization id that nobody needs, the rest.
     let mut parts = message.splitn(3, ',');
@@ -250,7 +298,9 @@ pub(crate) fn begin(state: &State, mechanism: Mechanism, message: &[u8], nonce: 
     }
     let _authorization = parts.next()?;
     let bare = parts.next()?;
-    let user = attribute(bare, "n=")?.replace("=2C", ",").replace("=3D", "=");
+    let user = attribute(bare, "n=")?
+        .replace("=2C", ",")
+        .replace("=3D", "=");
     let nonce = format!("{}{nonce}", attribute(bare, "r=")?);
     let credential = state.credentials.get(&(user.clone(), mechanism))?.clone();
     let answer = format!(
@@ -283,7 +333,11 @@ pub(crate) fn end(exchange: &Exchange, message: &[u8]) -> Option<String> {
     if proof.len() != signature.len() {
         return None;
     }
-    let key: Vec<u8> = proof.iter().zip(&signature).map(|(one, other)| one ^ other).collect();
+    let key: Vec<u8> = proof
+        .iter()
+        .zip(&signature)
+        .map(|(one, other)| one ^ other)
+        .collect();
     if mechanism.hash(&key) != exchange.credential.stored_key {
         return None;
     }

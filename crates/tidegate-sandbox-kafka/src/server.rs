@@ -45,9 +45,19 @@ impl Server {
         if let Some(port) = hub.options.sasl_port {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
             sasl = Some(listener.local_addr()?);
-            tasks.push(tokio::spawn(accept(listener, Arc::clone(hub), stop.subscribe(), true)));
+            tasks.push(tokio::spawn(accept(
+                listener,
+                Arc::clone(hub),
+                stop.subscribe(),
+                true,
+            )));
         }
-        tasks.push(tokio::spawn(accept(plain, Arc::clone(hub), stop.subscribe(), false)));
+        tasks.push(tokio::spawn(accept(
+            plain,
+            Arc::clone(hub),
+            stop.subscribe(),
+            false,
+        )));
         tasks.push(tokio::spawn(tick(Arc::clone(hub), stop.subscribe())));
         Ok(Self {
             address,
@@ -104,7 +114,12 @@ async fn tick(hub: Arc<Hub>, mut stop: watch::Receiver<bool>) {
     }
 }
 
-async fn serve(stream: TcpStream, hub: Arc<Hub>, session: Session, mut stop: watch::Receiver<bool>) {
+async fn serve(
+    stream: TcpStream,
+    hub: Arc<Hub>,
+    session: Session,
+    mut stop: watch::Receiver<bool>,
+) {
     let host = session.host.clone();
     tokio::select! {
         () = stopped(&mut stop) => {}
@@ -143,7 +158,12 @@ async fn read(stream: &mut TcpStream, most: usize) -> io::Result<Option<Bytes>> 
     let length = usize::try_from(i32::from_be_bytes(length))
         .ok()
         .filter(|length| *length <= most)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the frame is longer than the limit"))?;
+        .ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the frame is longer than the limit",
+            )
+        })?;
     let mut frame = BytesMut::with_capacity(length.min(CHUNK));
     while frame.len() < length {
         let room = (length - frame.len()).min(CHUNK);

@@ -77,19 +77,17 @@ macro_rules! list {
 }
 
 const ACL: &[Field] = &[I8, TEXT, I8, TEXT, TEXT, I8, I8];
-const FETCHED: &[Field] = &[
-    I32,
-    I32.since(9),
-    I64,
-    I32.since(12),
-    I64.since(5),
-    I32,
-];
+const FETCHED: &[Field] = &[I32, I32.since(9), I64, I32.since(12), I64.since(5), I32];
 
 /// The layout of a request's body.
 pub(crate) fn layout(key: ApiKey) -> &'static [Field] {
     match key {
-        ApiKey::Produce => fields![TEXT, I16, I32, list![TEXT.until(12), ID.since(13), list![I32, RAW]]],
+        ApiKey::Produce => fields![
+            TEXT,
+            I16,
+            I32,
+            list![TEXT.until(12), ID.since(13), list![I32, RAW]]
+        ],
         ApiKey::Fetch => fields![
             I32.until(14),
             I32,
@@ -108,7 +106,12 @@ pub(crate) fn layout(key: ApiKey) -> &'static [Field] {
             list![TEXT, list![I32, I32.since(4), I64]],
             I32.since(10),
         ],
-        ApiKey::Metadata => fields![list![ID.since(10), TEXT], I8.since(4), I8.since(8).until(10), I8.since(8)],
+        ApiKey::Metadata => fields![
+            list![ID.since(10), TEXT],
+            I8.since(4),
+            I8.since(8).until(10),
+            I8.since(8)
+        ],
         ApiKey::OffsetCommit => fields![
             TEXT,
             I32,
@@ -133,9 +136,14 @@ pub(crate) fn layout(key: ApiKey) -> &'static [Field] {
         ApiKey::CreatePartitions => fields![list![TEXT, I32, list![I32S]], I32, I8],
         ApiKey::OffsetForLeaderEpoch => fields![I32.since(3), list![TEXT, list![I32, I32, I32]]],
         ApiKey::InitProducerId => fields![TEXT, I32, I64.since(3), I16.since(3)],
-        ApiKey::DescribeLogDirs | ApiKey::OffsetDelete | ApiKey::ListPartitionReassignments
-        | ApiKey::DescribeTopicPartitions | ApiKey::DescribeCluster => cluster(key),
-        ApiKey::DescribeConfigs | ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => configs(key),
+        ApiKey::DescribeLogDirs
+        | ApiKey::OffsetDelete
+        | ApiKey::ListPartitionReassignments
+        | ApiKey::DescribeTopicPartitions
+        | ApiKey::DescribeCluster => cluster(key),
+        ApiKey::DescribeConfigs | ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => {
+            configs(key)
+        }
         ApiKey::DescribeAcls => ACL,
         ApiKey::CreateAcls | ApiKey::DeleteAcls => fields![Field::of(Kind::List(ACL))],
         ApiKey::ApiVersions => fields![TEXT.since(3), TEXT.since(3)],
@@ -148,7 +156,9 @@ fn cluster(key: ApiKey) -> &'static [Field] {
         ApiKey::DescribeLogDirs => fields![list![TEXT, I32S]],
         ApiKey::OffsetDelete => fields![TEXT, list![TEXT, list![I32]]],
         ApiKey::ListPartitionReassignments => fields![I32, list![TEXT, I32S]],
-        ApiKey::DescribeTopicPartitions => fields![list![TEXT], I32, Field::of(Kind::Maybe(fields![TEXT, I32]))],
+        ApiKey::DescribeTopicPartitions => {
+            fields![list![TEXT], I32, Field::of(Kind::Maybe(fields![TEXT, I32]))]
+        }
         _ => fields![I8, I8.since(1), I8.since(2)],
     }
 }
@@ -184,7 +194,11 @@ fn others(key: ApiKey) -> &'static [Field] {
             list![TEXT, RAW],
         ],
         ApiKey::Heartbeat => fields![TEXT, I32, TEXT, TEXT.since(3)],
-        ApiKey::LeaveGroup => fields![TEXT, TEXT.until(2), list![TEXT, TEXT, TEXT.since(5)].since(3)],
+        ApiKey::LeaveGroup => fields![
+            TEXT,
+            TEXT.until(2),
+            list![TEXT, TEXT, TEXT.since(5)].since(3)
+        ],
         ApiKey::DescribeGroups => fields![TEXTS, I8.since(3)],
         ApiKey::ListGroups => fields![TEXTS.since(4), TEXTS.since(5)],
         ApiKey::DeleteGroups => fields![TEXTS],
@@ -193,7 +207,9 @@ fn others(key: ApiKey) -> &'static [Field] {
         ApiKey::DescribeClientQuotas => fields![list![TEXT, I8, TEXT], I8],
         ApiKey::AlterClientQuotas => fields![list![list![TEXT, TEXT], list![TEXT, I64, I8]], I8],
         ApiKey::DescribeUserScramCredentials => fields![list![TEXT]],
-        ApiKey::AlterUserScramCredentials => fields![list![TEXT, I8], list![TEXT, I8, I32, RAW, RAW]],
+        ApiKey::AlterUserScramCredentials => {
+            fields![list![TEXT, I8], list![TEXT, I8, I32, RAW, RAW]]
+        }
         _ => fields![],
     }
 }
@@ -283,7 +299,11 @@ impl Walk<'_> {
         } else {
             self.at.try_get_i32().ok()?
         };
-        if length == -1 { Some(0) } else { usize::try_from(length).ok() }
+        if length == -1 {
+            Some(0)
+        } else {
+            usize::try_from(length).ok()
+        }
     }
 
     fn number(&mut self) -> Option<usize> {

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
-use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use kafka_protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult,
+};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse};
 use uuid::Uuid;
 
@@ -21,7 +23,11 @@ pub(crate) const OPERATIONS: i32 = 0b1101_1111_1000;
 /// The same for the cluster: create, cluster action, describe and alter configs, idempotent write, alter, describe.
 pub(crate) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 /// Topics that the broker keeps for itself, and that clients do not create by naming them.
-const INTERNAL: &[&str] = &["__consumer_offsets", "__transaction_state", "__share_group_state"];
+const INTERNAL: &[&str] = &[
+    "__consumer_offsets",
+    "__transaction_state",
+    "__share_group_state",
+];
 
 /// Whether a topic is one of the broker's own.
 pub(crate) fn internal(name: &str) -> bool {
@@ -76,10 +82,19 @@ pub(crate) fn auto_create(hub: &Hub, state: &mut State, name: &str) -> Result<()
     Ok(())
 }
 
-pub(crate) fn create(hub: &Arc<Hub>, call: &Call, request: &CreateTopicsRequest) -> CreateTopicsResponse {
+pub(crate) fn create(
+    hub: &Arc<Hub>,
+    call: &Call,
+    request: &CreateTopicsRequest,
+) -> CreateTopicsResponse {
     let mut state = hub.state.lock();
     let results = request.topics.iter().map(|asked| {
-        let twice = request.topics.iter().filter(|other| other.name == asked.name).count() > 1;
+        let twice = request
+            .topics
+            .iter()
+            .filter(|other| other.name == asked.name)
+            .count()
+            > 1;
         let made = if twice {
             Err(Refusal::new(Code::InvalidRequest, "Duplicate topic name."))
         } else if let Some(fault) = call.fault {
@@ -109,11 +124,19 @@ pub(crate) fn create(hub: &Arc<Hub>, call: &Call, request: &CreateTopicsRequest)
         .with_topics(results)
 }
 
-pub(crate) fn create_one(hub: &Hub, state: &mut State, asked: &CreatableTopic, validate_only: bool) -> Result<CreatableTopicResult, Refusal> {
+pub(crate) fn create_one(
+    hub: &Hub,
+    state: &mut State,
+    asked: &CreatableTopic,
+    validate_only: bool,
+) -> Result<CreatableTopicResult, Refusal> {
     let name = asked.name.as_str();
     check_name(name)?;
     if state.topics.contains_key(name) {
-        return Err(Refusal::new(Code::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
+        return Err(Refusal::new(
+            Code::TopicAlreadyExists,
+            format!("Topic '{name}' already exists."),
+        ));
     }
     check_collision(state, name)?;
     let partitions = check_layout(hub, asked)?;
@@ -125,11 +148,16 @@ pub(crate) fn create_one(hub: &Hub, state: &mut State, asked: &CreatableTopic, v
         let Some(value) = &config.value else {
             return Err(Refusal::new(
                 Code::InvalidConfig,
-                format!("Null value not supported for topic configs: {}", config.name.as_str()),
+                format!(
+                    "Null value not supported for topic configs: {}",
+                    config.name.as_str()
+                ),
             ));
         };
         configs::check_topic(&config.name, value)?;
-        wanted.configs.insert(config.name.to_string(), value.to_string());
+        wanted
+            .configs
+            .insert(config.name.to_string(), value.to_string());
     }
     configs::check_together(&wanted.configs)?;
     check_room(hub, state, name, partitions)?;
@@ -190,9 +218,17 @@ fn check_assignments(hub: &Hub, asked: &CreatableTopic) -> Result<i32, Refusal> 
             "A manual partition assignment was specified, but numPartitions was not set to -1.",
         ));
     }
-    let mut indexes: Vec<i32> = asked.assignments.iter().map(|one| one.partition_index).collect();
+    let mut indexes: Vec<i32> = asked
+        .assignments
+        .iter()
+        .map(|one| one.partition_index)
+        .collect();
     indexes.sort_unstable();
-    if indexes.iter().zip(0..).any(|(&index, place)| index != place) {
+    if indexes
+        .iter()
+        .zip(0..)
+        .any(|(&index, place)| index != place)
+    {
         return Err(Refusal::new(
             Code::InvalidReplicaAssignment,
             "partitions should be a consecutive 0-based integer sequence",
@@ -223,7 +259,11 @@ fn check_assignments(hub: &Hub, asked: &CreatableTopic) -> Result<i32, Refusal> 
 fn check_collision(state: &State, name: &str) -> Result<(), Refusal> {
     let plain = |name: &str| name.replace('.', "_");
     let wanted = plain(name);
-    match state.topics.keys().find(|other| *other != name && plain(other) == wanted) {
+    match state
+        .topics
+        .keys()
+        .find(|other| *other != name && plain(other) == wanted)
+    {
         None => Ok(()),
         Some(other) => Err(Refusal::new(
             Code::InvalidTopicException,
@@ -275,11 +315,16 @@ fn listed(values: &Values, broker: &Values) -> Vec<CreatableTopicConfigs> {
             CreatableTopicConfigs::default()
                 .with_name(text(key.name))
                 .with_value(Some(text(configs::effective(key, values, broker))))
-                .with_config_source(match (values.contains_key(key.name), broker.contains_key(configs::behind(key))) {
-                    (true, _) => 1,
-                    (false, true) => 3,
-                    (false, false) => 5,
-                })
+                .with_config_source(
+                    match (
+                        values.contains_key(key.name),
+                        broker.contains_key(configs::behind(key)),
+                    ) {
+                        (true, _) => 1,
+                        (false, true) => 3,
+                        (false, false) => 5,
+                    },
+                )
         })
         .collect()
 }

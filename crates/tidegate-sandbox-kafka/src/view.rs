@@ -103,7 +103,10 @@ impl Topics {
         let state = self.hub.state.lock();
         let mut names: Vec<&String> = state.topics.keys().collect();
         names.sort();
-        names.into_iter().filter_map(|name| view(&state, name)).collect()
+        names
+            .into_iter()
+            .filter_map(|name| view(&state, name))
+            .collect()
     }
 
     /// One topic.
@@ -115,7 +118,13 @@ impl Topics {
     ///
     /// # Errors
     /// What CreateTopics refuses.
-    pub fn create(&self, name: &str, partitions: i32, replication: i16, configs: &BTreeMap<String, String>) -> Result<TopicView, Refused> {
+    pub fn create(
+        &self,
+        name: &str,
+        partitions: i32,
+        replication: i16,
+        configs: &BTreeMap<String, String>,
+    ) -> Result<TopicView, Refused> {
         let configs = configs.iter().map(|(key, value)| {
             CreatableTopicConfig::default()
                 .with_name(text(key.as_str()))
@@ -132,7 +141,10 @@ impl Topics {
         drop(state);
         self.hub.changed();
         made.ok_or_else(|| {
-            Refused::from(Refusal::new(crate::wire::Code::UnknownServerError, "the topic is not there"))
+            Refused::from(Refusal::new(
+                crate::wire::Code::UnknownServerError,
+                "the topic is not there",
+            ))
         })
     }
 
@@ -154,7 +166,11 @@ impl Topics {
     ///
     /// # Errors
     /// What IncrementalAlterConfigs refuses.
-    pub fn configure(&self, name: &str, changes: &BTreeMap<String, Option<String>>) -> Result<(), Refused> {
+    pub fn configure(
+        &self,
+        name: &str,
+        changes: &BTreeMap<String, Option<String>>,
+    ) -> Result<(), Refused> {
         altering::configure(&self.hub, name, changes)?;
         self.hub.changed();
         Ok(())
@@ -220,7 +236,11 @@ impl Users {
     /// Users that have a SCRAM-SHA-512 or SCRAM-SHA-256 password.
     pub fn list(&self) -> Vec<String> {
         let state = self.hub.state.lock();
-        let mut users: Vec<String> = state.credentials.keys().map(|(user, _)| user.clone()).collect();
+        let mut users: Vec<String> = state
+            .credentials
+            .keys()
+            .map(|(user, _)| user.clone())
+            .collect();
         users.dedup();
         users
     }

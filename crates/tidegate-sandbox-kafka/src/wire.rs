@@ -15,8 +15,6 @@ pub(crate) struct Call {
     pub(crate) version: i16,
     pub(crate) correlation: i32,
     pub(crate) client: String,
-    /// `User:NAME` of whoever sent it.
-    pub(crate) principal: String,
     pub(crate) host: String,
     /// The listener's port, which metadata answers with.
     pub(crate) port: u16,
@@ -55,7 +53,8 @@ pub(crate) fn header(frame: &mut Bytes) -> Result<(ApiKey, RequestHeader), Bad> 
     let version = i16::from_be_bytes([frame[2], frame[3]]);
     let key = ApiKey::try_from(number).map_err(|()| "the request's API key is unknown")?;
     let layout = key.request_header_version(version);
-    let header = RequestHeader::decode(frame, layout).map_err(|_| "the request's header cannot be read")?;
+    let header =
+        RequestHeader::decode(frame, layout).map_err(|_| "the request's header cannot be read")?;
     Ok((key, header))
 }
 

@@ -11,8 +11,8 @@ use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    ApiKey, CreateTopicsRequest, CreateTopicsResponse, FetchRequest, ListOffsetsRequest, ProduceRequest,
-    RequestHeader, ResponseHeader, TopicName,
+    ApiKey, CreateTopicsRequest, CreateTopicsResponse, FetchRequest, ListOffsetsRequest,
+    ProduceRequest, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, Request, StrBytes};
 use kafka_protocol::records::{
@@ -60,12 +60,17 @@ impl Client {
     }
 
     /// One request in one version; `None` when the broker hangs up.
-    pub(crate) async fn try_call<R: Request>(&mut self, version: i16, request: &R) -> Option<R::Response> {
+    pub(crate) async fn try_call<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+    ) -> Option<R::Response> {
         self.next += 1;
         let frame = frame(version, self.next, request);
         let key = ApiKey::try_from(R::KEY).unwrap();
         let mut answer = self.raw(&frame).await?;
-        let header = ResponseHeader::decode(&mut answer, key.response_header_version(version)).unwrap();
+        let header =
+            ResponseHeader::decode(&mut answer, key.response_header_version(version)).unwrap();
         assert_eq!(header.correlation_id, self.next);
         let decoded = R::Response::decode(&mut answer, version).unwrap();
         assert!(answer.is_empty(), "{key:?} {version}: bytes are left over");
@@ -73,10 +78,17 @@ impl Client {
     }
 
     pub(crate) async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
-        self.try_call(version, request).await.expect("the broker hung up")
+        self.try_call(version, request)
+            .await
+            .expect("the broker hung up")
     }
 
-    pub(crate) async fn create(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreateTopicsResponse {
+    pub(crate) async fn create(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> CreateTopicsResponse {
         let configs = configs.iter().map(|(key, value)| {
             CreatableTopicConfig::default()
                 .with_name(text(key))
@@ -87,20 +99,36 @@ impl Client {
             .with_num_partitions(partitions)
             .with_replication_factor(1)
             .with_configs(configs.collect());
-        self.call(7, &CreateTopicsRequest::default().with_topics(vec![asked]).with_timeout_ms(5_000))
-            .await
+        self.call(
+            7,
+            &CreateTopicsRequest::default()
+                .with_topics(vec![asked])
+                .with_timeout_ms(5_000),
+        )
+        .await
     }
 
     pub(crate) async fn produce(&mut self, name: &str, batch: Bytes) -> PartitionProduceResponse {
         let data = PartitionProduceData::default().with_records(Some(batch));
-        let request = ProduceRequest::default().with_acks(-1).with_timeout_ms(5_000).with_topic_data(vec![
-            TopicProduceData::default().with_name(topic(name)).with_partition_data(vec![data]),
-        ]);
+        let request = ProduceRequest::default()
+            .with_acks(-1)
+            .with_timeout_ms(5_000)
+            .with_topic_data(vec![
+                TopicProduceData::default()
+                    .with_name(topic(name))
+                    .with_partition_data(vec![data]),
+            ]);
         let mut answer = self.call(9, &request).await;
         answer.responses.remove(0).partition_responses.remove(0)
     }
 
-    pub(crate) async fn fetch(&mut self, name: &str, offset: i64, wait_ms: i32, least: i32) -> PartitionData {
+    pub(crate) async fn fetch(
+        &mut self,
+        name: &str,
+        offset: i64,
+        wait_ms: i32,
+        least: i32,
+    ) -> PartitionData {
         let asked = FetchPartition::default()
             .with_fetch_offset(offset)
             .with_partition_max_bytes(1 << 20);
@@ -109,14 +137,20 @@ impl Client {
             .with_min_bytes(least)
             .with_max_bytes(1 << 24)
             .with_topics(vec![
-                FetchTopic::default().with_topic(topic(name)).with_partitions(vec![asked]),
+                FetchTopic::default()
+                    .with_topic(topic(name))
+                    .with_partitions(vec![asked]),
             ]);
         let mut answer = self.call(11, &request).await;
         answer.responses.remove(0).partitions.remove(0)
     }
 
     /// Keys and values from an offset on.
-    pub(crate) async fn read(&mut self, name: &str, offset: i64) -> Vec<(i64, String, Option<String>)> {
+    pub(crate) async fn read(
+        &mut self,
+        name: &str,
+        offset: i64,
+    ) -> Vec<(i64, String, Option<String>)> {
         let data = self.fetch(name, offset, 0, 0).await;
         assert_eq!(data.error_code, 0);
         records(data.records.unwrap_or_default())
@@ -124,7 +158,11 @@ impl Client {
             .filter(|record| record.offset >= offset)
             .map(|record| {
                 let word = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-                (record.offset, record.key.map(word).unwrap_or_default(), record.value.map(word))
+                (
+                    record.offset,
+                    record.key.map(word).unwrap_or_default(),
+                    record.value.map(word),
+                )
             })
             .collect()
     }
@@ -132,7 +170,9 @@ impl Client {
     pub(crate) async fn offset(&mut self, name: &str, timestamp: i64) -> (i64, i64) {
         let asked = ListOffsetsPartition::default().with_timestamp(timestamp);
         let request = ListOffsetsRequest::default().with_topics(vec![
-            ListOffsetsTopic::default().with_name(topic(name)).with_partitions(vec![asked]),
+            ListOffsetsTopic::default()
+                .with_name(topic(name))
+                .with_partitions(vec![asked]),
         ]);
         let answer = self.call(7, &request).await;
         let found = &answer.topics[0].partitions[0];
@@ -150,7 +190,9 @@ pub(crate) fn frame<R: Request>(version: i16, correlation: i32, request: &R) -> 
         .with_request_api_version(version)
         .with_correlation_id(correlation)
         .with_client_id(Some(text("test")));
-    header.encode(&mut frame, key.request_header_version(version)).unwrap();
+    header
+        .encode(&mut frame, key.request_header_version(version))
+        .unwrap();
     request.encode(&mut frame, version).unwrap();
     frame
 }
@@ -175,7 +217,9 @@ impl Default for Of {
 }
 
 pub(crate) fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }
 
@@ -193,7 +237,11 @@ pub(crate) fn batch(of: Of, records: &[(&str, Option<&str>)]) -> Bytes {
             producer_epoch: of.producer.1,
             timestamp_type: TimestampType::Creation,
             offset: i64::from(index),
-            sequence: if of.producer.2 < 0 { -1 } else { of.producer.2 + index },
+            sequence: if of.producer.2 < 0 {
+                -1
+            } else {
+                of.producer.2 + index
+            },
             timestamp: of.timestamp,
             key: (!key.is_empty()).then(|| Bytes::from((*key).to_owned())),
             value: value.map(|value| Bytes::from(value.to_owned())),
@@ -231,5 +279,7 @@ pub(crate) fn records(mut bytes: Bytes) -> Vec<Record> {
 
 /// Configuration as a map.
 pub(crate) fn configs(of: &[(&str, &str)]) -> BTreeMap<String, String> {
-    of.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    of.iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod client;
+mod compare;
 mod groups;
 mod logs;
 mod peers;

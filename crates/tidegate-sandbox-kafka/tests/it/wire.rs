@@ -12,7 +12,11 @@ async fn every_version<R: Request + Default>(to: &str) -> usize {
     for version in min..=max {
         let mut client = Client::connect(to).await;
         let answered = client.try_call(version, &R::default()).await;
-        assert!(answered.is_some(), "{:?} {version} is not answered", ApiKey::try_from(R::KEY));
+        assert!(
+            answered.is_some(),
+            "{:?} {version} is not answered",
+            ApiKey::try_from(R::KEY)
+        );
     }
     usize::try_from(max - min + 1).unwrap()
 }
@@ -91,7 +95,14 @@ async fn a_count_that_is_not_there_reserves_nothing() {
     assert!(client.raw(&head).await.is_none());
     // Others are served on.
     let mut client = Client::connect(&broker.bootstrap()).await;
-    assert_eq!(client.call(12, &MetadataRequest::default()).await.brokers.len(), 1);
+    assert_eq!(
+        client
+            .call(12, &MetadataRequest::default())
+            .await
+            .brokers
+            .len(),
+        1
+    );
     broker.shutdown().await;
 }
 
@@ -106,7 +117,9 @@ async fn a_frame_beyond_the_limit_ends_its_connection() {
     })
     .await
     .unwrap();
-    let mut stream = tokio::net::TcpStream::connect(broker.bootstrap()).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(broker.bootstrap())
+        .await
+        .unwrap();
     stream.write_all(&101_i32.to_be_bytes()).await.unwrap();
     let mut rest = Vec::new();
     let ended = stream.read_to_end(&mut rest).await;
@@ -119,7 +132,10 @@ struct Noise(u64);
 
 impl Noise {
     fn next(&mut self, below: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % below
     }
 }
@@ -129,20 +145,27 @@ fn samples() -> Vec<Vec<u8>> {
     use kafka_protocol::messages::create_topics_request::CreatableTopic;
     use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
     use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-    let made = CreatableTopic::default().with_name(topic("noise")).with_num_partitions(1).with_replication_factor(1);
+    let made = CreatableTopic::default()
+        .with_name(topic("noise"))
+        .with_num_partitions(1)
+        .with_replication_factor(1);
     let create = CreateTopicsRequest::default().with_topics(vec![made]);
     let records = batch(Of::default(), &[("k", Some("v")), ("", Some("w"))]);
     let produce = ProduceRequest::default().with_acks(1).with_topic_data(vec![
         TopicProduceData::default()
             .with_name(topic("noise"))
-            .with_partition_data(vec![PartitionProduceData::default().with_records(Some(records))]),
+            .with_partition_data(vec![
+                PartitionProduceData::default().with_records(Some(records)),
+            ]),
     ]);
     let join = JoinGroupRequest::default()
         .with_group_id(GroupId(text("noise")))
         .with_session_timeout_ms(6_000)
         .with_rebalance_timeout_ms(1)
         .with_protocol_type(text("consumer"))
-        .with_protocols(vec![JoinGroupRequestProtocol::default().with_name(text("range"))]);
+        .with_protocols(vec![
+            JoinGroupRequestProtocol::default().with_name(text("range")),
+        ]);
     let metadata = MetadataRequest::default().with_topics(None);
     let mut samples = Vec::new();
     for version in [2, 5, 7] {
@@ -180,7 +203,14 @@ async fn broken_requests_break_nothing_else() {
         let _ = tokio::time::timeout(wait, client.raw(&bytes)).await;
         if round % 300 == 0 {
             let mut other = Client::connect(&broker.bootstrap()).await;
-            assert_eq!(other.call(12, &MetadataRequest::default()).await.brokers.len(), 1);
+            assert_eq!(
+                other
+                    .call(12, &MetadataRequest::default())
+                    .await
+                    .brokers
+                    .len(),
+                1
+            );
         }
     }
     broker.shutdown().await;
@@ -190,15 +220,36 @@ async fn broken_requests_break_nothing_else() {
 async fn faults_come_as_often_as_they_were_asked_for() {
     let broker = broker().await;
     assert!(!broker.inject(Fault::new(FaultKind::Disconnect).on("Nonsense")));
-    assert!(broker.inject(Fault::new(FaultKind::CoordinatorLoading).on("FindCoordinator").times(2)));
+    assert!(
+        broker.inject(
+            Fault::new(FaultKind::CoordinatorLoading)
+                .on("FindCoordinator")
+                .times(2)
+        )
+    );
     let mut client = Client::connect(&broker.bootstrap()).await;
     let mut codes = Vec::new();
     for _ in 0..3 {
-        codes.push(client.call(3, &FindCoordinatorRequest::default()).await.error_code);
+        codes.push(
+            client
+                .call(3, &FindCoordinatorRequest::default())
+                .await
+                .error_code,
+        );
     }
     assert_eq!(codes, [14, 14, 0]);
-    assert!(broker.inject(Fault::new(FaultKind::Throttle(std::time::Duration::from_secs(2))).on("Metadata")));
-    assert_eq!(client.call(12, &MetadataRequest::default()).await.throttle_time_ms, 2_000);
+    assert!(
+        broker.inject(
+            Fault::new(FaultKind::Throttle(std::time::Duration::from_secs(2))).on("Metadata")
+        )
+    );
+    assert_eq!(
+        client
+            .call(12, &MetadataRequest::default())
+            .await
+            .throttle_time_ms,
+        2_000
+    );
     assert!(broker.inject(Fault::new(FaultKind::LostAnswer).on("CreateTopics")));
     let made = create_topics_request::CreatableTopic::default()
         .with_name(crate::client::topic("lost"))
