@@ -96,7 +96,7 @@ impl Buckets {
     ) -> Result<(), ApplierError> {
         // The call replaces all tags: those of others are put back.
         let mut all = current.clone();
-        all.retain(|key, _| !key.starts_with(tidegate_aws::TAG_PREFIX) && !key.starts_with("aws:"));
+        all.retain(|key, _| !resource.removed_tags.contains(key) && !key.starts_with("aws:"));
         all.extend(resource.all_tags());
         let tags: Result<Vec<sdk::Tag>, _> = all
             .into_iter()

@@ -287,6 +287,13 @@ impl Handler for Logs {
             let tags = resource.all_tags().into_iter().collect();
             let sent = call.set_tags(Some(tags)).send().await;
             sent.map_err(|error| from_sdk("TagResource", &error))?;
+            if !resource.removed_tags.is_empty() {
+                let keys = Some(resource.removed_tags.iter().cloned().collect());
+                let call = self.client.untag_resource();
+                let call = call.resource_arn(arn.strip_suffix(":*").unwrap_or(arn));
+                let sent = call.set_tag_keys(keys).send().await;
+                sent.map_err(|error| from_sdk("UntagResource", &error))?;
+            }
         }
         Ok(())
     }

@@ -294,6 +294,12 @@ impl Handler for Queues {
             let tags = resource.all_tags().into_iter().collect();
             let sent = call.set_tags(Some(tags)).send().await;
             sent.map_err(|error| from_sdk("TagQueue", &error))?;
+            if !resource.removed_tags.is_empty() {
+                let keys = Some(resource.removed_tags.iter().cloned().collect());
+                let call = self.client.untag_queue().queue_url(url);
+                let sent = call.set_tag_keys(keys).send().await;
+                sent.map_err(|error| from_sdk("UntagQueue", &error))?;
+            }
         }
         Ok(())
     }

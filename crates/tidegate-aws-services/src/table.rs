@@ -589,6 +589,13 @@ impl Handler for Tables {
                 .resource_arn(arn.unwrap_or_default());
             let sent = call.set_tags(Some(tags.collect())).send().await;
             sent.map_err(|error| from_sdk("TagResource", &error))?;
+            if !resource.removed_tags.is_empty() {
+                let keys = Some(resource.removed_tags.iter().cloned().collect());
+                let call = self.client.untag_resource();
+                let call = call.resource_arn(arn.unwrap_or_default());
+                let sent = call.set_tag_keys(keys).send().await;
+                sent.map_err(|error| from_sdk("UntagResource", &error))?;
+            }
         }
         Ok(())
     }

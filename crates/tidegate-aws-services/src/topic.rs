@@ -369,6 +369,12 @@ impl Handler for Topics {
             let call = self.client.tag_resource().resource_arn(arn);
             let sent = call.set_tags(Some(tags(resource))).send().await;
             sent.map_err(|error| from_sdk("TagResource", &error))?;
+            if !resource.removed_tags.is_empty() {
+                let keys = Some(resource.removed_tags.iter().cloned().collect());
+                let call = self.client.untag_resource().resource_arn(arn);
+                let sent = call.set_tag_keys(keys).send().await;
+                sent.map_err(|error| from_sdk("UntagResource", &error))?;
+            }
         }
         Ok(())
     }

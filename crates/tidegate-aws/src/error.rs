@@ -18,7 +18,11 @@ where
     match error {
         SdkError::ServiceError(service) => {
             let found = service.err();
-            let code = found.code().unwrap_or("Unknown");
+            let Some(code) = found.code() else {
+                // No answer of the service's own: a proxy's page, or one that cannot be read.
+                let text = format!("{operation}: {}", DisplayErrorContext(found));
+                return ApplierError::new(ErrorKind::Internal, text);
+            };
             from_code(operation, code, found.message().unwrap_or_default())
         }
         SdkError::TimeoutError(_) => ApplierError::new(

@@ -130,6 +130,12 @@ impl Handler for Consumers {
             let tags = resource.all_tags().into_iter().collect();
             let sent = call.set_tags(Some(tags)).send().await;
             sent.map_err(|error| from_sdk("TagResource", &error))?;
+            if !resource.removed_tags.is_empty() {
+                let keys = Some(resource.removed_tags.iter().cloned().collect());
+                let call = self.client.untag_resource().resource_arn(&live.physical_id);
+                let sent = call.set_tag_keys(keys).send().await;
+                sent.map_err(|error| from_sdk("UntagResource", &error))?;
+            }
         }
         Ok(())
     }

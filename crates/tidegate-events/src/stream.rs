@@ -231,8 +231,14 @@ impl Streams {
         let call = self.client.add_tags_to_stream().stream_name(name);
         let tags = resource.all_tags().into_iter().collect();
         let sent = call.set_tags(Some(tags)).send().await;
-        sent.map(drop)
-            .map_err(|error| from_sdk("AddTagsToStream", &error))
+        sent.map_err(|error| from_sdk("AddTagsToStream", &error))?;
+        if !resource.removed_tags.is_empty() {
+            let keys = Some(resource.removed_tags.iter().cloned().collect());
+            let call = self.client.remove_tags_from_stream().stream_name(name);
+            let sent = call.set_tag_keys(keys).send().await;
+            sent.map_err(|error| from_sdk("RemoveTagsFromStream", &error))?;
+        }
+        Ok(())
     }
 }
 

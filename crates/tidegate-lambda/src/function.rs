@@ -285,11 +285,10 @@ impl Functions {
             return Ok(());
         };
         let wanted = resource.all_tags();
-        let current = live.tags.clone().unwrap_or_default();
-        let gone: Vec<String> = stale_tags(&wanted, &current);
-        if !gone.is_empty() {
+        if !resource.removed_tags.is_empty() {
+            let keys = Some(resource.removed_tags.iter().cloned().collect());
             let call = self.client.untag_resource().resource(arn.as_str());
-            let sent = call.set_tag_keys(Some(gone)).send().await;
+            let sent = call.set_tag_keys(keys).send().await;
             sent.map_err(|error| from_sdk("UntagResource", &error))?;
         }
         let call = self.client.tag_resource().resource(arn.as_str());
@@ -351,19 +350,6 @@ pub(crate) fn not_found(error: ApplierError) -> Result<(), ApplierError> {
     } else {
         Err(error)
     }
-}
-
-/// Tags of the mark that no longer hold; what others put there is not ours to take.
-pub(crate) fn stale_tags(
-    wanted: &BTreeMap<String, String>,
-    current: &BTreeMap<String, String>,
-) -> Vec<String> {
-    let is_ours = |key: &str| key.starts_with(tidegate_aws::TAG_PREFIX);
-    current
-        .keys()
-        .filter(|key| is_ours(key) && !wanted.contains_key(*key))
-        .cloned()
-        .collect()
 }
 
 fn is_settled(found: &sdk::FunctionConfiguration) -> bool {

@@ -344,6 +344,12 @@ impl Handler for Policies {
             let call = self.client.tag_policy().policy_arn(arn);
             let sent = call.set_tags(Some(tags.collect())).send().await;
             sent.map_err(|error| from_sdk("TagPolicy", &error))?;
+            if !resource.removed_tags.is_empty() {
+                let keys = Some(resource.removed_tags.iter().cloned().collect());
+                let call = self.client.untag_policy().policy_arn(arn);
+                let sent = call.set_tag_keys(keys).send().await;
+                sent.map_err(|error| from_sdk("UntagPolicy", &error))?;
+            }
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use tidegate_manifest::{Health, HealthStatus};
 
 use crate::configuration::{layers as texts, number};
 use crate::document::{decoded, normal};
-use crate::function::{not_found, stale_tags};
+use crate::function::not_found;
 
 /// Sessions last an hour unless a role says otherwise.
 const SESSION: i32 = 3_600;
@@ -291,11 +291,10 @@ impl Handler for Roles {
             self.set_inline(name, &wanted, &before).await?;
         }
         if changed.contains("Tags") {
-            let current = live.tags.clone().unwrap_or_default();
-            let gone = stale_tags(&resource.all_tags(), &current);
-            if !gone.is_empty() {
+            if !resource.removed_tags.is_empty() {
+                let keys = Some(resource.removed_tags.iter().cloned().collect());
                 let call = self.client.untag_role().role_name(name);
-                let sent = call.set_tag_keys(Some(gone)).send().await;
+                let sent = call.set_tag_keys(keys).send().await;
                 sent.map_err(|error| from_sdk("UntagRole", &error))?;
             }
             let call = self.client.tag_role().role_name(name);

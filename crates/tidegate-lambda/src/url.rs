@@ -113,7 +113,7 @@ impl Handler for Urls {
         }
         if let Some(mode) = found
             .invoke_mode()
-            .filter(|mode| mode.as_str() != "BUFFERED")
+            .filter(|mode| !mode.as_str().eq_ignore_ascii_case("BUFFERED"))
         {
             properties.insert("InvokeMode".to_owned(), json!(mode.as_str()));
         }
