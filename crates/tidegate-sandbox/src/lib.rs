@@ -11,6 +11,7 @@ use serde::Serialize;
 use tidegate_sandbox_aws::{AwsOptions, SandboxAws};
 use tidegate_sandbox_controllers::{ControllerOptions, Controllers};
 use tidegate_sandbox_kubernetes::{Options, Server, StartError};
+use tidegate_sandbox_lambda::LambdaOptions;
 
 pub use tidegate_sandbox_kubernetes::{
     Change, ChangeKind, Changes, Clock, Faults, ManualClock, Objects, ResourceName,
@@ -112,16 +113,21 @@ impl Sandbox {
         })
         .await?;
         argo::install(&server.objects())?;
-        let aws = SandboxAws::start(AwsOptions {
+        let aws = AwsOptions {
             port: options.aws_port,
             ..AwsOptions::default()
-        });
-        let aws = aws.await.map_err(SandboxError::Aws)?;
+        };
+        let lambda = LambdaOptions {
+            run_functions: options.run_functions,
+            ..LambdaOptions::default()
+        };
+        let aws = tidegate_sandbox_lambda::start(aws, lambda).await;
+        let aws = aws.map_err(SandboxError::Aws)?;
         let controllers = Controllers::start(server.objects(), ControllerOptions::default());
         let kubeconfig = server.kubeconfig_path().map_or(options.dir, Path::to_owned);
         let ready = SandboxReady {
             kubeconfig,
-            aws: None,
+            aws: Some(aws.endpoint()),
             kafka: None,
         };
         write_ready(&ready_file, &ready)?;

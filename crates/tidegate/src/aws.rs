@@ -62,7 +62,8 @@ impl AwsWorld {
             target: format!("AWS of {name}"),
             source,
         })?;
-        let mut handlers = tidegate_aws_services::handlers(&aws);
+        let mut handlers = tidegate_cloudcontrol::handlers(&aws);
+        handlers.extend(tidegate_aws_services::handlers(&aws));
         handlers.extend(tidegate_events::handlers(&aws));
         handlers.extend(tidegate_lambda::handlers(&aws, Arc::clone(&self.artifacts)));
         let options = AwsApplierOptions {
