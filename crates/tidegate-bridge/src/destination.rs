@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+pub mod kafka;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 

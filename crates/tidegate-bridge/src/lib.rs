@@ -5,12 +5,16 @@
 //! trait. No engine, no rendering.
 
 pub mod binding;
+pub mod bridge;
 pub mod destination;
 pub mod event;
+pub mod filter;
 pub mod metrics;
 pub mod outcome;
 pub mod policy;
 pub mod queue;
 pub mod record;
+pub mod runtime;
+pub mod server;
 pub mod source;
 pub mod target;

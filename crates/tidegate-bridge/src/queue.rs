@@ -95,7 +95,7 @@ impl Queue {
 
     /// Takes a record that is to be delivered; `bytes` are its bytes in an event.
     pub fn push(&mut self, record: Record, bytes: usize, now: Moment) {
-        let number = self.tracker.open(record.position.clone());
+        let number = self.tracker.open(record.position.clone(), record.timestamp);
         self.bytes += record.size();
         let lane = self.lane_of(&record);
         self.lanes[lane].push(Entry {
@@ -108,7 +108,7 @@ impl Queue {
 
     /// Takes note of a record that the filters dropped.
     pub fn pass_over(&mut self, position: Position) {
-        let number = self.tracker.open(position);
+        let number = self.tracker.open(position, 0);
         self.tracker.done(number);
     }
 
@@ -170,6 +170,11 @@ impl Queue {
     /// The last record such that it and all before it are delivered, filtered out or given up.
     pub fn mark(&self) -> Option<&Position> {
         self.tracker.mark()
+    }
+
+    /// The timestamp of the first record that is not behind the mark.
+    pub fn oldest(&self) -> Option<i64> {
+        self.tracker.oldest()
     }
 
     /// Records that came and are not behind the mark.

@@ -602,7 +602,7 @@ impl Checker<'_> {
             (None, Some(OnExhausted::Drop)) => Exhausted::Drop,
             (None, Some(OnExhausted::Block)) => Exhausted::Block,
             (None, None) => {
-                if retries >= 0 || age >= 0 {
+                if (retries >= 0 || age >= 0) && spec.destination_config.is_none() {
                     let message =
                         "without a failure destination, exhausted records hold their partition";
                     let help = "set DestinationConfig.OnFailure, or onExhausted: drop to lose them as AWS does, or onExhausted: block";

@@ -83,7 +83,7 @@ fn mistakes_have_their_lines() {
     check(
         "arn:aws:sqs:eu-west-1:1:q",
         "queue",
-        "TG1202 b.yaml:13:36 \"queue\" is no failure destination",
+        "TG1202 b.yaml:13:35 \"queue\" is no failure destination",
     );
     check(
         "Topics: [orders]",

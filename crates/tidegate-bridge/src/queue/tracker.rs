@@ -8,7 +8,7 @@ use crate::record::Position;
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
     first: u64,
-    open: VecDeque<(Position, State)>,
+    open: VecDeque<(Position, i64, State)>,
     mark: Option<Position>,
 }
 
@@ -20,9 +20,9 @@ enum State {
 
 impl Tracker {
     /// Takes note of a record; gives its number.
-    pub(super) fn open(&mut self, position: Position) -> u64 {
+    pub(super) fn open(&mut self, position: Position, timestamp: i64) -> u64 {
         let number = self.first + self.open.len() as u64;
-        self.open.push_back((position, State::Open));
+        self.open.push_back((position, timestamp, State::Open));
         number
     }
 
@@ -32,10 +32,10 @@ impl Tracker {
         if let Some(Ok(index)) = index
             && let Some(entry) = self.open.get_mut(index)
         {
-            entry.1 = State::Done;
+            entry.2 = State::Done;
         }
-        while let Some((_, State::Done)) = self.open.front() {
-            self.mark = self.open.pop_front().map(|(position, _)| position);
+        while let Some((_, _, State::Done)) = self.open.front() {
+            self.mark = self.open.pop_front().map(|(position, _, _)| position);
             self.first += 1;
         }
     }
@@ -48,5 +48,10 @@ impl Tracker {
     /// Records that came and are not behind the mark.
     pub(super) fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// The timestamp of the first record that is not done.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        self.open.front().map(|(_, timestamp, _)| *timestamp)
     }
 }
