@@ -5,7 +5,7 @@
 mod sam;
 mod services;
 
-#[path = "../../crates/tidegate-serverless/tests/common/normal.rs"]
+#[path = "../../crates/tidegate-serverless/tests/corpora/normal.rs"]
 pub(crate) mod normal;
 
 use std::collections::BTreeMap;

@@ -27,8 +27,6 @@ pub(crate) enum Is {
     List,
     /// A list of texts and mappings.
     TextsOrMaps,
-    /// Text, or a list of texts.
-    TextOrTexts,
     /// True or false.
     Bool,
     /// True or false, or a mapping.
@@ -142,7 +140,7 @@ pub(crate) fn fits(value: &Value, is: Is) -> bool {
         Is::IntsOrMaps => values(&|value| value.is_object() || is_int(value)),
         Is::List => value.is_array(),
         Is::TextsOrMaps => all(&is_text_or_map),
-        Is::TextOrTexts | Is::OnlyTextOrTexts => value.is_string() || all(&Value::is_string),
+        Is::OnlyTextOrTexts => value.is_string() || all(&Value::is_string),
         Is::Bool | Is::OnlyBool => value.is_boolean(),
         Is::BoolOrMap => value.is_boolean() || value.is_object(),
         Is::Int => is_int(value),

@@ -32,7 +32,7 @@ pub(crate) fn parse(bytes: &[u8], origin: &Origin) -> Result<Node, Vec<Diagnosti
                     column: error.span.column,
                     ..origin.clone()
                 };
-                let message = format!("cannot parse {name:?}: {}", error.message);
+                let message = format!("Cannot parse {name:?}: {}", error.message);
                 Diagnostic::error("TG1502", message, place)
                     .help("mend the file: it is one document")
             })

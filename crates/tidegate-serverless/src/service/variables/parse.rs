@@ -167,8 +167,14 @@ impl Parser<'_> {
 
     /// At a `$`: a variable, or text.
     fn dollar(&mut self, pieces: &mut Vec<Piece>, within: Within) -> Result<(), String> {
-        if self.ahead(1) != Some('{') {
-            self.keep(pieces);
+        let start = self.index;
+        let mut count = 0;
+        while self.ahead(count) == Some('$') {
+            count += 1;
+        }
+        if self.ahead(count) != Some('{') {
+            self.index += count;
+            push(pieces, self.slice(start, self.index));
             return Ok(());
         }
         self.depth += 1;
@@ -178,8 +184,8 @@ impl Parser<'_> {
                 self.text
             ));
         }
-        let start = self.index;
-        self.index += 2;
+        // All of several dollars belong to the variable.
+        self.index += count + 1;
         match self.sources(within)? {
             Some(sources) => pieces.push(Piece::Variable(sources)),
             None => {
@@ -554,6 +560,7 @@ mod tests {
         );
         check("${strToBool(${opt:x})}", "<strToBool(<opt:x>)>");
         check("${self:}", "<self>");
+        check("a$${self:b}$", "a<self:b>$");
         check("${a:x, \"q\\\"\"}", "<a:x|\"q\\\"\">");
         check("${f(true, 1.50, x y)}", "<f(true;1.5;\"x y\")>");
     }

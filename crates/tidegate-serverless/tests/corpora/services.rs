@@ -1,5 +1,4 @@
 //! Services against what `osls package` made of them, without the tool.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,9 +9,6 @@ use serde_json::Value;
 use tidegate_manifest::{Diagnostic, Origin};
 use tidegate_render::{AwsEnvironment, DirectoryTree, FileTree};
 use tidegate_serverless::service::{Composed, compose};
-
-#[path = "common/normal.rs"]
-mod normal;
 
 /// `--stage`, `--region`, `--param key=value`, and every other `--name value`.
 fn environment(flags: &str) -> AwsEnvironment {
@@ -75,7 +71,7 @@ fn difference(root: &Path) -> Option<String> {
     let expected: Value = serde_json::from_slice(&expected).unwrap();
     match composed.template {
         Some(template) if errors.is_empty() => {
-            let ours = normal::normalised(&template.body);
+            let ours = crate::normal::normalised(&template.body);
             (ours != expected).then(|| first_difference("", &ours, &expected))
         }
         _ => Some(format!("is refused: {said}")),

@@ -1,10 +1,5 @@
 //! The SAM transform against what the reference made of the same templates; `cargo xtask
 //! templates-check --sam --record` writes the expectations.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-#[path = "common/normal.rs"]
-#[expect(dead_code, reason = "shared with the test of services")]
-mod normal;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +35,7 @@ fn outcome(case: &Path) -> Result<Value, Vec<String>> {
         ..AwsEnvironment::default()
     };
     let (transformed, _) = transform(&template, &SamOptions::of(&environment)).map_err(words)?;
-    Ok(normal::without_order(&transformed.body))
+    Ok(crate::normal::without_order(&transformed.body))
 }
 
 #[test]
@@ -61,7 +56,7 @@ fn templates_become_what_the_reference_makes_of_them() {
         let is_equal = match fs::read(case.join("expected.json")) {
             Ok(expected) => {
                 let expected: Value = serde_json::from_slice(&expected).unwrap();
-                outcome.as_ref() == Ok(&normal::without_order(&expected))
+                outcome.as_ref() == Ok(&crate::normal::without_order(&expected))
             }
             Err(_) => {
                 let words = fs::read_to_string(case.join("error.txt")).unwrap();

@@ -14,15 +14,26 @@ static HASHED: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a constant")
 });
 
+/// Ids of layers that are kept, and of their permissions: they end in a hash of the code.
+static LAYERS: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"\b([A-Za-z0-9]+LambdaLayer(?:Permission)?)[0-9a-f]{40}\b").expect("a constant")
+});
+
+/// Outputs whose value tells of an archive.
+const CODE_OUTPUTS: &[&str] = &["Current Lambda layer hash", "Current Lambda layer S3Key"];
+
 /// The template with every packaged archive, its hash and its time replaced by words.
 pub(crate) fn normalised(template: &Value) -> Value {
     match template {
         Value::Object(map) => {
             let is_code = map.contains_key("S3Key") && map.contains_key("S3Bucket");
+            let described = map.get("Description").and_then(Value::as_str);
+            let is_output = described.is_some_and(|text| CODE_OUTPUTS.contains(&text));
             let fields = map.iter().map(|(key, value)| {
                 let value = match (key.as_str(), value) {
                     ("S3Key" | "S3Bucket", _) if is_code => json!("CODE"),
                     ("CodeSha256", Value::String(_)) => json!("CODE"),
+                    ("Value", _) if is_output => json!("CODE"),
                     ("DependsOn", Value::Array(_)) => sorted(&normalised(value)),
                     _ => normalised(value),
                 };
@@ -37,7 +48,8 @@ pub(crate) fn normalised(template: &Value) -> Value {
 }
 
 fn plain(text: &str) -> String {
-    HASHED.replace_all(text, "$1").into_owned()
+    let text = HASHED.replace_all(text, "$1");
+    LAYERS.replace_all(&text, "$1").into_owned()
 }
 
 /// A transformed SAM template: what it waits for is a set.
