@@ -97,6 +97,9 @@ pub trait Service: Send + Sync + Debug {
 
     /// Answers it.
     async fn answer(&self, scope: &Scope, request: &Incoming) -> Outgoing;
+
+    /// Ends what it started: tasks, processes. Called once, after the last answer.
+    async fn shutdown(&self) {}
 }
 
 /// The services behind one address.
@@ -158,8 +161,18 @@ impl Door {
         } else {
             "x-amzn-requestid"
         };
-        answer.headers.push((name.into(), id));
+        // An invocation's id is also what its handler sees, so its service sets it.
+        if !answer.headers.iter().any(|(known, _)| known == name) {
+            answer.headers.push((name.into(), id));
+        }
         answer
+    }
+
+    /// Ends the services that joined.
+    pub(crate) async fn shutdown(&self) {
+        for service in &self.services {
+            service.shutdown().await;
+        }
     }
 
     fn answer_s3(&self, scope: &Scope, request: &Incoming, id: &str) -> Outgoing {

@@ -35,6 +35,7 @@ const SETTLING: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    door: Arc<Door>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -47,10 +48,11 @@ impl Server {
         let stop = watch::Sender::new(false);
         let tasks = vec![
             tokio::spawn(accept(listener, Arc::clone(&door), stop.subscribe())),
-            tokio::spawn(tick(door, stop.subscribe())),
+            tokio::spawn(tick(Arc::clone(&door), stop.subscribe())),
         ];
         Ok(Self {
             address,
+            door,
             stop,
             tasks,
         })
@@ -63,6 +65,7 @@ impl Server {
             // A task that panicked has ended too.
             let _ = task.await;
         }
+        self.door.shutdown().await;
     }
 }
 

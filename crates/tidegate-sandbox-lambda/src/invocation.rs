@@ -76,9 +76,9 @@ impl Lambda {
         let resolved = function.resolve(scope, named.qualifier.as_deref())?;
         let version = &resolved.version;
         if version.is_pending(scope.now) {
-            return Err(conflict(format!(
-                "The operation cannot be performed at this time. The function is currently in the following state: Pending"
-            )));
+            return Err(conflict(
+                "The operation cannot be performed at this time. The function is currently in the following state: Pending",
+            ));
         }
         if !self.options.run_functions {
             return Err(refuse(
@@ -170,6 +170,7 @@ impl Lambda {
         let ready = self.ready(scope, named)?;
         let _running = self.enter(scope, &ready.name)?;
         let outcome = self.runner.run(&ready.job, call).await?;
+        self.forget_replaced(&ready.job, scope, named);
         let lines = log_lines(&ready.job, call, &outcome);
         let now = self.neighbours.clock().now();
         let stream = stream_name(&ready.job);
@@ -177,6 +178,30 @@ impl Lambda {
         self.lines
             .put(&scope.region, &ready.group, &stream, &stamped);
         Ok((ready, outcome))
+    }
+
+    /// Ends the warm process of a version that was deleted or changed while it ran.
+    fn forget_replaced(&self, job: &Job, scope: &Scope, named: &Named) {
+        let key = (scope.region.clone(), named.name.clone());
+        let is_current = {
+            let state = self.state.lock();
+            let function = state.functions.get(&key);
+            let version =
+                function.and_then(|function| function.version(scope, Some(&job.version)).ok());
+            version.is_some_and(|version| version.revision == job.revision)
+        };
+        if !is_current {
+            self.runner
+                .forget_revision(&job.function, &job.version, &job.revision);
+        }
+    }
+
+    /// Ends asynchronous invocations and all processes.
+    pub(crate) async fn shutdown(&self) {
+        self.runner.close();
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        tasks.shutdown().await;
+        self.runner.idle().await;
     }
 
     pub(crate) async fn invoke_over_http(
@@ -238,8 +263,8 @@ impl Lambda {
             }
             "Event" => {
                 let event = serde_json::from_slice(&event).unwrap_or_default();
-                self.invoke_later(scope, &named, event)?;
-                Ok(Outgoing::new(202, "application/json", ""))
+                let id = self.invoke_later(scope, &named, event)?;
+                Ok(Outgoing::new(202, "application/json", "").header("x-amzn-requestid", id))
             }
             _ => {
                 let client = request.header("x-amz-client-context");
@@ -262,6 +287,7 @@ impl Lambda {
                     "x-amz-executed-version",
                     ready.resolved.version.name.clone(),
                 );
+                answer = answer.header("x-amzn-requestid", call.id.clone());
                 if tail {
                     let text = log_lines(&ready.job, &call, &outcome).join("\n") + "\n";
                     let from = text.len().saturating_sub(TAIL_BYTES);
@@ -275,13 +301,13 @@ impl Lambda {
         }
     }
 
-    /// Starts an asynchronous invocation.
+    /// Starts an asynchronous invocation and gives its id.
     pub(crate) fn invoke_later(
         &self,
         scope: &Scope,
         named: &Named,
         event: Value,
-    ) -> Result<(), Refusal> {
+    ) -> Result<String, Refusal> {
         let lambda = self
             .own
             .upgrade()
@@ -293,17 +319,21 @@ impl Lambda {
         let permit = Arc::clone(&self.later).try_acquire_owned();
         let permit = permit.map_err(|_| throttled())?;
         let (scope, named) = (scope.clone(), named.clone());
-        tokio::spawn(async move {
-            lambda.later(&scope, &named, event).await;
+        let id = uuid::Uuid::new_v4().to_string();
+        let own = id.clone();
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            lambda.later(&scope, &named, own, event).await;
             drop(permit);
         });
-        Ok(())
+        Ok(id)
     }
 
     /// Runs an asynchronous invocation with its retries, and sends what came of it on.
-    async fn later(self: &Arc<Self>, scope: &Scope, named: &Named, event: Value) {
+    async fn later(self: &Arc<Self>, scope: &Scope, named: &Named, id: String, event: Value) {
         let call = Call {
-            id: uuid::Uuid::new_v4().to_string(),
+            id,
             arn: arn(scope, &named.name, named.qualifier.as_deref()),
             event: Bytes::from(event.to_string()),
             client: Value::Null,
@@ -571,21 +601,26 @@ fn log_lines(job: &Job, call: &Call, outcome: &Outcome) -> Vec<String> {
     let milliseconds = outcome.duration.as_secs_f64() * 1_000.0;
     let mut lines = vec![format!("START RequestId: {id} Version: {}", job.version)];
     lines.extend(outcome.log.iter().cloned());
-    if let Err((_, shape)) = &outcome.result
-        && shape["errorType"] == "Sandbox.Timedout"
-    {
-        lines.push(
-            shape["errorMessage"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-        );
+    if let Err((_, shape)) = &outcome.result {
+        let words = shape["errorMessage"].as_str().unwrap_or_default();
+        let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
+        match (shape["errorType"].as_str(), words.split_once(" Error: ")) {
+            (Some("Sandbox.Timedout"), Some((_, words))) => {
+                lines.push(format!("{at} {id} {words}\n"));
+            }
+            (Some("Runtime.ExitError"), _) => {
+                lines.push(words.to_owned());
+                lines.push("Runtime.ExitError".to_owned());
+            }
+            _ => {}
+        }
     }
     lines.push(format!("END RequestId: {id}"));
     let mut report = format!(
-        "REPORT RequestId: {id}\tDuration: {milliseconds:.2} ms\tBilled Duration: {:.0} ms\tMemory Size: {} MB",
+        "REPORT RequestId: {id}\tDuration: {milliseconds:.2} ms\tBilled Duration: {:.0} ms\tMemory Size: {} MB\tMax Memory Used: {} MB",
         milliseconds.ceil(),
-        job.memory
+        job.memory,
+        outcome.memory.div_ceil(1 << 20)
     );
     if let Some(loading) = outcome.loading {
         report.push_str(&format!(

@@ -11,6 +11,7 @@ use tidegate_sandbox_aws::service::{
     Functions, Incoming, Neighbours, Outgoing, Refusal, Scope, Service,
 };
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use crate::fault::{self, missing};
 use crate::function::Function;
@@ -72,6 +73,8 @@ pub(crate) struct Lambda {
     pub(crate) running: Guarded<BTreeMap<(String, String), u64>>,
     /// Room for asynchronous invocations.
     pub(crate) later: Arc<Semaphore>,
+    /// The asynchronous invocations.
+    pub(crate) tasks: Guarded<JoinSet<()>>,
     /// Itself, for tasks that outlive a request.
     pub(crate) own: Weak<Lambda>,
 }
@@ -309,6 +312,13 @@ impl Service for LambdaDoor {
             Err(refusal) => fault::answer(&refusal),
         }
     }
+
+    async fn shutdown(&self) {
+        if let Some(mappings) = &self.mappings {
+            mappings.shutdown().await;
+        }
+        self.lambda.shutdown().await;
+    }
 }
 
 /// What other services ask of functions.
@@ -319,7 +329,7 @@ impl Functions for Asked {
     fn invoke(&self, scope: &Scope, arn: &str, event: Value) -> Result<(), Refusal> {
         let scope = self.0.scope_of(scope, arn);
         let named = names::parse(arn, None)?;
-        self.0.invoke_later(&scope, &named, event)
+        self.0.invoke_later(&scope, &named, event).map(drop)
     }
 
     fn admits(&self, arn: &str, principal: &str, source: &str) -> bool {

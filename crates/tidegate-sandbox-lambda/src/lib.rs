@@ -45,7 +45,7 @@ use invocation::Invocations;
 use lambda::{Asked, Guarded, Lambda, LambdaDoor};
 use logs::Logs;
 use mappings::Mappings;
-use runner::Runner;
+use runner::{Programs, Runner};
 use tidegate_sandbox_aws::service::{Functions, Neighbours, Service};
 
 /// Starts the AWS API with every service of the sandbox.
@@ -61,13 +61,17 @@ fn services(neighbours: &Neighbours, options: LambdaOptions) -> Vec<Arc<dyn Serv
     let logs = Arc::new(Logs::new(neighbours.clone()));
     let lambda = Arc::new_cyclic(|own| Lambda {
         neighbours: neighbours.clone(),
-        options,
         roles: Arc::clone(&access) as _,
         lines: Arc::clone(&logs) as _,
-        runner: Runner::new(),
+        runner: Runner::new(Programs {
+            python: options.python.clone(),
+            node: options.node.clone(),
+        }),
+        options,
         state: Guarded::default(),
         running: Guarded::default(),
         later: invocation::waiting(),
+        tasks: Guarded::default(),
         own: own.clone(),
     });
     let asked: Arc<dyn Functions> = Arc::new(Asked(Arc::clone(&lambda)));

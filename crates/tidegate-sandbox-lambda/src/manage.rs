@@ -468,7 +468,7 @@ impl Lambda {
     pub(crate) fn update_code(&self, scope: &Scope, named: &Named, input: &Value) -> Answer {
         let code = read_code(&self.neighbours, scope, input)?;
         let ready = scope.after(signed(self.options.update));
-        self.change(scope, named, |function| {
+        let done = self.change(scope, named, |function| {
             let latest = &mut function.latest;
             latest.settled(scope, &function.name)?;
             if let Some(given) = input.get("RevisionId").and_then(Value::as_str)
@@ -496,7 +496,15 @@ impl Lambda {
                 function.latest.show(scope, &function.name, false)
             };
             Ok((200, shown))
-        })
+        });
+        self.end_replaced(scope, named);
+        done
+    }
+
+    /// Ends the warm processes of what was `$LATEST` before a change.
+    fn end_replaced(&self, scope: &Scope, named: &Named) {
+        self.runner
+            .forget(&arn(scope, &named.name, None), Some(LATEST));
     }
 
     pub(crate) fn update_configuration(
@@ -508,7 +516,7 @@ impl Lambda {
         let ready = scope.after(signed(self.options.update));
         let mut changed = Map::new();
         configure(&mut changed, input, scope, self)?;
-        self.change(scope, named, |function| {
+        let done = self.change(scope, named, |function| {
             let latest = &mut function.latest;
             latest.settled(scope, &function.name)?;
             if let Some(given) = input.get("RevisionId").and_then(Value::as_str)
@@ -554,7 +562,9 @@ impl Lambda {
             latest.modified = scope.now;
             latest.updated_at = ready;
             Ok((200, latest.show(scope, &function.name, false)))
-        })
+        });
+        self.end_replaced(scope, named);
+        done
     }
 
     pub(crate) fn delete(&self, scope: &Scope, named: &Named) -> Answer {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
-use tidegate_sandbox_aws::service::{Incoming, Neighbours, Outgoing, Refusal, Scope, Service, refuse};
+use tidegate_sandbox_aws::service::{
+    Incoming, Neighbours, Outgoing, Refusal, Scope, Service, refuse,
+};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -117,7 +119,10 @@ impl Mapping {
         let mut shown = self.shown.clone();
         shown.insert("UUID".into(), json!(uuid));
         shown.insert("FunctionArn".into(), json!(self.function));
-        shown.insert("EventSourceMappingArn".into(), json!(mapping_arn(scope, uuid)));
+        shown.insert(
+            "EventSourceMappingArn".into(),
+            json!(mapping_arn(scope, uuid)),
+        );
         let millis = self.modified.as_millisecond();
         shown.insert("LastModified".into(), json!(millis as f64 / 1_000.0));
         shown.insert("State".into(), json!(self.state(scope.now)));
@@ -159,9 +164,9 @@ impl Mappings {
 
     /// The ARN of the function that a request names, and the seconds that it may run.
     fn function(&self, scope: &Scope, input: &Value) -> Result<(String, u64), Refusal> {
-        let text = input["FunctionName"].as_str().ok_or_else(|| {
-            fault::constraint("null", "functionName", "Member must not be null")
-        })?;
+        let text = input["FunctionName"]
+            .as_str()
+            .ok_or_else(|| fault::constraint("null", "functionName", "Member must not be null"))?;
         let named = names::parse(text, None)?;
         let state = self.lambda.state.lock();
         let key = (scope.region.clone(), named.name.clone());
@@ -179,7 +184,10 @@ impl Mappings {
             }
         }
         let seconds = function.latest.number("Timeout", 3);
-        Ok((names::arn(scope, &named.name, named.qualifier.as_deref()), seconds))
+        Ok((
+            names::arn(scope, &named.name, named.qualifier.as_deref()),
+            seconds,
+        ))
     }
 
     fn create(&self, scope: &Scope, input: &Value) -> Answer {
@@ -191,7 +199,9 @@ impl Mappings {
         let mut all = self.all.lock();
         all.retain(|_, mapping| !mapping.is_gone(scope.now));
         let twin = all.iter().find(|((region, _), mapping)| {
-            *region == scope.region && mapping.function == function && source.is_same(&mapping.source, &mapping.shown, input)
+            *region == scope.region
+                && mapping.function == function
+                && source.is_same(&mapping.source, &mapping.shown, input)
         });
         if let Some(((_, uuid), _)) = twin {
             let name = function.rsplit(":function:").next().unwrap_or(&function);
@@ -268,15 +278,12 @@ impl Mappings {
         };
         let state = self.lambda.state.lock();
         let found = state.functions.get(&(scope.region.clone(), named.name));
-        found.map_or_else(String::new, |function| function.latest.text("Role").to_owned())
+        found.map_or_else(String::new, |function| {
+            function.latest.text("Role").to_owned()
+        })
     }
 
-    fn with(
-        &self,
-        scope: &Scope,
-        uuid: &str,
-        act: impl FnOnce(&mut Mapping) -> Answer,
-    ) -> Answer {
+    fn with(&self, scope: &Scope, uuid: &str, act: impl FnOnce(&mut Mapping) -> Answer) -> Answer {
         let mut all = self.all.lock();
         let key = (scope.region.clone(), uuid.to_owned());
         let mapping = all
@@ -334,13 +341,18 @@ impl Mappings {
             answer["State"] = json!("Deleting");
             Ok((202, answer))
         });
-        self.all.lock().retain(|_, mapping| !mapping.is_gone(scope.now));
+        self.all
+            .lock()
+            .retain(|_, mapping| !mapping.is_gone(scope.now));
         answer
     }
 
     fn list(&self, scope: &Scope, query: &[(String, String)]) -> Answer {
         let parameter = |name: &str| {
-            query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+            query
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
         };
         let function = match parameter("FunctionName") {
             Some(text) => {
@@ -356,14 +368,26 @@ impl Mappings {
             .filter(|((region, _), mapping)| *region == scope.region && !mapping.is_gone(scope.now))
             .filter(|(_, mapping)| function.as_ref().is_none_or(|arn| *arn == mapping.function))
             .filter(|(_, mapping)| {
-                source.is_none_or(|arn| mapping.shown.get("EventSourceArn").is_some_and(|own| own == arn))
+                source.is_none_or(|arn| {
+                    mapping
+                        .shown
+                        .get("EventSourceArn")
+                        .is_some_and(|own| own == arn)
+                })
             })
             .map(|((_, uuid), mapping)| mapping.show(scope, uuid))
             .collect();
         Ok((200, page("EventSourceMappings", &found, query, 100)))
     }
 
-    fn tags(&self, scope: &Scope, method: &str, arn: &str, request: &Incoming, input: &Value) -> Answer {
+    fn tags(
+        &self,
+        scope: &Scope,
+        method: &str,
+        arn: &str,
+        request: &Incoming,
+        input: &Value,
+    ) -> Answer {
         let uuid = arn.rsplit(':').next().unwrap_or("");
         self.with(scope, uuid, |mapping| match method {
             "GET" => Ok((200, json!({"Tags": mapping.tags}))),
@@ -413,9 +437,11 @@ impl Mappings {
             ("PUT", [_, "event-source-mappings", uuid]) => self.update(scope, uuid, &input),
             ("DELETE", [_, "event-source-mappings", uuid]) => self.delete(scope, uuid),
             (method, [_, "tags", arn]) => self.tags(scope, method, arn, request, &input),
-            (method, _) => {
-                Err(Refusal::unsupported("lambda", &format!("{method} {}", request.path)).status(404))
-            }
+            (method, _) => Err(Refusal::unsupported(
+                "lambda",
+                &format!("{method} {}", request.path),
+            )
+            .status(404)),
         }
     }
 }
@@ -426,7 +452,9 @@ fn tags_of(given: &Value) -> Result<BTreeMap<String, String>, Refusal> {
     for (key, value) in given.as_object().into_iter().flatten() {
         let value = value.as_str().ok_or_else(|| invalid("Tags are texts"))?;
         if key.is_empty() || key.chars().count() > 128 || value.chars().count() > 256 {
-            return Err(invalid("A tag's key has 1 to 128 characters, its value at most 256"));
+            return Err(invalid(
+                "A tag's key has 1 to 128 characters, its value at most 256",
+            ));
         }
         tags.insert(key.clone(), value.to_owned());
     }
@@ -447,6 +475,17 @@ impl Service for Mappings {
             Ok((status, Value::Null)) => Outgoing::new(status, "application/json", ""),
             Ok((status, body)) => Outgoing::new(status, "application/json", body.to_string()),
             Err(refusal) => fault::answer(&refusal),
+        }
+    }
+
+    async fn shutdown(&self) {
+        let all = std::mem::take(&mut *self.all.lock());
+        for mut mapping in all.into_values() {
+            if let Some(mut task) = mapping.task.take() {
+                task.0.abort();
+                // A poller that panicked has ended too.
+                let _ = (&mut task.0).await;
+            }
         }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Must not know: requests.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How functions are treated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LambdaOptions {
     /// Handlers run as local processes; otherwise an invoke is refused in words.
     pub run_functions: bool,
@@ -17,6 +18,10 @@ pub struct LambdaOptions {
     pub propagation: Duration,
     /// The pause before the first retry of an asynchronous invocation; the second takes twice as long.
     pub retry: Duration,
+    /// The interpreter of Python handlers, `python3` of the path unless it is given.
+    pub python: PathBuf,
+    /// The interpreter of Node handlers, `node` of the path unless it is given.
+    pub node: PathBuf,
 }
 
 impl Default for LambdaOptions {
@@ -27,6 +32,8 @@ impl Default for LambdaOptions {
             update: Duration::from_millis(250),
             propagation: Duration::from_millis(700),
             retry: Duration::from_secs(1),
+            python: PathBuf::from("python3"),
+            node: PathBuf::from("node"),
         }
     }
 }
@@ -40,6 +47,7 @@ impl LambdaOptions {
             update: Duration::ZERO,
             propagation: Duration::ZERO,
             retry: Duration::ZERO,
+            ..Self::default()
         }
     }
 }

@@ -113,7 +113,10 @@ impl Poller {
     /// Sleeps by the sandbox's clock; says whether the poller goes on.
     async fn pause(&self, duration: Duration) -> bool {
         let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-        let end = self.now().saturating_add(duration).unwrap_or(Timestamp::MAX);
+        let end = self
+            .now()
+            .saturating_add(duration)
+            .unwrap_or(Timestamp::MAX);
         tokio::select! {
             () = self.stopped() => false,
             () = self.neighbours.clock().sleep_until(end) => !self.is_stopped(),
@@ -123,7 +126,10 @@ impl Poller {
     /// Waits until the source may have something new; says whether the poller goes on.
     async fn look_again(&self, changes: &mut watch::Receiver<u64>) -> bool {
         let duration = SignedDuration::try_from(LOOK_AGAIN).unwrap_or(SignedDuration::MAX);
-        let end = self.now().saturating_add(duration).unwrap_or(Timestamp::MAX);
+        let end = self
+            .now()
+            .saturating_add(duration)
+            .unwrap_or(Timestamp::MAX);
         tokio::select! {
             () = self.stopped() => return false,
             () = self.neighbours.clock().sleep_until(end) => return !self.is_stopped(),
@@ -182,6 +188,8 @@ impl Backoff {
         let now = self.next;
         self.next = (now * 3 / 2).min(LONGEST_PAUSE);
         let share = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
-        (now / 2).saturating_add(now * share / 255).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+        (now / 2)
+            .saturating_add(now * share / 255)
+            .clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
     }
 }

@@ -61,19 +61,21 @@ fn ended_well(output: &Output) -> String {
     text
 }
 
-fn running() -> LambdaOptions {
+/// Handlers run with the peers' Python, which has boto3.
+fn running(peers: &Path) -> LambdaOptions {
     LambdaOptions {
         run_functions: true,
         retry: Duration::from_millis(100),
+        python: peers.join("aws/bin/python"),
         ..LambdaOptions::default()
     }
 }
 
-async fn boto3(name: &str, options: LambdaOptions) {
+async fn boto3(name: &str) {
     let Some(peers) = peers() else {
         return;
     };
-    let sandbox = tidegate_sandbox_lambda::start(AwsOptions::default(), options)
+    let sandbox = tidegate_sandbox_lambda::start(AwsOptions::default(), running(&peers))
         .await
         .unwrap();
     let mut command = Command::new(peers.join("aws/bin/python"));
@@ -85,10 +87,20 @@ async fn boto3(name: &str, options: LambdaOptions) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn functions_and_what_belongs_to_them() {
-    boto3("functions.py", running()).await;
+    boto3("functions.py").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn functions_run() {
-    boto3("run.py", running()).await;
+    boto3("run.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_policies_and_logs() {
+    boto3("access.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mappings_poll() {
+    boto3("mappings.py").await;
 }

@@ -64,11 +64,7 @@ pub(super) fn check(text: &str, used: Use) -> Result<(), Refusal> {
     match map.get("Version").map(|version| version.as_str()) {
         Some(Some(version)) if VERSIONS.contains(&version) => {}
         Some(_) => return Err(syntax()),
-        None if used == Use::Grants => {
-            return Err(malformed(
-                "Policy document must be version 2012-10-17 or greater.",
-            ));
-        }
+        // Policies of roles often name no version, and IAM takes them.
         None => {}
     }
     if map.get("Id").is_some_and(|id| !id.is_string()) {
@@ -87,7 +83,11 @@ pub(super) fn check(text: &str, used: Use) -> Result<(), Refusal> {
             ));
         }
     }
-    if used == Use::Grants && map["Version"] == "2008-10-17" {
+    if used == Use::Grants
+        && map
+            .get("Version")
+            .is_some_and(|version| version == "2008-10-17")
+    {
         return Err(malformed(
             "Policy document must be version 2012-10-17 or greater.",
         ));
@@ -426,7 +426,7 @@ mod tests {
         check_one(
             Use::Grants,
             r#"{"Statement":[{"Effect":"Allow","Action":"s3:a","Resource":"*"}]}"#,
-            Some("Policy document must be version 2012-10-17 or greater."),
+            None,
         );
         let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
         check_one(Use::Grants, &deep, Some("Syntax errors in policy."));

@@ -44,9 +44,14 @@ impl Plan {
     pub(crate) fn read(shown: &Map<String, Value>) -> Self {
         let get = |field: &str| shown.get(field).unwrap_or(&Value::Null);
         let size = |value: &Value, default: usize| {
-            value.as_u64().and_then(|number| usize::try_from(number).ok()).unwrap_or(default)
+            value
+                .as_u64()
+                .and_then(|number| usize::try_from(number).ok())
+                .unwrap_or(default)
         };
-        let filters = get("FilterCriteria")["Filters"].as_array().map_or(&[][..], Vec::as_slice);
+        let filters = get("FilterCriteria")["Filters"]
+            .as_array()
+            .map_or(&[][..], Vec::as_slice);
         Self {
             batch: size(get("BatchSize"), 100),
             window: get("MaximumBatchingWindowInSeconds").as_u64().unwrap_or(0),
@@ -64,7 +69,9 @@ impl Plan {
             reports_items: get("FunctionResponseTypes")
                 .as_array()
                 .is_some_and(|types| !types.is_empty()),
-            failed: get("DestinationConfig")["OnFailure"]["Destination"].as_str().map(str::to_owned),
+            failed: get("DestinationConfig")["OnFailure"]["Destination"]
+                .as_str()
+                .map(str::to_owned),
             concurrency: get("ScalingConfig")["MaximumConcurrency"]
                 .as_u64()
                 .and_then(|number| usize::try_from(number).ok()),
@@ -85,7 +92,11 @@ const SETTINGS: [(&str, u8, bool); 24] = [
     ("MetricsConfig", STREAM | QUEUE | KAFKA, true),
     ("LoggingConfig", KAFKA, true),
     ("ScalingConfig", QUEUE, true),
-    ("MaximumBatchingWindowInSeconds", STREAM | QUEUE | KAFKA, true),
+    (
+        "MaximumBatchingWindowInSeconds",
+        STREAM | QUEUE | KAFKA,
+        true,
+    ),
     ("ParallelizationFactor", STREAM, true),
     ("StartingPosition", STREAM | KAFKA, false),
     ("StartingPositionTimestamp", STREAM | KAFKA, false),
@@ -108,9 +119,19 @@ const SETTINGS: [(&str, u8, bool); 24] = [
 /// Numbers with their bounds.
 const NUMBERS: [(&str, &str, i64, i64); 6] = [
     ("BatchSize", "batchSize", 1, 10_000),
-    ("MaximumBatchingWindowInSeconds", "maximumBatchingWindowInSeconds", 0, 300),
+    (
+        "MaximumBatchingWindowInSeconds",
+        "maximumBatchingWindowInSeconds",
+        0,
+        300,
+    ),
     ("ParallelizationFactor", "parallelizationFactor", 1, 10),
-    ("MaximumRecordAgeInSeconds", "maximumRecordAgeInSeconds", -1, 604_800),
+    (
+        "MaximumRecordAgeInSeconds",
+        "maximumRecordAgeInSeconds",
+        -1,
+        604_800,
+    ),
     ("MaximumRetryAttempts", "maximumRetryAttempts", -1, 10_000),
     ("TumblingWindowInSeconds", "tumblingWindowInSeconds", 0, 900),
 ];
@@ -119,9 +140,12 @@ fn bounded(field: &str, value: &Value, least: i64, most: i64) -> Result<(), Refu
     if value.is_null() {
         return Ok(());
     }
-    let number = value
-        .as_i64()
-        .ok_or_else(|| tidegate_sandbox_aws::service::refuse("SerializationException", format!("{field} is no integer")))?;
+    let number = value.as_i64().ok_or_else(|| {
+        tidegate_sandbox_aws::service::refuse(
+            "SerializationException",
+            format!("{field} is no integer"),
+        )
+    })?;
     if number < least {
         let rule = format!("Member must have value greater than or equal to {least}");
         return Err(constraint(&number.to_string(), field, &rule));
@@ -159,7 +183,9 @@ pub(super) fn complete(
         }
         if kinds & kind == 0 && !is_empty(value) {
             if field == "StartingPosition" {
-                return Err(invalid("StartingPosition is not valid for SQS event sources."));
+                return Err(invalid(
+                    "StartingPosition is not valid for SQS event sources.",
+                ));
             }
             return Err(invalid(format!(
                 "Unsupported {field} parameter for given event source mapping type."
@@ -205,7 +231,12 @@ fn defaults(source: &Source) -> Map<String, Value> {
     }
 }
 
-fn check(source: &Source, shown: &Map<String, Value>, fresh: bool, now: Timestamp) -> Result<(), Refusal> {
+fn check(
+    source: &Source,
+    shown: &Map<String, Value>,
+    fresh: bool,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     let get = |field: &str| shown.get(field).unwrap_or(&Value::Null);
     check_filters(source, get("FilterCriteria"))?;
     check_destination(get("DestinationConfig"))?;
@@ -228,9 +259,9 @@ fn check(source: &Source, shown: &Map<String, Value>, fresh: bool, now: Timestam
     let batch = get("BatchSize").as_i64().unwrap_or(0);
     let window = get("MaximumBatchingWindowInSeconds").as_i64().unwrap_or(0);
     match source {
-        Source::Queue { fifo: true, .. } if window > 0 => Err(invalid(
-            "Batching window is not supported for FIFO queues.",
-        )),
+        Source::Queue { fifo: true, .. } if window > 0 => {
+            Err(invalid("Batching window is not supported for FIFO queues."))
+        }
         Source::Queue { fifo: true, .. } if batch > 10 => Err(constraint(
             &batch.to_string(),
             "batchSize",
@@ -251,14 +282,20 @@ fn check(source: &Source, shown: &Map<String, Value>, fresh: bool, now: Timestam
     }
 }
 
-fn check_position(source: &Source, shown: &Map<String, Value>, now: Timestamp) -> Result<(), Refusal> {
+fn check_position(
+    source: &Source,
+    shown: &Map<String, Value>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     let Some(position) = shown.get("StartingPosition").and_then(Value::as_str) else {
         return Err(tidegate_sandbox_aws::service::refuse(
             crate::fault::INVALID,
             "1 validation error detected: Value null at 'startingPosition' failed to satisfy constraint: Member must not be null.",
         ));
     };
-    let at = shown.get("StartingPositionTimestamp").and_then(Value::as_f64);
+    let at = shown
+        .get("StartingPositionTimestamp")
+        .and_then(Value::as_f64);
     match position {
         "LATEST" | "TRIM_HORIZON" if at.is_some() => Err(invalid(
             "StartingPositionTimestamp can only be specified for StartingPosition AT_TIMESTAMP.",
@@ -272,9 +309,9 @@ fn check_position(source: &Source, shown: &Map<String, Value>, now: Timestamp) -
             None => Err(invalid(
                 "StartingPositionTimestamp must be specified for StartingPosition AT_TIMESTAMP.",
             )),
-            Some(at) if at > now.as_second() as f64 + 1.0 => {
-                Err(invalid("StartingPositionTimestamp must not be in the future."))
-            }
+            Some(at) if at > now.as_second() as f64 + 1.0 => Err(invalid(
+                "StartingPositionTimestamp must not be in the future.",
+            )),
             Some(_) => Ok(()),
         },
         other => Err(constraint(
@@ -290,12 +327,18 @@ fn check_kafka(shown: &Map<String, Value>, fresh: bool) -> Result<(), Refusal> {
     if fresh && topics.is_none_or(|topics| topics.len() != 1) {
         return Err(invalid("Topics must name exactly one topic."));
     }
-    let least = shown.get("ProvisionedPollerConfig").and_then(|config| config["MinimumPollers"].as_i64());
-    let most = shown.get("ProvisionedPollerConfig").and_then(|config| config["MaximumPollers"].as_i64());
+    let least = shown
+        .get("ProvisionedPollerConfig")
+        .and_then(|config| config["MinimumPollers"].as_i64());
+    let most = shown
+        .get("ProvisionedPollerConfig")
+        .and_then(|config| config["MaximumPollers"].as_i64());
     if let (Some(least), Some(most)) = (least, most)
         && least > most
     {
-        return Err(invalid("MinimumPollers must not be greater than MaximumPollers."));
+        return Err(invalid(
+            "MinimumPollers must not be greater than MaximumPollers.",
+        ));
     }
     Ok(())
 }

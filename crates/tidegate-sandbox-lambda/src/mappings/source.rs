@@ -170,7 +170,13 @@ pub(crate) fn visibility(neighbours: &Neighbours, scope: &Scope, arn: &str) -> O
         region: region.to_owned(),
         ..scope.clone()
     };
-    let input = json!({"QueueUrl": arn.rsplit(':').next(), "AttributeNames": ["VisibilityTimeout"]});
-    let answer = neighbours.call(&scope, "sqs", "GetQueueAttributes", &input).ok()?;
-    answer["Attributes"]["VisibilityTimeout"].as_str()?.parse().ok()
+    let input =
+        json!({"QueueUrl": arn.rsplit(':').next(), "AttributeNames": ["VisibilityTimeout"]});
+    let answer = neighbours
+        .call(&scope, "sqs", "GetQueueAttributes", &input)
+        .ok()?;
+    answer["Attributes"]["VisibilityTimeout"]
+        .as_str()?
+        .parse()
+        .ok()
 }

@@ -100,7 +100,9 @@ pub(super) fn send(
         "sqs" => {
             let name = target.rsplit(':').next().unwrap_or("");
             let input = json!({"QueueUrl": name, "MessageBody": document.to_string()});
-            neighbours.call(&scope, "sqs", "SendMessage", &input).map(drop)
+            neighbours
+                .call(&scope, "sqs", "SendMessage", &input)
+                .map(drop)
         }
         "sns" => {
             let input = json!({"TopicArn": target, "Message": document.to_string()});
@@ -111,7 +113,11 @@ pub(super) fn send(
             let records: Value = items.iter().map(|item| item.record.clone()).collect();
             document["payload"] = json!({"Records": records});
             let day = scope.now.strftime("%Y/%m/%d/%Y-%m-%dT%H.%M.%S");
-            let key = format!("aws/lambda/{}/{shard}/{day}-{}", poller.uuid, uuid::Uuid::new_v4());
+            let key = format!(
+                "aws/lambda/{}/{shard}/{day}-{}",
+                poller.uuid,
+                uuid::Uuid::new_v4()
+            );
             neighbours.put_object(&scope, bucket, &key, Bytes::from(document.to_string()))
         }
         _ => Err(refuse(

@@ -31,7 +31,8 @@ fn passes_one(text: &str, source: &Source, record: &Value) -> bool {
                 let bytes = record["kinesis"]["data"]
                     .as_str()
                     .and_then(|data| STANDARD.decode(data).ok());
-                let Some(data) = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+                let Some(data) =
+                    bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
                 else {
                     return false;
                 };
@@ -68,7 +69,8 @@ fn names(pattern: &Value, field: &str) -> bool {
     let Some(map) = pattern.as_object() else {
         return false;
     };
-    map.keys().any(|key| key == field || key.split('.').next() == Some(field))
+    map.keys()
+        .any(|key| key == field || key.split('.').next() == Some(field))
         || map
             .get("$or")
             .and_then(Value::as_array)
@@ -90,28 +92,66 @@ mod tests {
     #[track_caller]
     fn check(source: &Source, pattern: &str, record: &Value, expected: bool) {
         let filters = [pattern.to_owned()];
-        assert_eq!(passes(&filters, source, record), expected, "{pattern} on {record}");
+        assert_eq!(
+            passes(&filters, source, record),
+            expected,
+            "{pattern} on {record}"
+        );
     }
 
     #[test]
     fn data_of_streams() {
         let source = Source::Kinesis { arn: String::new() };
-        let record = |data: &str| json!({"kinesis": {"partitionKey": "k", "data": STANDARD.encode(data)}});
-        check(&source, r#"{"data":{"t":[1]}}"#, &record(r#"{"t":1}"#), true);
-        check(&source, r#"{"data":{"t":[2]}}"#, &record(r#"{"t":1}"#), false);
+        let record =
+            |data: &str| json!({"kinesis": {"partitionKey": "k", "data": STANDARD.encode(data)}});
+        check(
+            &source,
+            r#"{"data":{"t":[1]}}"#,
+            &record(r#"{"t":1}"#),
+            true,
+        );
+        check(
+            &source,
+            r#"{"data":{"t":[2]}}"#,
+            &record(r#"{"t":1}"#),
+            false,
+        );
         check(&source, r#"{"data":{"t":[1]}}"#, &record("no JSON"), false);
-        check(&source, r#"{"partitionKey":["k"]}"#, &record("no JSON"), true);
+        check(
+            &source,
+            r#"{"partitionKey":["k"]}"#,
+            &record("no JSON"),
+            true,
+        );
         check(&source, "", &record("x"), true);
     }
 
     #[test]
     fn bodies_of_queues() {
-        let source = Source::Queue { arn: String::new(), fifo: false };
+        let source = Source::Queue {
+            arn: String::new(),
+            fifo: false,
+        };
         let record = |body: &str| json!({"messageId": "m", "body": body});
-        check(&source, r#"{"body":{"t":[{"numeric":[">",1]}]}}"#, &record(r#"{"t":2}"#), true);
+        check(
+            &source,
+            r#"{"body":{"t":[{"numeric":[">",1]}]}}"#,
+            &record(r#"{"t":2}"#),
+            true,
+        );
         check(&source, r#"{"body":{"t":[2]}}"#, &record("text"), false);
-        check(&source, r#"{"body":[{"prefix":"te"}]}"#, &record("text"), true);
-        check(&source, r#"{"body":["text"]}"#, &record(r#"{"t":2}"#), false);
+        check(
+            &source,
+            r#"{"body":[{"prefix":"te"}]}"#,
+            &record("text"),
+            true,
+        );
+        check(
+            &source,
+            r#"{"body":["text"]}"#,
+            &record(r#"{"t":2}"#),
+            false,
+        );
         check(&source, r#"{"messageId":["m"]}"#, &record("text"), true);
     }
 
@@ -119,7 +159,12 @@ mod tests {
     fn records_of_tables() {
         let source = Source::Table { arn: String::new() };
         let record = json!({"eventName": "INSERT", "dynamodb": {"NewImage": {"s": {"S": "new"}}}});
-        check(&source, r#"{"eventName":["INSERT"],"dynamodb":{"NewImage":{"s":{"S":["new"]}}}}"#, &record, true);
+        check(
+            &source,
+            r#"{"eventName":["INSERT"],"dynamodb":{"NewImage":{"s":{"S":["new"]}}}}"#,
+            &record,
+            true,
+        );
         check(&source, r#"{"eventName":["REMOVE"]}"#, &record, false);
     }
 }

@@ -93,7 +93,9 @@ impl Shard {
         let place = {
             let tracker = self.tracker.lock();
             let first = tracker.under_way.values().next();
-            first.map(|(place, _)| place.clone()).or_else(|| tracker.next.clone())
+            first
+                .map(|(place, _)| place.clone())
+                .or_else(|| tracker.next.clone())
         };
         if let Some(place) = place {
             let mut progress = self.poller.progress.lock();
@@ -154,9 +156,16 @@ impl Lane {
         }
         let now = self.shard.poller.now();
         let next = self.buffer.front().map(|item| item.arrival);
-        let due = self.tumbling.as_ref().is_some_and(|own| own.is_due(next, now, self.closed));
+        let due = self
+            .tumbling
+            .as_ref()
+            .is_some_and(|own| own.is_due(next, now, self.closed));
         if due {
-            let over = self.tumbling.as_ref().and_then(Tumbling::end).is_none_or(|end| now >= end);
+            let over = self
+                .tumbling
+                .as_ref()
+                .and_then(Tumbling::end)
+                .is_none_or(|end| now >= end);
             return self.close_window(next.is_none() && !over, false).await;
         }
         if self.buffer.is_empty() {
@@ -307,7 +316,12 @@ impl Lane {
     }
 
     /// Decides what becomes of a piece that failed.
-    async fn again(&mut self, pieces: &mut Vec<Piece>, mut piece: Piece, progressed: bool) -> GoesOn {
+    async fn again(
+        &mut self,
+        pieces: &mut Vec<Piece>,
+        mut piece: Piece,
+        progressed: bool,
+    ) -> GoesOn {
         let plan = &self.shard.poller.plan;
         if plan.bisects && (progressed || piece.items.len() > 1) {
             // A split does not count as an attempt. Records before the one that failed are done: that was the split.
@@ -325,7 +339,9 @@ impl Lane {
         }
         piece.attempts += 1;
         if plan.retries.is_some_and(|most| piece.attempts > most) {
-            return self.give_up(&piece, &piece.items, Reason::RetryAttemptsExhausted).await;
+            return self
+                .give_up(&piece, &piece.items, Reason::RetryAttemptsExhausted)
+                .await;
         }
         let pause = self.backoff.pause();
         pieces.push(piece);
@@ -355,10 +371,20 @@ impl Lane {
     /// Tells where the mapping says that records are given up; they stay until that is told.
     async fn give_up(&mut self, piece: &Piece, items: &[Item], reason: Reason) -> GoesOn {
         let shard = Arc::clone(&self.shard);
-        let document =
-            failed::document(&shard.poller, &shard.id, items, reason, piece.last, piece.invocations);
+        let document = failed::document(
+            &shard.poller,
+            &shard.id,
+            items,
+            reason,
+            piece.last,
+            piece.invocations,
+        );
         while let Err(refusal) = failed::send(&shard.poller, &shard.id, document.clone(), items) {
-            tracing::warn!(code = refusal.code, message = refusal.message, "a failed batch cannot be told of");
+            tracing::warn!(
+                code = refusal.code,
+                message = refusal.message,
+                "a failed batch cannot be told of"
+            );
             shard.poller.tell("PROBLEM: Destination delivery failed");
             let pause = self.backoff.pause();
             if !shard.poller.pause(pause).await {
@@ -420,7 +446,11 @@ impl Lane {
     /// Ends a window whose state has grown too large.
     async fn end_early(&mut self) -> GoesOn {
         let large = self.tumbling.as_ref().is_some_and(Tumbling::is_large);
-        if large { self.close_window(true, true).await } else { true }
+        if large {
+            self.close_window(true, true).await
+        } else {
+            true
+        }
     }
 
     /// Invokes a last time for the present window, which may go on without its state.

@@ -27,7 +27,11 @@ const RECEIVED: usize = 10;
 
 /// Polls a queue until the poller is stopped.
 pub(super) async fn run(poller: Arc<Poller>) {
-    let many = poller.plan.concurrency.unwrap_or(CONCURRENCY).clamp(1, MOST_CONCURRENCY);
+    let many = poller
+        .plan
+        .concurrency
+        .unwrap_or(CONCURRENCY)
+        .clamp(1, MOST_CONCURRENCY);
     let room = Arc::new(Semaphore::new(many));
     let mut batches = JoinSet::new();
     let mut kept = VecDeque::new();
@@ -80,7 +84,8 @@ async fn gather(poller: &Poller, kept: &mut VecDeque<Value>) -> Option<Vec<Value
         }
         while let Some(message) = kept.front() {
             let size = message.to_string().len() + 1;
-            if batch.len() >= poller.plan.batch || (!batch.is_empty() && bytes + size > EVENT_BYTES) {
+            if batch.len() >= poller.plan.batch || (!batch.is_empty() && bytes + size > EVENT_BYTES)
+            {
                 return Some(batch);
             }
             bytes += size;
@@ -124,7 +129,9 @@ async fn gather(poller: &Poller, kept: &mut VecDeque<Value>) -> Option<Vec<Value
 /// When the batch that begins now is sent at the latest.
 fn end_of(poller: &Poller) -> Timestamp {
     let seconds = i64::try_from(poller.plan.window).unwrap_or(0);
-    let end = poller.now().saturating_add(SignedDuration::from_secs(seconds));
+    let end = poller
+        .now()
+        .saturating_add(SignedDuration::from_secs(seconds));
     end.unwrap_or(Timestamp::MAX)
 }
 
@@ -156,7 +163,11 @@ async fn process(poller: &Poller, batch: Vec<Value>) {
             Invoked::Answer(answer) => break answer,
             Invoked::FunctionError(_) => return,
             Invoked::Refused(refusal) => {
-                tracing::debug!(code = refusal.code, message = refusal.message, "a batch was refused");
+                tracing::debug!(
+                    code = refusal.code,
+                    message = refusal.message,
+                    "a batch was refused"
+                );
                 let pause = backoff.pause();
                 let spent = poller.now().duration_since(began);
                 let spent = Duration::try_from(spent).unwrap_or_default() + pause;

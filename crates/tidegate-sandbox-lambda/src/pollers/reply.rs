@@ -38,7 +38,10 @@ pub(super) fn read(answer: &[u8], find: impl Fn(&str) -> Option<usize>) -> Verdi
     };
     let mut places = Vec::with_capacity(list.len());
     for item in list {
-        let place = item["itemIdentifier"].as_str().filter(|id| !id.is_empty()).and_then(&find);
+        let place = item["itemIdentifier"]
+            .as_str()
+            .filter(|id| !id.is_empty())
+            .and_then(&find);
         match place {
             Some(place) => places.push(place),
             None => return Verdict::Failed,
@@ -65,7 +68,13 @@ mod tests {
     #[test]
     fn verdicts() {
         for answer in [
-            "", "null", "{}", "\"\"", "[]", "{\"batchItemFailures\":[]}", "{\"batchItemFailures\":null}",
+            "",
+            "null",
+            "{}",
+            "\"\"",
+            "[]",
+            "{\"batchItemFailures\":[]}",
+            "{\"batchItemFailures\":null}",
         ] {
             check(answer, Verdict::Done);
         }

@@ -60,7 +60,11 @@ impl Poller {
         let feeds = self.neighbours.feeds();
         let arn = self.source.arn();
         // What appears after the mapping began is read from its beginning.
-        let starting = if first { self.plan.starting.as_str() } else { "TRIM_HORIZON" };
+        let starting = if first {
+            self.plan.starting.as_str()
+        } else {
+            "TRIM_HORIZON"
+        };
         if matches!(self.source, Source::Table { .. }) {
             let origin = if starting == "LATEST" {
                 LogOrigin::Latest
@@ -100,7 +104,11 @@ impl Poller {
     fn read(&self, shard: &str, from: &Place, index: u64) -> Option<Read> {
         let feeds = self.neighbours.feeds();
         let arn = self.source.arn();
-        let limit = self.plan.batch.saturating_mul(self.plan.lanes).min(READ_RECORDS);
+        let limit = self
+            .plan
+            .batch
+            .saturating_mul(self.plan.lanes)
+            .min(READ_RECORDS);
         match from {
             Place::Kinesis(position) => {
                 let batch = feeds.read(arn, shard, position, limit, EVENT_BYTES)?;
@@ -196,10 +204,17 @@ pub(super) async fn run(poller: Arc<Poller>) {
             {
                 let mut progress = poller.progress.lock();
                 progress.finished.retain(|id| known.contains(id.as_str()));
-                progress.places.retain(|id, _| known.contains(id.as_str()) || running.contains(id));
+                progress
+                    .places
+                    .retain(|id, _| known.contains(id.as_str()) || running.contains(id));
                 for view in &views {
-                    let done = |id: &String| progress.finished.contains(id) || !known.contains(id.as_str());
-                    if !done(&view.id) && !running.contains(&view.id) && view.parents.iter().all(done) {
+                    let done = |id: &String| {
+                        progress.finished.contains(id) || !known.contains(id.as_str())
+                    };
+                    if !done(&view.id)
+                        && !running.contains(&view.id)
+                        && view.parents.iter().all(done)
+                    {
                         ready.push((view.id.clone(), progress.places.get(&view.id).cloned()));
                     }
                 }
@@ -308,7 +323,10 @@ async fn hand_out(
     for (item, again, key) in read.items {
         if filters::passes(&poller.plan.filters, &poller.source, &item.record) {
             under_way.push((item.index, again, item.bytes));
-            chunks.entry(lane_of(&key, lanes.len())).or_default().push(item);
+            chunks
+                .entry(lane_of(&key, lanes.len()))
+                .or_default()
+                .push(item);
         }
     }
     shard.read(under_way, read.next);

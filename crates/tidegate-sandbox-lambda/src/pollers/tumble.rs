@@ -113,7 +113,10 @@ mod tests {
         let mut own = Tumbling::new(120);
         assert!(own.is_same(at(240), at(359)));
         assert!(!own.is_same(at(240), at(360)));
-        assert!(!own.is_due(Some(at(400)), at(1_000), false), "no window has begun");
+        assert!(
+            !own.is_due(Some(at(400)), at(1_000), false),
+            "no window has begun"
+        );
         own.open(at(300));
         assert_eq!(own.end(), Some(at(360)));
         assert!(!own.is_due(Some(at(350)), at(1_000), false));
