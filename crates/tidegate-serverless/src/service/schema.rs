@@ -121,7 +121,9 @@ impl Checker {
                 Json::Array(list) => list.iter().filter_map(Json::as_str).collect(),
                 other => other.as_str().into_iter().collect(),
             };
-            if !wanted.iter().any(|kind| is_kind(node, kind)) && !coerce(node, &wanted) {
+            let is_kept = wanted == ["object"] && has_rules_for_maps(schema);
+            if !wanted.iter().any(|kind| is_kind(node, kind)) && (is_kept || !coerce(node, &wanted))
+            {
                 self.wrong("type", schema, format!("must be {}", wanted.join(",")));
             }
         }
@@ -439,6 +441,13 @@ fn is_kind(node: &Node, kind: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a schema asks more of a mapping than that it is one: nothing else is made a mapping then.
+fn has_rules_for_maps(schema: &Json) -> bool {
+    ["p", "pp", "ap", "r", "names", "maxp", "minp"]
+        .iter()
+        .any(|rule| schema.get(rule).is_some())
 }
 
 /// Makes a value of one of the types out of another, as far as JavaScript's validator does.
