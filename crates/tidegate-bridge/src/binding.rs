@@ -125,6 +125,8 @@ pub struct AwsSettings {
     pub endpoint_url: Option<String>,
     /// A role to assume.
     pub role_arn: Option<String>,
+    /// Id and secret instead of the environment's: for emulators in the same process; no file sets them.
+    pub fixed_credentials: Option<(String, String)>,
 }
 
 /// A binding of a source to a target, checked.

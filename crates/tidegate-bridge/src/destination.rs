@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+pub mod aws;
 pub mod kafka;
 
 use std::fmt::Debug;

@@ -1,6 +1,7 @@
 //! Where batches go, behind a trait, and the reading of responses that name failed records.
 
 pub mod http;
+pub mod lambda;
 pub mod response;
 
 use std::fmt::Debug;

@@ -306,6 +306,7 @@ impl Checker<'_> {
                 region: spec.aws.region,
                 endpoint_url: spec.aws.endpoint_url,
                 role_arn: spec.aws.role_arn,
+                fixed_credentials: None,
             },
             in_flight_max,
             drain,

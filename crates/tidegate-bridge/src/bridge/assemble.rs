@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use tidegate_aws::{Aws, AwsOptions};
+
 use crate::binding::{
-    Binding, CloudEventsMode, DestinationSettings, KafkaSettings, SourceSettings, TargetSettings,
+    AwsSettings, Binding, CloudEventsMode, DestinationSettings, KafkaSettings, SourceSettings,
+    TargetSettings,
 };
 use crate::destination::Destination;
+use crate::destination::aws::{Bucket, Queue, Topic};
 use crate::destination::kafka::KafkaTopic;
 use crate::event::EventShape;
 use crate::filter::Filter;
@@ -14,6 +18,7 @@ use crate::runtime::Parts;
 use crate::source::Source;
 use crate::source::kafka::KafkaSource;
 use crate::target::http::Http;
+use crate::target::lambda::Lambda;
 use crate::target::{Discard, Target};
 
 /// Opens everything that a binding needs.
@@ -22,7 +27,9 @@ pub(super) async fn open(
     metrics: &Arc<Metrics>,
 ) -> Result<(Parts, Box<dyn Source>), String> {
     let SourceSettings::Kafka(kafka) = &binding.source;
-    let (target, function) = target(binding)?;
+    let mut aws = Lazy::new(&binding.aws);
+    let (target, function) = target(binding, &mut aws).await?;
+    let destination = destination(binding, kafka, &mut aws).await?;
     let parts = Parts {
         name: binding.name.as_str().into(),
         function: function.into(),
@@ -30,7 +37,7 @@ pub(super) async fn open(
         policy: Arc::new(binding.policy.clone()),
         filter: Arc::new(filter(binding)?),
         target,
-        destination: destination(binding, kafka)?,
+        destination,
         metrics: Arc::clone(metrics),
         in_flight_max: binding.in_flight_max,
         drain: binding.drain,
@@ -60,7 +67,39 @@ fn filter(binding: &Binding) -> Result<Filter, String> {
     Err("FilterCriteria are not applied yet".to_owned())
 }
 
-fn target(binding: &Binding) -> Result<(Arc<dyn Target>, String), String> {
+/// The connection to AWS, made when something wants it first.
+struct Lazy<'a> {
+    settings: &'a AwsSettings,
+    aws: Option<Aws>,
+}
+
+impl<'a> Lazy<'a> {
+    fn new(settings: &'a AwsSettings) -> Self {
+        Self {
+            settings,
+            aws: None,
+        }
+    }
+
+    async fn get(&mut self) -> Result<&Aws, String> {
+        if self.aws.is_none() {
+            let options = AwsOptions {
+                region: self.settings.region.clone(),
+                role_arn: self.settings.role_arn.clone(),
+                endpoint_url: self.settings.endpoint_url.clone(),
+                fixed_credentials: self.settings.fixed_credentials.clone(),
+            };
+            let connected = Aws::connect(&options).await;
+            self.aws = Some(connected.map_err(|error| format!("AWS cannot be reached: {error}"))?);
+        }
+        self.aws.as_ref().ok_or_else(String::new)
+    }
+}
+
+async fn target(
+    binding: &Binding,
+    aws: &mut Lazy<'_>,
+) -> Result<(Arc<dyn Target>, String), String> {
     let reports = binding.reports_item_failures;
     match &binding.target {
         TargetSettings::Discard => Ok((Arc::new(Discard), "discard".to_owned())),
@@ -76,19 +115,34 @@ fn target(binding: &Binding) -> Result<(Arc<dyn Target>, String), String> {
             let mode: &CloudEventsMode = mode;
             Err(format!("CloudEvents in mode {mode:?} are not sent yet"))
         }
-        TargetSettings::Lambda { .. } => Err("Lambda is not invoked yet".to_owned()),
+        TargetSettings::Lambda { function } => {
+            let aws = aws.get().await?;
+            let arn = function_arn(aws, function);
+            Ok((Arc::new(Lambda::new(aws, function, reports)), arn))
+        }
     }
 }
 
-fn destination(
+/// The ARN of a function that is named by name, by `name:alias` or by ARN.
+fn function_arn(aws: &Aws, function: &str) -> String {
+    if function.starts_with("arn:") {
+        return function.to_owned();
+    }
+    aws.arn("lambda", &format!("function:{function}"))
+}
+
+async fn destination(
     binding: &Binding,
     kafka: &KafkaSettings,
+    aws: &mut Lazy<'_>,
 ) -> Result<Option<Arc<dyn Destination>>, String> {
-    match &binding.destination {
-        None => Ok(None),
-        Some(DestinationSettings::Kafka(topic)) => {
-            Ok(Some(Arc::new(KafkaTopic::open(kafka, topic)?)))
-        }
-        Some(other) => Err(format!("{other:?} is no destination yet")),
-    }
+    let Some(settings) = &binding.destination else {
+        return Ok(None);
+    };
+    Ok(Some(match settings {
+        DestinationSettings::Kafka(topic) => Arc::new(KafkaTopic::open(kafka, topic)?),
+        DestinationSettings::Sqs(arn) => Arc::new(Queue::open(aws.get().await?, arn).await?),
+        DestinationSettings::Sns(arn) => Arc::new(Topic::new(aws.get().await?, arn)),
+        DestinationSettings::S3(name) => Arc::new(Bucket::new(aws.get().await?, name)),
+    }))
 }

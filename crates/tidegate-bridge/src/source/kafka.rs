@@ -72,7 +72,7 @@ impl KafkaSource {
         config.set("partition.assignment.strategy", "cooperative-sticky");
         for (name, value) in [
             ("queued.max.messages.kbytes", "32768"),
-            ("session.timeout.ms", "30000"),
+            ("session.timeout.ms", "10000"),
             ("statistics.interval.ms", "5000"),
             ("topic.metadata.refresh.interval.ms", "60000"),
         ] {
