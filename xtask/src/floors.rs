@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("tidegate-events", 25),
     ("tidegate-aws-services", 25),
     ("tidegate-cloudcontrol", 25),
+    ("tidegate-kafka", 25),
     ("tidegate-bridge", 26),
     ("tidegate-engine", 30),
     ("tidegate-sandbox-kubernetes", 40),
@@ -58,6 +59,7 @@ const FORBIDDEN: &[(&str, &str)] = &[
     ("tidegate-sandbox-lambda", "tidegate-aws"),
     ("tidegate-sandbox-kafka", "tidegate-engine"),
     ("tidegate-sandbox-kafka", "tidegate-events"),
+    ("tidegate-sandbox-kafka", "tidegate-kafka"),
     ("tidegate-sandbox-kafka", "rdkafka"),
     ("tidegate-engine", "tidegate-aws"),
 ];
@@ -84,7 +86,11 @@ const WRAPPERS: &[(&str, &[&str])] = &[
     ),
     ("aws-sdk-iam", &["tidegate-lambda"]),
     ("aws-sdk-kinesis", &["tidegate-events", "tidegate-bridge"]),
-    ("rdkafka", &["tidegate-events", "tidegate-bridge"]),
+    ("rdkafka", &["tidegate-bridge"]),
+    (
+        "kafka-protocol",
+        &["tidegate-kafka", "tidegate-sandbox-kafka"],
+    ),
     ("aws-sdk-cloudcontrol", &["tidegate-cloudcontrol"]),
 ];
 
