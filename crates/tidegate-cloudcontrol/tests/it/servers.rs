@@ -7,12 +7,12 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use tidegate_aws::{Artifacts as _, Aws, AwsOptions, MemoryArtifacts};
 use tidegate_sandbox_aws::{AwsOptions as Sandbox, Delays, SandboxAws};
+use tidegate_sandbox_lambda::LambdaOptions;
 
 use crate::bench::{Bench, Case, live};
 use crate::cases::{functions, neighbours, others};
@@ -27,7 +27,8 @@ const MOTO_LACKS: &[(&str, &str)] = &[
     ),
 ];
 
-async fn sandbox() -> (SandboxAws, Aws) {
+/// A sandbox with every service and short delays, and the way to it.
+pub(crate) async fn sandbox() -> (SandboxAws, Aws) {
     let delays = Delays {
         stream: Duration::from_millis(120),
         consumer: Duration::from_millis(60),
@@ -39,23 +40,28 @@ async fn sandbox() -> (SandboxAws, Aws) {
         delays,
         ..Sandbox::default()
     };
-    let sandbox = SandboxAws::start(options).await.unwrap();
-    let url = sandbox.endpoint();
-    let credentials = aws_credential_types::Credentials::new("test", "test", None, None, "fixed");
-    let config = aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(credentials)
-        .endpoint_url(&url)
-        .load()
-        .await;
-    let aws = Aws {
-        config,
-        account_id: "123456789012".to_owned(),
-        region: "us-east-1".to_owned(),
-        partition: "aws".to_owned(),
-        endpoint_url: Some(url),
+    let lambda = LambdaOptions {
+        run_functions: true,
+        creation: Duration::from_millis(150),
+        update: Duration::from_millis(100),
+        propagation: Duration::from_millis(300),
+        ..LambdaOptions::default()
     };
+    let sandbox = tidegate_sandbox_lambda::start(options, lambda).await;
+    let sandbox = sandbox.unwrap();
+    let aws = connected(sandbox.endpoint()).await;
     (sandbox, aws)
+}
+
+/// A server as the program itself connects to it.
+async fn connected(url: String) -> Aws {
+    let options = AwsOptions {
+        region: Some("us-east-1".to_owned()),
+        endpoint_url: Some(url),
+        fixed_credentials: Some(("test".to_owned(), "test".to_owned())),
+        ..AwsOptions::default()
+    };
+    Aws::connect(&options).await.unwrap()
 }
 
 /// A package with one handler, and its digest.
@@ -75,13 +81,22 @@ async fn all(aws: &Aws, artifacts: &Arc<MemoryArtifacts>, cases: Vec<Case>) -> V
     found
 }
 
+/// Only the cases whose names hold what `TIDEGATE_TEST_ONLY` says.
+fn only(cases: &mut Vec<Case>) {
+    if let Ok(only) = std::env::var("TIDEGATE_TEST_ONLY") {
+        cases.retain(|case| case.name.contains(&only));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn types_live_on_the_sandbox() {
     let (server, aws) = sandbox().await;
     let artifacts = Arc::new(MemoryArtifacts::default());
+    let code = [package(&artifacts, "one"), package(&artifacts, "two")];
     let mut cases = neighbours();
-    cases.retain(|case| case.name != "Log group");
+    cases.extend(functions(&code));
     cases.extend(others());
+    only(&mut cases);
     let found = all(&aws, &artifacts, cases).await;
     assert!(found.is_empty(), "{}", found.join("\n"));
     server.shutdown().await;
@@ -92,21 +107,13 @@ async fn types_live_on_the_sandbox() {
 async fn types_live_on_an_emulator() {
     let url = std::env::var("TIDEGATE_TEST_AWS_ENDPOINT");
     let url = url.expect("TIDEGATE_TEST_AWS_ENDPOINT names the emulator");
-    let options = AwsOptions {
-        region: Some("us-east-1".to_owned()),
-        endpoint_url: Some(url),
-        fixed_credentials: Some(("test".to_owned(), "test".to_owned())),
-        ..AwsOptions::default()
-    };
-    let aws = Aws::connect(&options).await.unwrap();
+    let aws = connected(url).await;
     let artifacts = Arc::new(MemoryArtifacts::default());
     let code = [package(&artifacts, "one"), package(&artifacts, "two")];
     let mut cases = neighbours();
     cases.extend(functions(&code));
     cases.extend(others());
-    if let Ok(only) = std::env::var("TIDEGATE_TEST_ONLY") {
-        cases.retain(|case| case.name.contains(&only));
-    }
+    only(&mut cases);
     let found = all(&aws, &artifacts, cases).await;
     let lacks = |line: &&String| MOTO_LACKS.iter().any(|(what, _)| line.starts_with(what));
     let lacking: BTreeSet<&String> = found.iter().filter(lacks).collect();
