@@ -1,4 +1,6 @@
 //! Runs the whole AWS API of the sandbox by itself, with functions that run, until it is interrupted: `serve [PORT] [--no-delays]`.
+//!
+//! `TIDEGATE_PYTHON` names the interpreter of Python handlers, for example one that has boto3.
 #![expect(
     clippy::print_stdout,
     reason = "the address is what this program is for"
@@ -14,7 +16,7 @@ async fn main() -> std::io::Result<()> {
         .and_then(|text| text.parse().ok())
         .unwrap_or(0);
     let hasty = std::env::args().any(|text| text == "--no-delays");
-    let lambda = if hasty {
+    let mut lambda = if hasty {
         LambdaOptions::immediate(true)
     } else {
         LambdaOptions {
@@ -22,6 +24,9 @@ async fn main() -> std::io::Result<()> {
             ..LambdaOptions::default()
         }
     };
+    if let Some(python) = std::env::var_os("TIDEGATE_PYTHON") {
+        lambda.python = python.into();
+    }
     let aws = AwsOptions {
         port,
         delays: if hasty {

@@ -136,10 +136,11 @@ impl Lambda {
             [region, name, version] => {
                 let state = self.state.lock();
                 let function = state.functions.get(&(region.to_owned(), name.to_owned()));
-                function.and_then(|function| {
+                function.map(|function| {
                     let number = version.parse().ok();
                     let numbered = number.and_then(|number: u64| function.versions.get(&number));
-                    Some(numbered.unwrap_or(&function.latest).code.archive.clone())
+                    let found = numbered.unwrap_or(&function.latest);
+                    found.code.archive.clone()
                 })
             }
             ["layer", region, name, version] => {

@@ -277,7 +277,7 @@ fn set_vpc(config: &mut Map<String, Value>, vpc: &Value) {
         json!({
             "SubnetIds": subnets,
             "SecurityGroupIds": vpc.get("SecurityGroupIds").cloned().unwrap_or_else(|| json!([])),
-            "Ipv6AllowedForDualStack": vpc.get("Ipv6AllowedForDualStack").cloned().unwrap_or_else(|| json!(false)),
+            "Ipv6AllowedForDualStack": vpc.get("Ipv6AllowedForDualStack").cloned().unwrap_or(Value::Bool(false)),
             "VpcId": "vpc-00000000000000000",
         }),
     );

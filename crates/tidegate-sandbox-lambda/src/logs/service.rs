@@ -130,7 +130,6 @@ impl Lines for Logs {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
     use crate::logs::KEPT_BYTES;

@@ -61,15 +61,12 @@ impl Source {
             (Some(arn), None) => arn.to_owned(),
         };
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let (service, resource) = match parts[..] {
-            ["arn", _, service, _, _, resource] => (service, resource),
-            _ => {
-                return Err(crate::fault::constraint(
-                    &arn,
-                    "eventSourceArn",
-                    "Member must satisfy regular expression pattern: arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
-                ));
-            }
+        let ["arn", _, service, _, _, resource] = parts[..] else {
+            return Err(crate::fault::constraint(
+                &arn,
+                "eventSourceArn",
+                "Member must satisfy regular expression pattern: arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)",
+            ));
         };
         match service {
             "kinesis" if resource.starts_with("stream/") => Ok(Self::Kinesis { arn }),

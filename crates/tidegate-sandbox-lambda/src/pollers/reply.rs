@@ -60,9 +60,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(answer: &str, expected: Verdict) {
+    fn check(answer: &str, expected: &Verdict) {
         let find = |id: &str| ["a", "b", "c"].iter().position(|one| *one == id);
-        assert_eq!(read(answer.as_bytes(), find), expected, "{answer}");
+        assert_eq!(read(answer.as_bytes(), find), *expected, "{answer}");
     }
 
     #[test]
@@ -76,7 +76,7 @@ mod tests {
             "{\"batchItemFailures\":[]}",
             "{\"batchItemFailures\":null}",
         ] {
-            check(answer, Verdict::Done);
+            check(answer, &Verdict::Done);
         }
         for answer in [
             "{\"batchItemFailures\":[{\"itemIdentifier\":\"\"}]}",
@@ -86,11 +86,11 @@ mod tests {
             "{\"batchItemFailures\":7}",
             "{",
         ] {
-            check(answer, Verdict::Failed);
+            check(answer, &Verdict::Failed);
         }
         check(
             "{\"batchItemFailures\":[{\"itemIdentifier\":\"c\"},{\"itemIdentifier\":\"b\"},{\"itemIdentifier\":\"c\"}]}",
-            Verdict::Items(vec![1, 2]),
+            &Verdict::Items(vec![1, 2]),
         );
     }
 }

@@ -135,7 +135,7 @@ make("fail", "app.fail")
 given, error = invoke("fail", {"why": "x"}, LogType="Tail")
 assert given["FunctionError"] == "Unhandled" and given["StatusCode"] == 200
 assert error["errorMessage"] == "it went wrong: x" and error["errorType"] == "Wrong" and error["requestId"], error
-assert error["stackTrace"] == ['  File "/var/task/app.py", line 27, in fail\n    raise Wrong("it went wrong: %s" % event["why"])\n'], error
+assert error["stackTrace"] == ['  File "/var/task/app.py", line 23, in fail\n    raise Wrong("it went wrong: %s" % event["why"])\n'], error
 assert "[ERROR] Wrong: it went wrong: x" in base64.b64decode(given["LogResult"]).decode()
 for name, handler, kind, words in [
     ("import", "broken.handler", "Runtime.ImportModuleError", "Unable to import module 'broken': No module named 'nothing_like_this'"),
