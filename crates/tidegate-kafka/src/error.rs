@@ -15,6 +15,8 @@ pub(crate) struct Code(i16);
 impl Code {
     pub(crate) const NONE: Self = Self(0);
     pub(crate) const UNKNOWN_TOPIC: Self = Self(3);
+    pub(crate) const LEADER_NOT_AVAILABLE: Self = Self(5);
+    pub(crate) const INVALID_TOPIC: Self = Self(17);
     pub(crate) const UNSUPPORTED_VERSION: Self = Self(35);
     pub(crate) const TOPIC_EXISTS: Self = Self(36);
     pub(crate) const RESOURCE_NOT_FOUND: Self = Self(91);

@@ -4,13 +4,25 @@
 //! Must not know: the engine, Kubernetes clients. The wire is spoken here, in `kafka-protocol`'s
 //! messages, because no safe client has all the requests that are needed.
 
+mod admin;
+mod applier;
+mod client;
 mod connection;
+mod document;
 mod error;
+mod ledger;
 mod sasl;
 mod scram;
 mod security;
+mod shape;
 #[cfg(feature = "tls")]
 mod tls;
+mod topic;
+mod topics;
 
+pub use applier::{KafkaApplier, KafkaApplierOptions};
+pub use client::Client;
+pub use document::DELETE_DATA;
 pub use error::KafkaError;
+pub use ledger::{DirectoryLedger, Ledger, MemoryLedger, PasswordMark, Record, Records};
 pub use security::Security;
