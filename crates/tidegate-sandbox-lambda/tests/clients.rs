@@ -16,7 +16,7 @@ use tidegate_sandbox_lambda::LambdaOptions;
 use tokio::process::Command;
 
 /// How long one script may take.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(480);
 
 fn peers() -> Option<PathBuf> {
     let cache = match std::env::var_os("TIDEGATE_PEERS") {
@@ -103,4 +103,9 @@ async fn roles_policies_and_logs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn mappings_poll() {
     boto3("mappings.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_by_the_command_line() {
+    boto3("pipeline.py").await;
 }
