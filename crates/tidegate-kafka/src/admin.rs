@@ -226,6 +226,20 @@ impl Client {
             .map_err(|error| error.after(wait))
     }
 
+    /// Sets one value of a topic, or unsets it; all others stay.
+    ///
+    /// # Errors
+    /// The broker refuses it, or cannot be reached.
+    pub async fn set_topic_config(
+        &self,
+        topic: &str,
+        key: &str,
+        value: Option<&str>,
+    ) -> Result<(), KafkaError> {
+        let changes = BTreeMap::from([(key.to_owned(), value.map(str::to_owned))]);
+        self.configure_topic(topic, &changes, false).await
+    }
+
     /// Sets and, for None, unsets values of a topic; all others stay.
     pub(crate) async fn configure_topic(
         &self,

@@ -138,6 +138,12 @@ impl Inner {
         asked.await.map(String::as_str)
     }
 
+    /// Fails when no broker answers.
+    pub(crate) async fn cluster_answers(&self) -> Result<(), ApplierError> {
+        let answer = self.client.metadata(Some(&[])).await;
+        answer.map(|_| ()).map_err(|error| error.of_what(""))
+    }
+
     pub(crate) async fn book(&self) -> Result<Book, ApplierError> {
         let cluster = self.cluster().await?;
         let ledger = &self.options.ledger;

@@ -37,6 +37,8 @@ struct Asked<'r> {
     record: Option<Record>,
     /// The application whose ledger the record stands in.
     holder: Option<String>,
+    /// It was made anew on this request's behalf.
+    is_recreated: bool,
 }
 
 /// What is to be done.
@@ -82,8 +84,10 @@ impl Asked<'_> {
 
     fn is_recreation(&self) -> bool {
         let operation = Some(&self.request.operation_id).filter(|id| !id.is_empty());
-        let done = self.record.as_ref().and_then(|record| record.recreated_by.as_ref());
-        self.request.mode == ApplyMode::Recreate && (operation.is_none() || done != operation)
+        let last = self.record.as_ref();
+        let done = last.and_then(|record| record.recreated_by.as_ref());
+        let is_done = self.is_recreated || (operation.is_some() && done == operation);
+        self.request.mode == ApplyMode::Recreate && !is_done
     }
 
     fn act(&self, topic: Option<&LiveTopic>) -> Result<Act, ApplierError> {
@@ -179,6 +183,7 @@ impl Inner {
             record: found.map(|(_, record)| record.clone()),
             holder: found.map(|(application, _)| application.to_owned()),
             spec,
+            is_recreated: false,
         };
         if asked.care != Care::Unmanaged {
             self.check_rivals(&asked, book)?;
@@ -302,7 +307,7 @@ impl Inner {
                 _ => false,
             };
             if gone {
-                asked.mark_recreated();
+                asked.is_recreated = true;
             }
             act = asked.act(topic.as_ref())?;
             if round >= ROUNDS && !matches!(act, Act::Nothing) {
@@ -460,8 +465,10 @@ impl Inner {
                 (Some(Care::Unmanaged | Care::Paused), _) => {
                     found.insert(key.clone(), Ok(record.map(|record| shell(key, record))));
                 }
+                // Nobody's document: not there, if there is somebody to ask.
                 _ => {
-                    found.insert(key.clone(), Ok(None));
+                    let answer = self.cluster_answers().await.map(|()| None);
+                    found.insert(key.clone(), answer);
                 }
             }
         }
@@ -487,21 +494,6 @@ impl Inner {
 }
 
 impl Asked<'_> {
-    fn mark_recreated(&mut self) {
-        let operation = Some(self.request.operation_id.clone()).filter(|id| !id.is_empty());
-        let operation = operation.or_else(|| Some("once".to_owned()));
-        match &mut self.record {
-            Some(record) => record.recreated_by = operation,
-            None => {
-                self.record = Some(Record {
-                    recreated_by: operation,
-                    document: Value::Null,
-                    ..Record::default()
-                });
-            }
-        }
-    }
-
     fn remembered(&self, topic: Option<&LiveTopic>) -> Record {
         let key = &self.request.key;
         let last = self.record.as_ref();
@@ -515,7 +507,11 @@ impl Asked<'_> {
             document: self.kept.clone(),
             id: id.or_else(|| last.map(|r| r.id.clone())).unwrap_or_default(),
             incarnation: 0,
-            recreated_by: last.and_then(|record| record.recreated_by.clone()),
+            recreated_by: if self.is_recreated {
+                Some(self.request.operation_id.clone()).filter(|id| !id.is_empty())
+            } else {
+                last.and_then(|record| record.recreated_by.clone())
+            },
             password: None,
         }
     }

@@ -102,6 +102,11 @@ impl Faults {
         room
     }
 
+    /// Forgets the faults that wait.
+    pub(crate) fn clear(&self) {
+        self.0.lock().clear();
+    }
+
     /// The first fault that waits for such a request.
     pub(crate) fn take(&self, api: &str) -> Option<FaultKind> {
         let mut waiting = self.0.lock();

@@ -102,6 +102,11 @@ impl SandboxKafka {
         fault.api().is_none_or(dispatch::serves) && self.hub.faults.add(fault)
     }
 
+    /// Forgets the faults that still wait for their requests; those that began go on.
+    pub fn clear_faults(&self) {
+        self.hub.faults.clear();
+    }
+
     /// Ends it: no new connections, open ones are closed.
     ///
     /// # Cancel safety

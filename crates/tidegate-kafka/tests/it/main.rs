@@ -1,0 +1,9 @@
+//! The applier against brokers: the sandbox's always, Apache Kafka where TIDEGATE_TEST_KAFKA says so.
+//!
+//! One program, so that it links once.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod conformance;
+mod stage;
+mod topics;
