@@ -240,7 +240,7 @@ impl Evaluation<'_> {
             deletion_policy: self.policy(id, body, "DeletionPolicy"),
             update_replace_policy: self.policy(id, body, "UpdateReplacePolicy"),
             update_policy: body.get("UpdatePolicy").cloned(),
-            annotations: annotations(body),
+            annotations: self.annotations(kind, body),
             references,
             depends_on,
             sensitive: place.sensitive.into_inner().into_iter().collect(),
@@ -248,6 +248,20 @@ impl Evaluation<'_> {
         };
         let origin = self.template.place(&["Resources", id]);
         Some((resource, Arc::new(origin)))
+    }
+
+    /// Those of a resource; an alias has the smoke test of its function, since templates declare functions and make aliases of them.
+    fn annotations(&self, kind: &str, body: &Value) -> BTreeMap<String, String> {
+        let mut found = annotations(body);
+        if kind == "AWS::Lambda::Alias" && !found.contains_key(SMOKE_TEST) {
+            let function = body.pointer("/Properties/FunctionName/Ref");
+            let function = function.and_then(Value::as_str);
+            let declared = self.template.section("Resources");
+            let function = function.and_then(|id| declared?.get(id));
+            let test = function.and_then(|body| annotations(body).remove(SMOKE_TEST));
+            found.extend(test.map(|test| (SMOKE_TEST.to_owned(), test)));
+        }
+        found
     }
 
     /// `DependsOn` without resources whose conditions do not hold.
@@ -340,6 +354,9 @@ impl Evaluation<'_> {
         }
     }
 }
+
+/// The event that a version must answer before an alias moves to it.
+const SMOKE_TEST: &str = "tidegate.dev/smoke-test";
 
 /// Sync annotations of a resource: text entries of its `Metadata` whose names have a domain.
 fn annotations(body: &Value) -> BTreeMap<String, String> {

@@ -40,6 +40,9 @@ pub struct UpOptions {
     pub as_declared: bool,
     /// Time between two looks at Git.
     pub poll_interval: Option<Duration>,
+    /// Time between two looks at targets that cannot be watched (AWS, Kafka); absent is two minutes, since real accounts limit
+    /// how often they may be asked.
+    pub compare_interval: Option<Duration>,
     /// How long all may take to become well.
     pub timeout: Duration,
     /// Where other processes may ask this one ([`crate::ask`]).
@@ -52,6 +55,7 @@ impl Default for UpOptions {
             keep: false,
             as_declared: false,
             poll_interval: None,
+            compare_interval: None,
             timeout: Duration::from_secs(300),
             socket: None,
         }
@@ -319,10 +323,11 @@ async fn start(tidegate: &Tidegate, options: &UpOptions, one: &mut Running) {
     };
     match made.await {
         Ok((destination, source)) => {
+            let usual = ReconcileOptions::default();
             let reconcile = ReconcileOptions {
                 poll_interval: poll_interval(tidegate, options),
+                compare_interval: options.compare_interval.unwrap_or(usual.compare_interval),
                 sync_once: one.request.take(),
-                ..ReconcileOptions::default()
             };
             let task =
                 ApplicationTask::start(tidegate.engine().clone(), destination, source, reconcile);

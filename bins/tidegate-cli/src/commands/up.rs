@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use tidegate::engine::{Event, Reason};
@@ -54,6 +55,9 @@ pub(crate) async fn run(arguments: UpArguments) -> Result<Exit> {
     done
 }
 
+/// Time between two looks at the sandbox's targets that cannot be watched.
+const COMPARE_SANDBOX: Duration = Duration::from_secs(3);
+
 async fn follow(
     tidegate: &Tidegate,
     arguments: &UpArguments,
@@ -65,6 +69,8 @@ async fn follow(
         keep: arguments.keep,
         as_declared: arguments.as_declared,
         poll_interval: arguments.poll_interval,
+        // The sandbox limits nobody, and whoever changes it by hand wants to see it healed.
+        compare_interval: sandbox.map(|_| COMPARE_SANDBOX),
         timeout: arguments.timeout,
         socket: Some(socket),
     };
