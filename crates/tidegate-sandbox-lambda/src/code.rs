@@ -56,6 +56,9 @@ impl Code {
             });
         }
         let mut zip = ZipArchive::new(Cursor::new(&bytes)).map_err(|_| unreadable())?;
+        if zip.is_empty() {
+            return Err(invalid("Uploaded file must be a non-empty zip"));
+        }
         if zip.len() > ENTRIES {
             return Err(unreadable());
         }
@@ -88,7 +91,7 @@ impl Code {
     /// Unpacks the archive below a directory. Blocks.
     ///
     /// # Errors
-    /// An entry leads out of it, is larger than it says, or cannot be written.
+    /// An entry is larger than it says, or cannot be written.
     pub(crate) fn unpack(&self, into: &Path) -> std::io::Result<()> {
         let broken = |error: zip::result::ZipError| std::io::Error::other(error.to_string());
         let mut zip = ZipArchive::new(Cursor::new(&self.archive)).map_err(broken)?;
@@ -110,16 +113,11 @@ impl Code {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent)?;
             }
-            let mut content = Vec::new();
-            entry
-                .by_ref()
-                .take(left.saturating_add(1))
-                .read_to_end(&mut content)?;
-            let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
+            let mut file = std::fs::File::create(&path)?;
+            let size = std::io::copy(&mut entry.by_ref().take(left.saturating_add(1)), &mut file)?;
             left = left
                 .checked_sub(size)
                 .ok_or_else(|| std::io::Error::other("the archive is larger than it says"))?;
-            std::fs::write(&path, &content)?;
             set_mode(&path, entry.unix_mode())?;
         }
         Ok(())

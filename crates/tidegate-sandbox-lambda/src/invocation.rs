@@ -119,6 +119,7 @@ impl Lambda {
             runtime: version.text("Runtime").to_owned(),
             handler: version.text("Handler").to_owned(),
             memory: version.number("MemorySize", 128),
+            storage: config["EphemeralStorage"]["Size"].as_u64().unwrap_or(512),
             timeout: Duration::from_secs(version.number("Timeout", 3)),
             environment: environment(scope, &name, version, &self.neighbours.endpoint(), &group),
             code,

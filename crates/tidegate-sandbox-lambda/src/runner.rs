@@ -50,6 +50,8 @@ pub(crate) struct Job {
     pub(crate) handler: String,
     /// In MB.
     pub(crate) memory: u64,
+    /// What its files may hold, in MB.
+    pub(crate) storage: u64,
     pub(crate) timeout: Duration,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) code: Arc<Code>,

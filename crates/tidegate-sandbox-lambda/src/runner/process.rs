@@ -28,7 +28,7 @@ const PYTHON: &str = include_str!("../../data/bootstrap.py");
 const NODE: &str = include_str!("../../data/bootstrap.mjs");
 /// Puts the three pipes where the bootstraps expect them, sets limits, and becomes the runtime.
 const WRAPPER: &str = "exec 3>&1 4<&0 1>&2 0</dev/null; ulimit -c 0; ulimit -n \"$1\"; \
-    if [ \"$2\" != 0 ]; then ulimit -v \"$2\"; fi; shift 2; exec \"$@\"";
+    ulimit -f \"$2\"; if [ \"$3\" != 0 ]; then ulimit -v \"$3\"; fi; shift 3; exec \"$@\"";
 
 /// A running handler; it ends, with all that it started, when this is dropped.
 #[derive(Debug)]
@@ -70,9 +70,10 @@ pub(super) async fn spawn(job: &Job, programs: &Programs) -> Result<Process, Ref
             job.runtime
         )));
     };
-    let files = unpack(job).await.map_err(|error| {
-        cannot(format!(
-            "the sandbox cannot unpack the function's code: {error}"
+    let files = unpack(job).await.map_err(|error| Refusal {
+        code: "InvalidZipFileException".to_owned(),
+        ..cannot(format!(
+            "Lambda could not unzip the deployment package: {error}"
         ))
     })?;
     let token = uuid::Uuid::new_v4().to_string();
@@ -140,6 +141,8 @@ fn command(program: &PathBuf, job: &Job, files: &TempDir, token: &str) -> Comman
     command
         .args(["-c", WRAPPER, "sh"])
         .arg(OPEN_FILES.to_string())
+        // In blocks of 512 bytes.
+        .arg((job.storage << 11).to_string())
         .arg(mapped.to_string())
         .arg(program);
     if is_node {

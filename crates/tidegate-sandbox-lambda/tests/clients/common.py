@@ -14,9 +14,9 @@ def client(name):
     return boto3.client(name, **common)
 
 
-def refused(code, words, call, **arguments):
+def refused(code, words, call, *given, **arguments):
     try:
-        call(**arguments)
+        call(*given, **arguments)
     except ClientError as error:
         assert error.response["Error"]["Code"] == code, error.response
         message = error.response["Error"].get("Message", "")
