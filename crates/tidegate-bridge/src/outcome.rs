@@ -29,6 +29,13 @@ pub enum Outcome {
         /// What the target said.
         failure: Failure,
     },
+    /// Records went one by one: those before `at` were taken, `then` came of that one, those behind it were not tried.
+    Stopped {
+        /// Index of the record.
+        at: usize,
+        /// What came of it.
+        then: Box<Outcome>,
+    },
     /// The function failed: counts as a try.
     Failed(Failure),
     /// The target will never take this batch.
@@ -60,6 +67,29 @@ impl Condition {
             Self::RetryAttemptsExhausted => "RetryAttemptsExhausted",
             Self::RecordAgeExceeded => "RecordAgeExceeded",
             Self::MaximumPayloadSizeExceeded => "MaximumPayloadSizeExceeded",
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether the target was busy or away.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Stopped { then, .. } => then.is_unavailable(),
+            _ => false,
+        }
+    }
+
+    /// Why it is no success.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Delivered => None,
+            Self::Stopped { then, .. } => then.failure(),
+            Self::Partial { failure, .. }
+            | Self::Failed(failure)
+            | Self::Rejected(failure)
+            | Self::Unavailable { failure, .. } => Some(failure),
         }
     }
 }

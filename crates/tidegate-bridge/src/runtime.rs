@@ -23,8 +23,10 @@ use crate::source::{Marks, Source, SourceEvent};
 use crate::target::{Delivery, Target};
 use partitions::Partitions;
 
-/// Time between commits.
+/// Longest time between commits.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// Records delivered since the last commit that make the next one come at once.
+const COMMIT_RECORDS: u64 = 5_000;
 
 /// What a binding runs with.
 #[derive(Debug)]
@@ -73,6 +75,8 @@ struct Runtime {
     works: JoinSet<Done>,
     handovers: Vec<Handover>,
     begin: Instant,
+    /// Records delivered up to the last commit.
+    committed: u64,
 }
 
 /// Runs a binding until `stop` says so or its source fails. What is delivered by then is committed.
@@ -85,6 +89,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) -> Result<(), String> {
     let parts = Arc::new(parts);
+    let committed = parts.metrics.delivered.get();
     let mut runtime = Runtime {
         partitions: Partitions::new(Arc::clone(&parts)),
         parts,
@@ -92,6 +97,7 @@ pub async fn run(
         works: JoinSet::new(),
         handovers: Vec::new(),
         begin: Instant::now(),
+        committed,
     };
     let ended = runtime.work(stop).await;
     let left = runtime.drain().await;
@@ -123,6 +129,9 @@ impl Runtime {
                     self.done(done);
                     while let Some(done) = self.works.try_join_next() {
                         self.done(done);
+                    }
+                    if self.parts.metrics.delivered.get() - self.committed >= COMMIT_RECORDS {
+                        self.commit();
                     }
                 }
                 _ = commits.tick() => self.commit(),
@@ -257,6 +266,7 @@ impl Runtime {
     }
 
     fn commit(&mut self) {
+        self.committed = self.parts.metrics.delivered.get();
         let marks = self.partitions.new_marks();
         if !marks.is_empty() {
             self.source.commit(marks);
@@ -310,31 +320,26 @@ async fn deliver(parts: &Parts, partition: &Partition, records: Vec<Record>) -> 
     let outcome = parts.target.deliver(&delivery).await;
     let metrics = &parts.metrics;
     metrics.took(begin.elapsed().as_secs_f64());
-    match &outcome {
+    let taken = match &outcome {
         Outcome::Delivered => {
             metrics.batches.add(1);
-            metrics.delivered.add(count);
+            count
         }
-        Outcome::Partial { from, failure } => {
-            metrics.delivered.add((*from).min(count));
-            metrics.failures.add(1);
-            tell(parts, partition, count, &failure.message);
-        }
-        Outcome::Failed(failure) | Outcome::Rejected(failure) => {
-            metrics.failures.add(1);
-            tell(parts, partition, count, &failure.message);
-        }
-        Outcome::Unavailable { failure, .. } => {
-            metrics.unavailable.add(1);
-            tell(parts, partition, count, &failure.message);
-        }
+        Outcome::Partial { from: taken, .. } | Outcome::Stopped { at: taken, .. } => *taken,
+        Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Unavailable { .. } => 0,
+    };
+    metrics.delivered.add(taken.min(count));
+    if let Some(failure) = outcome.failure() {
+        let counter = if outcome.is_unavailable() {
+            &metrics.unavailable
+        } else {
+            &metrics.failures
+        };
+        counter.add(1);
+        metrics.retries.add(1);
+        tracing::warn!(binding = %parts.name, %partition, records = count, "delivery failed: {}", failure.message);
     }
     Finish::Outcome(outcome)
-}
-
-fn tell(parts: &Parts, partition: &Partition, count: usize, message: &str) {
-    parts.metrics.retries.add(1);
-    tracing::warn!(binding = %parts.name, %partition, records = count, "delivery failed: {message}");
 }
 
 async fn give_up(

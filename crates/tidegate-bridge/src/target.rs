@@ -1,5 +1,6 @@
 //! Where batches go, behind a trait, and the reading of responses that name failed records.
 
+pub mod cloudevents;
 pub mod http;
 pub mod lambda;
 pub mod response;

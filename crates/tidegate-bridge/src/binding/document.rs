@@ -10,6 +10,7 @@ use super::{
     AwsSettings, Binding, CloudEventsMode, DestinationSettings, EVENT_BYTES_MAX, KafkaSettings,
     Place, SourceSettings, Start, TargetSettings,
 };
+use crate::filter::{Filter, Kind};
 use crate::policy::{Backoff, Exhausted, Oversize, Policy};
 
 /// Retries that AWS applies to a Kafka mapping with a destination and no limit of its own.
@@ -668,6 +669,11 @@ impl Checker<'_> {
                 self.refuse("Pattern", message, "split it");
             }
             patterns.push(filter.pattern.clone());
+        }
+        if let Err((index, error)) = Filter::new(Kind::Kafka, &patterns) {
+            let message = format!("pattern {}: {error}", index + 1);
+            let help = "patterns are those of EventBridge: {\"value\": {\"FIELD\": [\"VALUE\"]}}";
+            self.refuse("Pattern", message, help);
         }
         patterns
     }

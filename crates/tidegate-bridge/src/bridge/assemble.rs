@@ -5,18 +5,18 @@ use std::sync::Arc;
 use tidegate_aws::{Aws, AwsOptions};
 
 use crate::binding::{
-    AwsSettings, Binding, CloudEventsMode, DestinationSettings, KafkaSettings, SourceSettings,
-    TargetSettings,
+    AwsSettings, Binding, DestinationSettings, KafkaSettings, SourceSettings, TargetSettings,
 };
 use crate::destination::Destination;
 use crate::destination::aws::{Bucket, Queue, Topic};
 use crate::destination::kafka::KafkaTopic;
 use crate::event::EventShape;
-use crate::filter::Filter;
+use crate::filter::{Filter, Kind};
 use crate::metrics::Metrics;
 use crate::runtime::Parts;
 use crate::source::Source;
 use crate::source::kafka::KafkaSource;
+use crate::target::cloudevents::{CloudEvents, CloudEventsOptions};
 use crate::target::http::Http;
 use crate::target::lambda::Lambda;
 use crate::target::{Discard, Target};
@@ -61,10 +61,7 @@ fn shape(kafka: &KafkaSettings) -> EventShape {
 }
 
 fn filter(binding: &Binding) -> Result<Filter, String> {
-    if binding.patterns.is_empty() {
-        return Ok(Filter::default());
-    }
-    Err("FilterCriteria are not applied yet".to_owned())
+    Filter::new(Kind::Kafka, &binding.patterns).map_err(|(_, error)| error)
 }
 
 /// The connection to AWS, made when something wants it first.
@@ -111,9 +108,24 @@ async fn target(
             Arc::new(Http::new(url, headers, *timeout, reports)?),
             url.clone(),
         )),
-        TargetSettings::CloudEvents { mode, .. } => {
-            let mode: &CloudEventsMode = mode;
-            Err(format!("CloudEvents in mode {mode:?} are not sent yet"))
+        TargetSettings::CloudEvents {
+            url,
+            mode,
+            kind,
+            source,
+            headers,
+            timeout,
+        } => {
+            let options = CloudEventsOptions {
+                url: url.clone(),
+                mode: *mode,
+                kind: kind.clone(),
+                source: source.clone(),
+                headers: headers.clone(),
+                timeout: *timeout,
+                reports_item_failures: reports,
+            };
+            Ok((Arc::new(CloudEvents::new(options)?), url.clone()))
         }
         TargetSettings::Lambda { function } => {
             let aws = aws.get().await?;

@@ -222,7 +222,43 @@ impl Lane {
             Finish::Outcome(Outcome::Partial { from, failure }) => {
                 self.partial(policy, piece, from, failure, now, jitter)
             }
+            Finish::Outcome(Outcome::Stopped { at, then }) => {
+                self.stopped(policy, piece, at, *then, now, jitter)
+            }
         }
+    }
+
+    /// The record at `at` becomes a piece of its own: what became of it says nothing about those behind it.
+    fn stopped(
+        &mut self,
+        policy: &Policy,
+        mut piece: Piece,
+        at: usize,
+        then: Outcome,
+        now: Moment,
+        jitter: f64,
+    ) -> Vec<Entry> {
+        if at >= piece.entries.len() {
+            self.rest();
+            return piece.entries;
+        }
+        let behind = Piece {
+            entries: piece.entries.split_off(at + 1),
+            ..Piece::default()
+        };
+        let own = piece.entries.split_off(at);
+        let mut done = std::mem::replace(&mut piece.entries, own);
+        if !done.is_empty() {
+            piece.tries = 0;
+            piece.invocations = 1;
+            self.rest();
+        }
+        if !behind.entries.is_empty() {
+            self.pieces.push(behind);
+        }
+        self.in_flight = Some(piece);
+        done.extend(self.finish(policy, Finish::Outcome(then), now, jitter));
+        done
     }
 
     fn rest(&mut self) {
