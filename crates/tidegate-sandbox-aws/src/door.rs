@@ -12,6 +12,7 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+mod inject;
 mod json;
 mod origin;
 mod query;
@@ -120,6 +121,9 @@ enum Way {
 impl Door {
     /// Answers a request.
     pub(crate) async fn answer(&self, request: Incoming) -> Outgoing {
+        if request.path == inject::PATH {
+            return inject::answer(&self.hub.faults, &request);
+        }
         let origin = origin::read(&request, &self.hub.options);
         let scope = Scope {
             account: self.hub.options.account.clone(),

@@ -37,7 +37,7 @@ pub(crate) struct Invocations {
 
 /// What is needed to run one call.
 #[derive(Debug)]
-struct Ready {
+pub(crate) struct Ready {
     job: Job,
     resolved: Resolved,
     name: String,
@@ -162,7 +162,7 @@ impl Lambda {
     }
 
     /// Runs one call and writes its log.
-    async fn run(
+    pub(crate) async fn run(
         self: &Arc<Self>,
         scope: &Scope,
         named: &Named,

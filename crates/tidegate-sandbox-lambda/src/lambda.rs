@@ -19,8 +19,10 @@ use crate::iam::Roles;
 use crate::layers::Layers;
 use crate::logs::Lines;
 use crate::names::{self, Named, arn};
+use crate::operation;
 use crate::options::LambdaOptions;
 use crate::runner::Runner;
+use crate::urls;
 
 /// The status and body of an answer.
 pub(crate) type Answer = Result<(u16, Value), Refusal>;
@@ -233,54 +235,24 @@ impl Lambda {
     }
 }
 
-/// The name of the operation, as faults name it.
-fn operation(method: &str, parts: &[&str]) -> &'static str {
-    match (method, parts) {
-        ("POST", [_, "functions"]) => "CreateFunction",
-        ("GET", [_, "functions"]) => "ListFunctions",
-        ("GET", [_, "functions", _]) => "GetFunction",
-        ("DELETE", [_, "functions", _]) => "DeleteFunction",
-        ("PUT", [_, "functions", _, "code"]) => "UpdateFunctionCode",
-        ("PUT", [_, "functions", _, "configuration"]) => "UpdateFunctionConfiguration",
-        ("GET", [_, "functions", _, "configuration"]) => "GetFunctionConfiguration",
-        ("POST", [_, "functions", _, "versions"]) => "PublishVersion",
-        ("GET", [_, "functions", _, "versions"]) => "ListVersionsByFunction",
-        ("POST", [_, "functions", _, "aliases"]) => "CreateAlias",
-        ("GET", [_, "functions", _, "aliases"]) => "ListAliases",
-        ("GET", [_, "functions", _, "aliases", _]) => "GetAlias",
-        ("PUT", [_, "functions", _, "aliases", _]) => "UpdateAlias",
-        ("DELETE", [_, "functions", _, "aliases", _]) => "DeleteAlias",
-        ("POST", [_, "functions", _, "policy"]) => "AddPermission",
-        ("GET", [_, "functions", _, "policy"]) => "GetPolicy",
-        ("DELETE", [_, "functions", _, "policy", _]) => "RemovePermission",
-        ("POST", [_, "functions", _, "invocations"]) => "Invoke",
-        ("PUT", [_, "functions", _, "concurrency"]) => "PutFunctionConcurrency",
-        ("PUT", [_, "functions", _, "provisioned-concurrency"]) => {
-            "PutProvisionedConcurrencyConfig"
-        }
-        ("POST", [_, "layers", _, "versions"]) => "PublishLayerVersion",
-        ("POST", [_, "event-source-mappings"]) => "CreateEventSourceMapping",
-        ("PUT", [_, "event-source-mappings", _]) => "UpdateEventSourceMapping",
-        ("DELETE", [_, "event-source-mappings", _]) => "DeleteEventSourceMapping",
-        ("GET", [_, "event-source-mappings", _]) => "GetEventSourceMapping",
-        ("GET", [_, "event-source-mappings"]) => "ListEventSourceMappings",
-        _ => "",
-    }
-}
-
 #[async_trait]
 impl Service for LambdaDoor {
     fn takes(&self, service: Option<&str>, request: &Incoming) -> bool {
-        service == Some("lambda") || (service.is_none() && request.path.starts_with(OWN_PATH))
+        service == Some("lambda")
+            || urls::target(request).is_some()
+            || (service.is_none() && request.path.starts_with(OWN_PATH))
     }
 
     async fn answer(&self, scope: &Scope, request: &Incoming) -> Outgoing {
         if let Some(rest) = request.path.strip_prefix(OWN_PATH) {
             return self.lambda.archive(rest);
         }
+        if let Some((id, path)) = urls::target(request) {
+            return self.lambda.serve_url(scope, request, id, path).await;
+        }
         let parts = request.parts();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-        let operation = operation(&request.method, &parts);
+        let operation = operation::name(&request.method, &parts, &request.parameters());
         if let Some(refusal) = self.lambda.neighbours.fault("lambda", operation) {
             return fault::answer(&refusal);
         }

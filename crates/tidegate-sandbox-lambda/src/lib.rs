@@ -32,11 +32,13 @@ mod logs;
 mod manage;
 mod mappings;
 mod names;
+mod operation;
 mod options;
 mod pollers;
 mod runner;
 mod settings;
 mod sts;
+mod urls;
 
 pub use options::LambdaOptions;
 

@@ -109,3 +109,18 @@ async fn mappings_poll() {
 async fn a_pipeline_by_the_command_line() {
     boto3("pipeline.py").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_that_do_harm() {
+    boto3("hostile.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn function_urls() {
+    boto3("urls.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_on_demand() {
+    boto3("faults.py").await;
+}
