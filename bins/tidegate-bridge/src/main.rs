@@ -101,7 +101,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
     let mut bridge = Bridge::default();
-    tell(&bridge.set(read.bindings).await);
+    tell(&bridge.replace(read.bindings).await);
     views.send_replace(bridge.view());
     tracing::info!(%address, "bridge ready");
     let mut looks = tokio::time::interval(LOOK);
@@ -139,7 +139,7 @@ async fn reload(files: &mut Files, bridge: &mut Bridge) {
         tracing::error!("the bindings are not whole: those that run go on as they are");
         return;
     }
-    tell(&bridge.set(read.bindings).await);
+    tell(&bridge.replace(read.bindings).await);
 }
 
 fn tell(change: &Change) {

@@ -199,7 +199,7 @@ pub fn read(path: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Bin
         }
         match serde_json::Value::deserialize(document) {
             Ok(serde_json::Value::Null) => {}
-            Ok(value) => read_document(path, text, start, value, env, &mut found),
+            Ok(value) => read_document(value, &Place { path, text, start }, env, &mut found),
             Err(error) => {
                 let place = error.location();
                 let (line, column) = place.map_or((start, 1), |at| (at.line(), at.column()));
@@ -214,15 +214,106 @@ pub fn read(path: &str, text: &str, env: &dyn Fn(&str) -> Option<String>) -> Bin
     found
 }
 
+/// What a destination says about bindings that do not say it themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// The Kafka cluster of bindings that name none.
+    pub bootstrap_servers: Option<String>,
+    /// Settings of the client for that cluster.
+    pub properties: BTreeMap<String, String>,
+    /// AWS, where a binding leaves it open.
+    pub aws: AwsSettings,
+    /// They replace what bindings name: a sandbox takes every cluster and account.
+    pub replaces: bool,
+}
+
+/// The binding of a document that is a value already; `origin` is where it stands.
+///
+/// # Errors
+/// What is wrong with it; warnings alone are no error.
+pub fn from_value(
+    value: &serde_json::Value,
+    origin: &Origin,
+    defaults: &Defaults,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Binding, Vec<Diagnostic>> {
+    let mut value = value.clone();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("status");
+    }
+    defaults.fill(&mut value);
+    let place = Place {
+        path: &origin.path,
+        text: "",
+        start: usize::try_from(origin.line).unwrap_or(0),
+    };
+    let mut found = Bindings::default();
+    read_document(value, &place, env, &mut found);
+    let Some(mut binding) = found.bindings.pop() else {
+        return Err(found.findings);
+    };
+    binding.origin = origin.clone();
+    binding.aws = defaults.aws_of(binding.aws);
+    Ok(binding)
+}
+
+impl Defaults {
+    fn fill(&self, value: &mut serde_json::Value) {
+        let Some(servers) = &self.bootstrap_servers else {
+            return;
+        };
+        let Some(spec) = value.get_mut("spec").and_then(|spec| spec.as_object_mut()) else {
+            return;
+        };
+        let names_one = spec.contains_key("SelfManagedEventSource")
+            || spec
+                .get("kafka")
+                .is_some_and(|kafka| kafka.get("bootstrapServers").is_some());
+        if names_one && !self.replaces {
+            return;
+        }
+        let kafka = spec.entry("kafka").or_insert_with(|| serde_json::json!({}));
+        let Some(kafka) = kafka.as_object_mut() else {
+            return;
+        };
+        kafka.insert("bootstrapServers".to_owned(), servers.as_str().into());
+        let own = kafka.get("properties").and_then(|given| given.as_object());
+        let mut properties = own.cloned().unwrap_or_default();
+        // Secrets and keys are for the cluster that is not asked here.
+        let is_access = |name: &str| {
+            ["security.", "sasl.", "ssl."]
+                .iter()
+                .any(|part| name.starts_with(part))
+        };
+        properties.retain(|name, _| !is_access(name));
+        for (name, value) in &self.properties {
+            properties.insert(name.clone(), value.as_str().into());
+        }
+        kafka.insert("properties".to_owned(), properties.into());
+    }
+
+    fn aws_of(&self, own: AwsSettings) -> AwsSettings {
+        let ours = &self.aws;
+        if self.replaces {
+            return ours.clone();
+        }
+        AwsSettings {
+            region: own.region.or_else(|| ours.region.clone()),
+            endpoint_url: own.endpoint_url.or_else(|| ours.endpoint_url.clone()),
+            role_arn: own.role_arn.or_else(|| ours.role_arn.clone()),
+            fixed_credentials: own
+                .fixed_credentials
+                .or_else(|| ours.fixed_credentials.clone()),
+        }
+    }
+}
+
 fn read_document(
-    path: &str,
-    text: &str,
-    start: usize,
     value: serde_json::Value,
+    place: &Place<'_>,
     env: &dyn Fn(&str) -> Option<String>,
     found: &mut Bindings,
 ) {
-    let place = Place { path, text, start };
     let raw: document::Document = match serde_json::from_value(value) {
         Ok(raw) => raw,
         Err(error) => {
@@ -234,7 +325,7 @@ fn read_document(
             return;
         }
     };
-    let (binding, findings) = raw.check(&place, env);
+    let (binding, findings) = raw.check(place, env);
     found.findings.extend(findings);
     found.bindings.extend(binding);
 }

@@ -4,9 +4,11 @@
 mod assemble;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tidegate_manifest::{Health, HealthStatus};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -54,12 +56,47 @@ impl Status {
     }
 }
 
+impl Status {
+    fn health(&self) -> Health {
+        match self.get() {
+            State::Disabled => return Health::new(HealthStatus::Suspended, "it is not enabled"),
+            State::Starting => return Health::new(HealthStatus::Progressing, "it is being opened"),
+            State::Stopped => return Health::new(HealthStatus::Missing, "it ended"),
+            State::Failed(why) => return Health::new(HealthStatus::Degraded, why),
+            State::Running => {}
+        }
+        if self.metrics.destination_refuses.load(Ordering::Relaxed) {
+            let message = "the failure destination refuses; its records wait";
+            return Health::new(HealthStatus::Degraded, message);
+        }
+        let partitions = self.metrics.partitions();
+        let blocked = partitions.iter().find(|(_, facts)| facts.is_blocked);
+        if let Some((partition, _)) = blocked {
+            let message = format!("exhausted records hold partition {partition}");
+            return Health::new(HealthStatus::Degraded, message);
+        }
+        if partitions.is_empty() {
+            return Health::new(
+                HealthStatus::Progressing,
+                "no partition is assigned to it yet",
+            );
+        }
+        Health::healthy()
+    }
+}
+
 #[derive(Debug)]
 struct Running {
     binding: Binding,
     status: Arc<Status>,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), String>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// A set of bindings at work.
@@ -80,9 +117,56 @@ pub struct Change {
 }
 
 impl Bridge {
+    /// Starts bindings, each on its own; one that fails is tried again and holds up no other. Must be called within a
+    /// tokio runtime; [`Bridge::stop`] ends it cleanly, dropping it ends it as a crash would: nothing is lost, some
+    /// records come again.
+    ///
+    /// ```no_run
+    /// # async fn start() {
+    /// use tidegate_bridge::{Bridge, read};
+    ///
+    /// let text = std::fs::read_to_string("bindings.yaml").expect("the file is there");
+    /// let found = read("bindings.yaml", &text, &|name| std::env::var(name).ok());
+    /// assert!(!found.has_errors());
+    /// let mut bridge = Bridge::start(found.bindings).await;
+    /// for (binding, health) in bridge.health() {
+    ///     println!("{binding}: {:?} {}", health.status, health.message);
+    /// }
+    /// bridge.stop().await;
+    /// # }
+    /// ```
+    pub async fn start(bindings: Vec<Binding>) -> Self {
+        let mut bridge = Self::default();
+        bridge.replace(bindings).await;
+        bridge
+    }
+
+    /// Starts a binding, or its new form once the old one has drained; nothing happens when it runs as it is.
+    pub async fn put(&mut self, binding: Binding) -> Change {
+        let mut wanted = self.bindings();
+        wanted.retain(|other| other.name != binding.name);
+        wanted.push(binding);
+        self.replace(wanted).await
+    }
+
+    /// Drains and ends a binding; nothing happens when there is none of that name.
+    pub async fn remove(&mut self, name: &str) -> Change {
+        let mut wanted = self.bindings();
+        wanted.retain(|other| other.name != name);
+        self.replace(wanted).await
+    }
+
+    /// The bindings, running or disabled, by name.
+    pub fn bindings(&self) -> Vec<Binding> {
+        self.running
+            .values()
+            .map(|running| running.binding.clone())
+            .collect()
+    }
+
     /// Makes exactly these bindings run: new ones start, others drain and end, changed ones do both in turn.
     /// Counters of a binding that changed go on.
-    pub async fn set(&mut self, bindings: Vec<Binding>) -> Change {
+    pub async fn replace(&mut self, bindings: Vec<Binding>) -> Change {
         let mut change = Change::default();
         let wanted: BTreeMap<String, Binding> = bindings
             .into_iter()
@@ -104,11 +188,12 @@ impl Bridge {
             if let Some(running) = self.running.remove(&name) {
                 running.stop.send_replace(true);
                 counters.insert(name.clone(), Arc::clone(&running.status.metrics));
-                ending.push((name, running.task));
+                ending.push((name, running));
             }
         }
-        for (name, task) in ending {
-            if let Err(error) = task.await.unwrap_or_else(|error| Err(error.to_string())) {
+        for (name, mut running) in ending {
+            let ended = (&mut running.task).await;
+            if let Err(error) = ended.unwrap_or_else(|error| Err(error.to_string())) {
                 change.unclean.push((name.clone(), error));
             }
             change.stopped.push(name);
@@ -125,7 +210,12 @@ impl Bridge {
 
     /// Drains and ends every binding.
     pub async fn stop(&mut self) -> Change {
-        self.set(Vec::new()).await
+        self.replace(Vec::new()).await
+    }
+
+    /// Health of each binding.
+    pub fn health(&self) -> BTreeMap<String, Health> {
+        self.view().health()
     }
 
     /// How each binding is.
@@ -170,6 +260,15 @@ impl View {
             .map(|(name, status)| (name.clone(), &*status.metrics))
             .collect();
         prometheus(&all)
+    }
+
+    /// Health of each binding: progressing until it has partitions, degraded while it fails, while exhausted records
+    /// hold a partition, and while the failure destination refuses.
+    pub fn health(&self) -> BTreeMap<String, Health> {
+        let bindings = self.bindings.iter();
+        bindings
+            .map(|(name, status)| (name.clone(), status.health()))
+            .collect()
     }
 
     /// Why the bridge is not ready; nothing when every binding runs.

@@ -18,3 +18,6 @@ pub mod runtime;
 pub mod server;
 pub mod source;
 pub mod target;
+
+pub use binding::{Binding, Bindings, Defaults, from_value, read};
+pub use bridge::{Bridge, Change};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::record::Partition;
 
@@ -72,6 +72,8 @@ pub struct Metrics {
     pub source_errors: Counter,
     /// Deliveries in flight.
     pub in_flight: AtomicU64,
+    /// Whether the failure destination refused last.
+    pub destination_refuses: AtomicBool,
     partitions: Mutex<BTreeMap<Partition, PartitionFacts>>,
     seconds: Mutex<([u64; SECONDS.len()], u64, f64)>,
 }

@@ -370,7 +370,11 @@ async fn give_up(
         failure: work.failure,
         time,
     };
-    match destination.take(&given_up).await {
+    let taken = destination.take(&given_up).await;
+    metrics
+        .destination_refuses
+        .store(taken.is_err(), Ordering::Relaxed);
+    match taken {
         Ok(()) => {
             metrics.given_up.add(count);
             Finish::GivenUp

@@ -39,6 +39,18 @@ pub(super) struct Document {
 #[derive(Deserialize)]
 struct Metadata {
     name: String,
+    #[serde(default)]
+    namespace: String,
+}
+
+impl Metadata {
+    /// The binding's name: that of its group and its metrics.
+    fn binding(&self) -> String {
+        match self.namespace.as_str() {
+            "" | "default" => self.name.clone(),
+            namespace => format!("{namespace}.{}", self.name),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -236,7 +248,7 @@ impl Document {
                 "set metadata.name",
             );
         }
-        let binding = checker.binding(self.metadata.name, self.spec, place.of("kind"));
+        let binding = checker.binding(self.metadata.binding(), self.spec, place.of("kind"));
         let is_whole = !checker.findings.iter().any(Diagnostic::is_error);
         (binding.filter(|_| is_whole), checker.findings)
     }

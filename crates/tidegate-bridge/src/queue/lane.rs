@@ -239,8 +239,8 @@ impl Lane {
         jitter: f64,
     ) -> Vec<Entry> {
         if at >= piece.entries.len() {
-            self.rest();
-            return piece.entries;
+            self.in_flight = Some(piece);
+            return self.finish(policy, Finish::Outcome(then), now, jitter);
         }
         let behind = Piece {
             entries: piece.entries.split_off(at + 1),

@@ -183,6 +183,32 @@ fn a_partial_failure_is_tried_from_its_first_record() {
 }
 
 #[test]
+fn a_record_that_stops_its_batch_is_given_up_alone() {
+    let policy = Policy {
+        retries: Some(1),
+        ..policy()
+    };
+    let lines = transcript(policy, 4, |work| match work.condition {
+        None => match offsets(work).iter().position(|offset| *offset == 1) {
+            Some(at) => Finish::Outcome(Outcome::Stopped {
+                at,
+                then: Box::new(Outcome::Failed(Failure::default())),
+            }),
+            None => delivered(),
+        },
+        Some(_) => Finish::GivenUp,
+    });
+    let expected = [
+        "try [0, 1, 2, 3] #1",
+        "try [1] #2",
+        "RetryAttemptsExhausted [1] #2",
+        "try [2, 3] #1",
+        "mark Some(3)",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn without_a_destination_exhausted_records_hold_their_partition() {
     let policy = Policy {
         retries: Some(0),
@@ -307,7 +333,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (proptest::option::of(0u8..6), any::<bool>())
             .prop_map(|(key, drop)| Step::Push { key, passes: drop || key.is_some() }),
         4 => Just(Step::Turn),
-        4 => (any::<usize>(), 0u8..7, 0usize..6)
+        4 => (any::<usize>(), 0u8..9, 0usize..6)
             .prop_map(|(which, how, from)| Step::Finish { which, how, from }),
         2 => (0u64..70_000).prop_map(Step::Later),
     ]
@@ -327,6 +353,14 @@ fn finish_of(work: &Work, how: u8, from: usize) -> Finish {
         2 | 3 => Outcome::Partial { from, failure },
         4 => Outcome::Failed(failure),
         5 => Outcome::Rejected(failure),
+        7 => Outcome::Stopped {
+            at: from,
+            then: Box::new(Outcome::Failed(failure)),
+        },
+        8 => Outcome::Stopped {
+            at: from,
+            then: Box::new(Outcome::Delivered),
+        },
         _ => Outcome::Unavailable {
             failure,
             retry_after: Some(Duration::from_secs(1)),
@@ -370,6 +404,14 @@ impl Model {
         let done = match finish {
             Finish::GivenUp | Finish::Outcome(Outcome::Delivered) => work.records.len(),
             Finish::Outcome(Outcome::Partial { from, .. }) if *from < work.records.len() => *from,
+            Finish::Outcome(Outcome::Stopped { at, then }) => {
+                let is_taken = **then == Outcome::Delivered;
+                match *at < work.records.len() {
+                    true => *at + usize::from(is_taken),
+                    false if is_taken => work.records.len(),
+                    false => 0,
+                }
+            }
             _ => 0,
         };
         for offset in offsets(work).into_iter().take(done) {
