@@ -147,8 +147,29 @@ fn told(said: &str, wanted: Option<&str>) -> String {
     let behind = said.split_once("Error:").map_or(said, |(_, rest)| rest);
     let lines = behind.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty());
-    let end = |line: &&str| !line.starts_with("at ") && !line.starts_with("Environment:");
-    lines.take_while(end).collect::<Vec<_>>().join("\n")
+    let is_trace = |line: &str| {
+        line.starts_with("at ") && !line.starts_with("at '") && !line.starts_with("at root")
+    };
+    let end = |line: &&str| !is_trace(line) && !line.starts_with("Environment:");
+    let lines = lines.take_while(end).filter_map(plain);
+    let mut lines: Vec<String> = lines.collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+/// A line of a list of mistakes as if it were the only one; none for a line that is no mistake.
+fn plain(line: &str) -> Option<String> {
+    let is_frame = line.starts_with("Learn more about")
+        || line == "Configuration error:"
+        || (line.starts_with("Cannot resolve ") && line.ends_with("errored with:"));
+    if is_frame {
+        return None;
+    }
+    if line.starts_with("at '") || line.starts_with("at root") {
+        return Some(format!("Configuration error {line}"));
+    }
+    let item = line.strip_prefix("- ").unwrap_or(line);
+    Some(item.strip_suffix(',').unwrap_or(item).to_owned())
 }
 
 fn ours(

@@ -53,8 +53,10 @@ pub(crate) fn read(sam: &Sam<'_>, subject: &Subject<'_>, given: &Value) -> Made<
         None => is_null,
         Some(Value::Bool(flag)) => !flag,
         Some(Value::String(text)) => text == "false" || text == "False",
-        Some(Value::Number(number)) => number.as_i64() == Some(0),
-        Some(Value::Null | Value::Array(_) | Value::Object(_)) => false,
+        Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(Value::Object(map)) => map.is_empty(),
+        Some(Value::Null) => true,
     };
     if is_off {
         return Ok(Preference::default());
