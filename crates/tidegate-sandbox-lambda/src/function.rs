@@ -74,14 +74,6 @@ pub(crate) struct Function {
     pub(crate) recursion: String,
 }
 
-/// What an invocation will run.
-#[derive(Clone, Debug)]
-pub(crate) struct Resolved {
-    pub(crate) version: Version,
-    /// The alias or version, `$LATEST` for the function itself.
-    pub(crate) qualifier: String,
-}
-
 /// A moment as Lambda writes it.
 pub(crate) fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3f+0000").to_string()
@@ -243,7 +235,7 @@ impl Function {
         }
     }
 
-    /// What an invocation runs.
+    /// The version that an invocation runs; an alias with weights draws one.
     ///
     /// # Errors
     /// There is no such version or alias.
@@ -251,20 +243,15 @@ impl Function {
         &self,
         scope: &Scope,
         qualifier: Option<&str>,
-    ) -> Result<Resolved, Refusal> {
-        let word = qualifier.unwrap_or(LATEST);
-        let version = match self.aliases.get(word) {
+    ) -> Result<&Version, Refusal> {
+        match self.aliases.get(qualifier.unwrap_or(LATEST)) {
             Some(alias) => {
                 let draw = u32::try_from(uuid::Uuid::new_v4().as_u128() & 0xffff_ffff).unwrap_or(0);
                 let share = f64::from(draw) / (f64::from(u32::MAX) + 1.0);
-                self.version(scope, Some(alias.pick(share)))?
+                self.version(scope, Some(alias.pick(share)))
             }
-            None => self.version(scope, qualifier)?,
-        };
-        Ok(Resolved {
-            version: version.clone(),
-            qualifier: word.to_owned(),
-        })
+            None => self.version(scope, qualifier),
+        }
     }
 
     /// Refuses a qualifier that names nothing.

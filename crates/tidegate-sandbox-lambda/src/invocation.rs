@@ -1,6 +1,6 @@
-//! Invocations: by a request, by other services, by pollers; at once or later, with retries and destinations.
+//! Invocations: by a request and by pollers, and what a function finds around it when it runs.
 //!
-//! Must not know: how processes are run.
+//! Must not know: how processes are run, how asynchronous invocations go on (`later`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,11 +10,10 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde_json::{Value, json};
-use tidegate_sandbox_aws::service::{Incoming, Neighbours, Outgoing, Refusal, Scope, refuse};
+use serde_json::Value;
+use tidegate_sandbox_aws::service::{Incoming, Outgoing, Refusal, Scope, refuse};
 
 use crate::fault::{self, conflict, throttled};
-use crate::function::{Function, Resolved};
 use crate::invoke::{Invoked, Invoker};
 use crate::lambda::Lambda;
 use crate::names::{self, Named, arn};
@@ -26,8 +25,6 @@ const EVENT_BYTES: usize = 6 << 20;
 const LATER_BYTES: usize = 1 << 20;
 /// Bytes of a log's tail.
 const TAIL_BYTES: usize = 4 << 10;
-/// Asynchronous invocations that wait or run at once.
-const WAITING: usize = 1_000;
 
 /// Runs functions: the API, the runner and what they share.
 #[derive(Debug)]
@@ -38,13 +35,9 @@ pub(crate) struct Invocations {
 /// What is needed to run one call.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    job: Job,
-    resolved: Resolved,
+    pub(crate) job: Job,
     name: String,
     group: String,
-    dead_letters: Option<String>,
-    /// The settings of asynchronous invocations.
-    settings: Value,
 }
 
 /// Counts a running invocation of a function until it is dropped.
@@ -73,8 +66,7 @@ impl Lambda {
             fault::missing(format!("Function not found: {place}"))
         };
         let function = state.functions.get_mut(&key).ok_or_else(gone)?;
-        let resolved = function.resolve(scope, named.qualifier.as_deref())?;
-        let version = &resolved.version;
+        let version = function.resolve(scope, named.qualifier.as_deref())?;
         if version.is_pending(scope.now) {
             return Err(conflict(
                 "The operation cannot be performed at this time. The function is currently in the following state: Pending",
@@ -97,7 +89,6 @@ impl Lambda {
             )
             .status(502));
         }
-        let settings = settings_of(function, &resolved.qualifier);
         let config = &version.config;
         let layers = config
             .get("Layers")
@@ -107,10 +98,7 @@ impl Lambda {
         let group = config["LoggingConfig"]["LogGroup"]
             .as_str()
             .map_or_else(|| format!("/aws/lambda/{}", function.name), str::to_owned);
-        let dead_letters = config
-            .get("DeadLetterConfig")
-            .and_then(|dead| dead["TargetArn"].as_str());
-        let (name, dead_letters) = (function.name.clone(), dead_letters.map(str::to_owned));
+        let name = function.name.clone();
         let code = Arc::clone(&version.code);
         let job = Job {
             function: arn(scope, &name, None),
@@ -128,14 +116,7 @@ impl Lambda {
                 .filter_map(|layer| state.layers.code(layer["Arn"].as_str()?))
                 .collect(),
         };
-        Ok(Ready {
-            job,
-            resolved,
-            name,
-            group,
-            dead_letters,
-            settings,
-        })
+        Ok(Ready { job, name, group })
     }
 
     /// Counts an invocation, unless the function runs as often as it may.
@@ -284,10 +265,7 @@ impl Lambda {
                     Err((kind, shape)) => Outgoing::new(200, "application/json", shape.to_string())
                         .header("x-amz-function-error", *kind),
                 };
-                answer = answer.header(
-                    "x-amz-executed-version",
-                    ready.resolved.version.name.clone(),
-                );
+                answer = answer.header("x-amz-executed-version", ready.job.version.clone());
                 answer = answer.header("x-amzn-requestid", call.id.clone());
                 if tail {
                     let text = log_lines(&ready.job, &call, &outcome).join("\n") + "\n";
@@ -300,212 +278,6 @@ impl Lambda {
                 Ok(answer)
             }
         }
-    }
-
-    /// Starts an asynchronous invocation and gives its id.
-    pub(crate) fn invoke_later(
-        &self,
-        scope: &Scope,
-        named: &Named,
-        event: Value,
-    ) -> Result<String, Refusal> {
-        let lambda = self
-            .own
-            .upgrade()
-            .ok_or_else(|| refuse("ServiceException", "the sandbox ends").status(500))?;
-        self.read(scope, named, |function| {
-            function.check(scope, named.qualifier.as_deref())?;
-            Ok((202, Value::Null))
-        })?;
-        let permit = Arc::clone(&self.later).try_acquire_owned();
-        let permit = permit.map_err(|_| throttled())?;
-        let (scope, named) = (scope.clone(), named.clone());
-        let id = uuid::Uuid::new_v4().to_string();
-        let own = id.clone();
-        let mut tasks = self.tasks.lock();
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
-            lambda.later(&scope, &named, own, event).await;
-            drop(permit);
-        });
-        Ok(id)
-    }
-
-    /// Runs an asynchronous invocation with its retries, and sends what came of it on.
-    async fn later(self: &Arc<Self>, scope: &Scope, named: &Named, id: String, event: Value) {
-        let call = Call {
-            id,
-            arn: arn(scope, &named.name, named.qualifier.as_deref()),
-            event: Bytes::from(event.to_string()),
-            client: Value::Null,
-        };
-        let clock = self.neighbours.clock();
-        let mut tries = 0_u32;
-        loop {
-            let scope = Scope {
-                now: clock.now(),
-                ..scope.clone()
-            };
-            let done = self.run(&scope, named, &call).await;
-            let (ready, shape) = match done {
-                Ok((ready, outcome)) => match outcome.result {
-                    Ok(bytes) => {
-                        let body = serde_json::from_slice(&bytes).unwrap_or_default();
-                        self.send_on(&scope, &ready, &call, &event, tries, Ok(body));
-                        return;
-                    }
-                    Err((_, shape)) => (Some(ready), shape),
-                },
-                Err(refusal) if refusal.code == "ResourceNotFoundException" => return,
-                Err(refusal) => {
-                    tracing::warn!(
-                        code = refusal.code,
-                        message = refusal.message,
-                        "an asynchronous invocation was refused"
-                    );
-                    (
-                        self.ready(&scope, named).ok(),
-                        json!({"errorMessage": refusal.message, "errorType": refusal.code}),
-                    )
-                }
-            };
-            let Some(ready) = ready else { return };
-            let most = ready.settings["MaximumRetryAttempts"].as_u64().unwrap_or(2);
-            if u64::from(tries) >= most {
-                self.send_on(&scope, &ready, &call, &event, tries, Err(shape));
-                return;
-            }
-            tries += 1;
-            tokio::time::sleep(self.options.retry * tries).await;
-        }
-    }
-
-    /// Sends what came of an asynchronous invocation to its destination, and a failed event to its dead letters.
-    fn send_on(
-        &self,
-        scope: &Scope,
-        ready: &Ready,
-        call: &Call,
-        event: &Value,
-        tries: u32,
-        result: Result<Value, Value>,
-    ) {
-        let (which, condition) = match &result {
-            Ok(_) => ("OnSuccess", "Success"),
-            Err(_) => ("OnFailure", "RetriesExhausted"),
-        };
-        if let (Err(shape), Some(target)) = (&result, &ready.dead_letters) {
-            let attributes = json!({
-                "RequestID": {"DataType": "String", "StringValue": call.id},
-                "ErrorCode": {"DataType": "Number", "StringValue": "200"},
-                "ErrorMessage": {"DataType": "String", "StringValue": shape["errorMessage"].as_str().unwrap_or_default()},
-            });
-            deliver(
-                &self.neighbours,
-                scope,
-                target,
-                &event.to_string(),
-                Some(attributes),
-            );
-        }
-        let Some(target) = ready.settings["DestinationConfig"][which]["Destination"].as_str()
-        else {
-            return;
-        };
-        let mut context = json!({
-            "requestId": call.id, "functionArn": format!("{}:{}", ready.job.function, ready.resolved.qualifier),
-            "condition": condition, "approximateInvokeCount": tries + 1,
-        });
-        let mut answer = json!({"statusCode": 200, "executedVersion": ready.resolved.version.name});
-        let payload = match result {
-            Ok(body) => body,
-            Err(shape) => {
-                answer["functionError"] = json!("Unhandled");
-                shape
-            }
-        };
-        context["functionArn"] = json!(format!(
-            "{}:{}",
-            ready.job.function, ready.resolved.qualifier
-        ));
-        let message = json!({
-            "version": "1.0", "timestamp": scope.now.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
-            "requestContext": context, "requestPayload": event,
-            "responseContext": answer, "responsePayload": payload,
-        });
-        if target.contains(":lambda:") {
-            if let Ok(named) = names::parse(target, None)
-                && let Err(refusal) = self.invoke_later(scope, &named, message)
-            {
-                tracing::warn!(
-                    target,
-                    message = refusal.message,
-                    "a destination was refused"
-                );
-            }
-            return;
-        }
-        deliver(&self.neighbours, scope, target, &message.to_string(), None);
-    }
-}
-
-/// Sends a text to a queue, a topic or a bus.
-pub(crate) fn deliver(
-    neighbours: &Neighbours,
-    scope: &Scope,
-    target: &str,
-    text: &str,
-    attributes: Option<Value>,
-) {
-    let parts: Vec<&str> = target.splitn(6, ':').collect();
-    let region = parts
-        .get(3)
-        .filter(|region| !region.is_empty())
-        .copied()
-        .unwrap_or(&scope.region);
-    let there = Scope {
-        region: region.to_owned(),
-        now: neighbours.clock().now(),
-        ..scope.clone()
-    };
-    let name = parts.get(5).copied().unwrap_or_default();
-    let sent = match parts.get(2).copied() {
-        Some("sqs") => {
-            let mut input = json!({"QueueUrl": name, "MessageBody": text});
-            if name.ends_with(".fifo") {
-                input["MessageGroupId"] = json!("lambda");
-                input["MessageDeduplicationId"] = json!(uuid::Uuid::new_v4().to_string());
-            }
-            if let Some(attributes) = attributes {
-                input["MessageAttributes"] = attributes;
-            }
-            neighbours.call(&there, "sqs", "SendMessage", &input)
-        }
-        Some("sns") => {
-            let mut input = json!({"TopicArn": target, "Message": text});
-            if let Some(attributes) = attributes {
-                input["MessageAttributes"] = attributes;
-            }
-            neighbours.call(&there, "sns", "Publish", &input)
-        }
-        Some("events") => {
-            let entry = json!({
-                "EventBusName": target, "Source": "lambda", "DetailType": "Lambda Function Invocation Result", "Detail": text,
-            });
-            neighbours.call(&there, "events", "PutEvents", &json!({"Entries": [entry]}))
-        }
-        _ => Err(refuse(
-            "InvalidParameterValueException",
-            "the sandbox sends nothing there",
-        )),
-    };
-    if let Err(refusal) = sent {
-        tracing::warn!(
-            target,
-            code = refusal.code,
-            message = refusal.message,
-            "a destination was refused"
-        );
     }
 }
 
@@ -533,22 +305,16 @@ impl Invoker for Invocations {
             client: Value::Null,
         };
         match lambda.run(&scope, &named, &call).await {
-            Ok((_, outcome)) => match outcome.result {
-                Ok(bytes) => Invoked::Answer(bytes),
-                Err((_, shape)) => Invoked::FunctionError(Bytes::from(shape.to_string())),
-            },
+            Ok((ready, outcome)) => {
+                let version = ready.job.version;
+                match outcome.result {
+                    Ok(body) => Invoked::Answer { body, version },
+                    Err(_) => Invoked::FunctionError { version },
+                }
+            }
             Err(refusal) => Invoked::Refused(refusal),
         }
     }
-}
-
-/// The settings of asynchronous invocations for a qualifier.
-fn settings_of(function: &Function, qualifier: &str) -> Value {
-    function
-        .invocations
-        .get(qualifier)
-        .cloned()
-        .unwrap_or_default()
 }
 
 /// What a process finds in its environment.
@@ -631,9 +397,4 @@ fn log_lines(job: &Job, call: &Call, outcome: &Outcome) -> Vec<String> {
     }
     lines.push(report);
     lines
-}
-
-/// As many asynchronous invocations as may wait.
-pub(crate) fn waiting() -> Arc<tokio::sync::Semaphore> {
-    Arc::new(tokio::sync::Semaphore::new(WAITING))
 }

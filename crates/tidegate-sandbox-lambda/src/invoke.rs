@@ -11,10 +11,10 @@ use tidegate_sandbox_aws::service::Refusal;
 /// What became of an invocation.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Invoked {
-    /// What the function returned.
-    Answer(Bytes),
-    /// What it failed with, as Lambda shapes it.
-    FunctionError(Bytes),
+    /// What the function returned, and the version that ran.
+    Answer { body: Bytes, version: String },
+    /// It failed in this version.
+    FunctionError { version: String },
     /// It was not run: throttled (`TooManyRequestsException`), gone (`ResourceNotFoundException`) and the like.
     Refused(Refusal),
 }

@@ -27,6 +27,7 @@ mod iam;
 mod invocation;
 mod invoke;
 mod lambda;
+mod later;
 mod layers;
 mod logs;
 mod manage;
@@ -38,6 +39,8 @@ mod pollers;
 mod runner;
 mod settings;
 mod sts;
+#[cfg(test)]
+mod testing;
 mod urls;
 
 pub use options::LambdaOptions;
@@ -59,6 +62,14 @@ pub async fn start(aws: AwsOptions, options: LambdaOptions) -> io::Result<Sandbo
 }
 
 fn services(neighbours: &Neighbours, options: LambdaOptions) -> Vec<Arc<dyn Service>> {
+    compose(neighbours, options).1
+}
+
+/// Lambda, and the services of this crate, itself among them.
+fn compose(
+    neighbours: &Neighbours,
+    options: LambdaOptions,
+) -> (Arc<Lambda>, Vec<Arc<dyn Service>>) {
     let access = Arc::new(Access::new(neighbours.clone(), options.propagation));
     let logs = Arc::new(Logs::new(neighbours.clone()));
     let lambda = Arc::new_cyclic(|own| Lambda {
@@ -72,7 +83,7 @@ fn services(neighbours: &Neighbours, options: LambdaOptions) -> Vec<Arc<dyn Serv
         options,
         state: Guarded::default(),
         running: Guarded::default(),
-        later: invocation::waiting(),
+        later: later::waiting(),
         tasks: Guarded::default(),
         own: own.clone(),
     });
@@ -83,8 +94,8 @@ fn services(neighbours: &Neighbours, options: LambdaOptions) -> Vec<Arc<dyn Serv
     });
     let mappings = Mappings::new(Arc::clone(&lambda), invoker);
     let door = LambdaDoor {
-        lambda,
+        lambda: Arc::clone(&lambda),
         mappings: Some(Arc::new(mappings)),
     };
-    vec![access, logs, Arc::new(door)]
+    (lambda, vec![access, logs, Arc::new(door)])
 }

@@ -19,12 +19,14 @@ pub(super) enum Reason {
 }
 
 /// What the last invocation of the batch gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Last {
-    /// The function threw, or ran too long.
-    Threw,
-    /// It answered, and named failures.
-    Named,
+    /// There was none that ran.
+    None,
+    /// The function threw, or ran too long, in this version.
+    Threw(String),
+    /// It answered, and named failures, in this version.
+    Named(String),
 }
 
 fn stamp(at: Timestamp) -> Value {
@@ -37,7 +39,7 @@ pub(super) fn document(
     shard: &str,
     items: &[Item],
     reason: Reason,
-    last: Last,
+    last: &Last,
     invocations: u64,
 ) -> Value {
     let condition = match reason {
@@ -55,11 +57,11 @@ pub(super) fn document(
         "timestamp": stamp(poller.now()),
     });
     if reason == Reason::RetryAttemptsExhausted {
-        let error = match last {
-            Last::Threw => json!("Unhandled"),
-            Last::Named => Value::Null,
+        let (error, version) = match last {
+            Last::None => (json!("Unhandled"), "$LATEST"),
+            Last::Threw(version) => (json!("Unhandled"), version.as_str()),
+            Last::Named(version) => (Value::Null, version.as_str()),
         };
-        let version = poller.function.splitn(8, ':').nth(7).unwrap_or("$LATEST");
         document["responseContext"] =
             json!({"statusCode": 200, "executedVersion": version, "functionError": error});
     }

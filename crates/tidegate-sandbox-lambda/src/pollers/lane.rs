@@ -279,7 +279,7 @@ impl Lane {
             items,
             attempts: 0,
             invocations: 0,
-            last: Last::Threw,
+            last: Last::None,
         }];
         while let Some(mut piece) = pieces.pop() {
             if !self.drop_old(&mut piece).await {
@@ -331,7 +331,7 @@ impl Lane {
                     items: back,
                     attempts: piece.attempts,
                     invocations: piece.invocations,
-                    last: piece.last,
+                    last: piece.last.clone(),
                 });
             }
             pieces.push(piece);
@@ -376,7 +376,7 @@ impl Lane {
             &shard.id,
             items,
             reason,
-            piece.last,
+            &piece.last,
             piece.invocations,
         );
         while let Err(refusal) = failed::send(&shard.poller, &shard.id, document.clone(), items) {
@@ -402,9 +402,12 @@ impl Lane {
         loop {
             let event = self.event(&piece.items, None);
             match poller.invoker.invoke(&poller.function, event).await {
-                Invoked::Answer(answer) => {
+                Invoked::Answer {
+                    body: answer,
+                    version,
+                } => {
                     piece.invocations += 1;
-                    piece.last = Last::Named;
+                    piece.last = Last::Named(version);
                     if let Some(own) = &mut self.tumbling
                         && !own.answered(&answer)
                     {
@@ -416,9 +419,9 @@ impl Lane {
                     let find = |id: &str| piece.items.iter().position(|item| item.sequence == id);
                     return Some(reply::read(&answer, find));
                 }
-                Invoked::FunctionError(_) => {
+                Invoked::FunctionError { version } => {
                     piece.invocations += 1;
-                    piece.last = Last::Threw;
+                    piece.last = Last::Threw(version);
                     return Some(Verdict::Failed);
                 }
                 // Too large an event will never be taken.
@@ -460,8 +463,8 @@ impl Lane {
         loop {
             let event = self.event(&[], Some(early));
             match poller.invoker.invoke(&poller.function, event).await {
-                Invoked::Answer(_) => break,
-                Invoked::FunctionError(_) => {
+                Invoked::Answer { .. } => break,
+                Invoked::FunctionError { .. } => {
                     poller.tell("PROBLEM: Function call failed");
                     attempts += 1;
                     if poller.plan.retries.is_some_and(|most| attempts > most) {

@@ -160,8 +160,8 @@ async fn process(poller: &Poller, batch: Vec<Value>) {
     let event = Bytes::from(json!({"Records": batch}).to_string());
     let answer = loop {
         match poller.invoker.invoke(&poller.function, event.clone()).await {
-            Invoked::Answer(answer) => break answer,
-            Invoked::FunctionError(_) => return,
+            Invoked::Answer { body, .. } => break body,
+            Invoked::FunctionError { .. } => return,
             Invoked::Refused(refusal) => {
                 tracing::debug!(
                     code = refusal.code,

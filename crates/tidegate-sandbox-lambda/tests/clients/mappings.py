@@ -120,6 +120,16 @@ when(lambda: lam.get_event_source_mapping(UUID=made["UUID"])["LastProcessingResu
 done = [base64.b64decode(r["kinesis"]["data"]).decode() for event in events("splits") for r in event["Records"] if not any(base64.b64decode(x["kinesis"]["data"]) == b"bad" for x in event["Records"])]
 assert sorted(done) == sorted(str(n) for n in range(8) if n != 5), done
 
+# Of an alias, the version that ran is told.
+lam.publish_version(FunctionName="splits")
+lam.create_alias(FunctionName="splits", Name="live", FunctionVersion="1")
+arn = stream("v")
+lam.create_event_source_mapping(FunctionName="splits:live", EventSourceArn=arn, StartingPosition="TRIM_HORIZON", MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": dead}})
+put("v", ("k", "bad"))
+told = when(lambda: [m for m in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages", []) if arn in m["Body"]], 30)
+told = json.loads(told[0]["Body"])
+assert told["responseContext"]["executedVersion"] == "1" and told["requestContext"]["functionArn"].endswith(":splits:live"), told
+
 # Partial failures of a stream, given up into a bucket.
 function("partial", PARTIAL="1")
 arn = stream("p")

@@ -269,6 +269,39 @@ assert answer == "done", answer
 assert client("s3").get_object(Bucket="written", Key="k")["Body"].read() == b"by a function"
 refused("RequestEntityTooLargeException", "", c.invoke, FunctionName="echo", InvocationType="Event", Payload=json.dumps("x" * (1 << 20)))
 
+# Other destinations: a bucket, a bus, a function, a topic.
+arn = lambda service, rest: f"arn:aws:{service}:eu-west-1:{ACCOUNT}:{rest}"
+c.put_function_event_invoke_config(FunctionName="attempt", MaximumRetryAttempts=0, DestinationConfig={"OnSuccess": {"Destination": arn("events", "event-bus/default")}, "OnFailure": {"Destination": "arn:aws:s3:::written"}})
+watch, watch_arn = queue("watch")
+bus = client("events")
+bus.put_rule(Name="told", EventPattern=json.dumps({"source": ["lambda"], "detail-type": ["Lambda Function Invocation Result - Success"]}))
+bus.put_targets(Rule="told", Targets=[{"Id": "1", "Arn": watch_arn}])
+c.invoke(FunctionName="attempt", InvocationType="Event", Payload=b'{"n": 2}')
+told = json.loads(message(watch)["Body"])
+assert told["detail"]["requestPayload"] == {"n": 2} and told["detail"]["responsePayload"] == {"fine": True} and attempt + ":$LATEST" in told["resources"], told
+c.invoke(FunctionName="attempt", InvocationType="Event", Payload=b'{"fail": true}')
+found = when(lambda: client("s3").list_objects_v2(Bucket="written", Prefix="aws/lambda/async/attempt/").get("Contents"), 20)
+told = json.loads(client("s3").get_object(Bucket="written", Key=found[0]["Key"])["Body"].read())
+assert told["requestContext"]["condition"] == "RetriesExhausted" and told["requestContext"]["approximateInvokeCount"] == 1, told
+make("next", "app.handler", Code={"ZipFile": archive({"app.py": "import boto3\ndef handler(event, context):\n    boto3.client('sqs').send_message(QueueUrl='" + watch + "', MessageBody=event['requestContext']['condition'])\n"})}, Timeout=20)
+topic = client("sns").create_topic(Name="failures")["TopicArn"]
+client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=watch_arn, Attributes={"RawMessageDelivery": "true"})
+c.put_function_event_invoke_config(FunctionName="attempt", MaximumRetryAttempts=0, DestinationConfig={"OnSuccess": {"Destination": arn("lambda", "function:next")}, "OnFailure": {"Destination": topic}})
+while sqs.receive_message(QueueUrl=watch).get("Messages"):
+    pass
+c.invoke(FunctionName="attempt", InvocationType="Event", Payload=b'{"n": 3}')
+assert message(watch)["Body"] == "Success"
+c.invoke(FunctionName="attempt", InvocationType="Event", Payload=b'{"fail": true}')
+assert json.loads(when(lambda: [m for m in sqs.receive_message(QueueUrl=watch, WaitTimeSeconds=1).get("Messages", []) if "RetriesExhausted" in m["Body"]], 20)[0]["Body"])["responseContext"]["functionError"] == "Unhandled"
+
+# A destination of the function itself is not that of an alias.
+c.publish_version(FunctionName="attempt")
+c.create_alias(FunctionName="attempt", Name="live", FunctionVersion="1")
+c.put_function_event_invoke_config(FunctionName="attempt", Qualifier="live", MaximumRetryAttempts=0, DestinationConfig={"OnSuccess": {"Destination": good_arn}})
+c.invoke(FunctionName="attempt", Qualifier="live", InvocationType="Event", Payload=b'{"n": 4}')
+record = json.loads(message(good)["Body"])
+assert record["requestContext"]["functionArn"] == attempt + ":live" and record["responseContext"]["executedVersion"] == "1", record
+
 # Node, when there is one.
 if shutil.which("node"):
     node = {
