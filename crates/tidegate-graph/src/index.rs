@@ -70,6 +70,8 @@ pub(crate) struct Index<'a> {
     exact: HashMap<Exact<'a>, Slot>,
     groupless: HashMap<Groupless<'a>, Shared<'a>>,
     nearby: HashMap<Nearby<'a>, Shared<'a>>,
+    /// Objects of any target, group and namespace, by kind and name.
+    anywhere: HashMap<(Text<'a>, Text<'a>), Shared<'a>>,
 }
 
 fn better(old: Slot, new: Slot) -> Slot {
@@ -140,6 +142,9 @@ impl<'a> Index<'a> {
         };
         if is_object {
             share(&mut self.groupless, groupless, slot, (0, key.group.clone()));
+            let place = Cow::Owned(format!("{}/{}", key.group, key.namespace));
+            let named = (key.kind.clone(), key.name.clone());
+            share(&mut self.anywhere, named, slot, (key.target, place));
         }
         let entry = self.exact.entry(key).or_insert(slot);
         *entry = better(*entry, slot);
@@ -166,7 +171,11 @@ impl<'a> Index<'a> {
             }
         }
         let Some(group) = identity.group.as_ref().filter(|_| near) else {
-            return Lookup::Nothing;
+            let anywhere = matches!(identity.place, Place::Anywhere(_)).then(|| {
+                let key = (identity.kind.clone(), identity.name.clone());
+                self.anywhere.get(&key).map(Shared::lookup)
+            });
+            return anywhere.flatten().unwrap_or(Lookup::Nothing);
         };
         let mut scopes = vec![target.map(Some)];
         if matches!(identity.place, Place::Anywhere(_)) {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
-use tidegate_manifest::{Phase, ResourceKey, TargetKind};
+use tidegate_manifest::{AWS_GROUP, Phase, ResourceKey, TargetKind};
 
 use crate::diagnose::Findings;
 use crate::graph::Link;
@@ -196,6 +196,10 @@ fn read_always<'a>(
         let place = match &wanted.namespace {
             Some(namespace) if namespace.is_empty() => Place::Cluster,
             Some(namespace) => Place::Namespace(Cow::Borrowed(namespace)),
+            // A stack is no namespace of a cluster, nor the other way round.
+            None if wanted.kind.contains("::") != (view.key.group == AWS_GROUP) => {
+                Place::Anywhere(Cow::Borrowed(&view.key.namespace))
+            }
             None => Place::Namespace(Cow::Borrowed(&view.key.namespace)),
         };
         found.need(Need {

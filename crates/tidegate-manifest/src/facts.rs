@@ -346,7 +346,8 @@ pub struct DependsOn {
     pub group: Option<String>,
     /// The kind.
     pub kind: String,
-    /// The namespace; absent is the namespace of the object that declares it, or none.
+    /// The namespace; absent is the namespace of the object that declares it, or none. Between resources of templates, whose
+    /// namespace is their stack, and objects of other worlds, absent is any.
     pub namespace: Option<String>,
     /// The name.
     pub name: String,
@@ -354,12 +355,20 @@ pub struct DependsOn {
 
 impl DependsOn {
     fn parse(item: &str) -> Option<Self> {
-        let parts: Vec<&str> = item.split(':').collect();
-        let (group, kind, place) = match parts.as_slice() {
-            [kind, place] => (None, *kind, *place),
-            [group, kind, place] => (Some((*group).to_owned()), *kind, *place),
-            _ => return None,
+        let (head, place) = item.rsplit_once(':')?;
+        // Kinds of CloudFormation have colons of their own, always two.
+        let single = head.match_indices(':').map(|(at, _)| at).find(|at| {
+            let bytes = head.as_bytes();
+            let before = at.checked_sub(1).and_then(|before| bytes.get(before));
+            before != Some(&b':') && bytes.get(at + 1) != Some(&b':')
+        });
+        let (group, kind) = match single {
+            Some(at) => (Some(head[..at].to_owned()), &head[at + 1..]),
+            None => (None, head),
         };
+        if kind.replace("::", "").contains(':') {
+            return None;
+        }
         let (namespace, name) = match place.split_once('/') {
             Some((namespace, name)) => (Some(namespace.to_owned()), name),
             None => (None, place),
@@ -750,6 +759,14 @@ mod tests {
         assert_eq!(
             parse(":Service:web"),
             some(Some(""), "Service", None, "web")
+        );
+        assert_eq!(
+            parse("AWS::Lambda::Function:etl/Transform"),
+            some(None, "AWS::Lambda::Function", Some("etl"), "Transform")
+        );
+        assert_eq!(
+            parse("aws:AWS::Kinesis::Stream:Orders"),
+            some(Some("aws"), "AWS::Kinesis::Stream", None, "Orders")
         );
         for bad in ["", "web", "a:b:c:d", "Service:", ":x", "Service:a/b/c"] {
             assert_eq!(parse(bad), None, "{bad}");

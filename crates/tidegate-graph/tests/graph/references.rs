@@ -551,3 +551,19 @@ fn declared_dependencies_are_edges() {
         ],
     );
 }
+
+#[test]
+fn resources_of_templates_and_manifests_name_each_other_without_a_namespace() {
+    check(
+        "aws/2010-09-09 AWS::Lambda::EventSourceMapping etl/Map depends-on=batch:Job:load",
+        NONE,
+        &["batch/v1 Job b/load"],
+        &["AWS::Lambda::EventSourceMapping etl/Map -> Job b/load: declared"],
+    );
+    check(
+        "apps/v1 Deployment a/x depends-on=AWS::Kinesis::Stream:Orders",
+        NONE,
+        &["aws/2010-09-09 AWS::Kinesis::Stream etl/Orders"],
+        &["Deployment a/x -> AWS::Kinesis::Stream etl/Orders: declared"],
+    );
+}
