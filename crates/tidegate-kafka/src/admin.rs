@@ -92,7 +92,10 @@ pub(crate) type Item<T> = Result<T, KafkaError>;
 
 impl Client {
     /// These topics; None for one that is not there.
-    pub(crate) async fn topics(&self, names: &[String]) -> BTreeMap<String, Item<Option<LiveTopic>>> {
+    pub(crate) async fn topics(
+        &self,
+        names: &[String],
+    ) -> BTreeMap<String, Item<Option<LiveTopic>>> {
         let mut found = BTreeMap::new();
         for names in names.chunks(BATCH) {
             match self.topics_of(names).await {
@@ -105,10 +108,7 @@ impl Client {
         found
     }
 
-    async fn topics_of(
-        &self,
-        names: &[String],
-    ) -> Item<BTreeMap<String, Item<Option<LiveTopic>>>> {
+    async fn topics_of(&self, names: &[String]) -> Item<BTreeMap<String, Item<Option<LiveTopic>>>> {
         let metadata = self.metadata(Some(names)).await?;
         let mut found: BTreeMap<String, Item<Option<LiveTopic>>> = BTreeMap::new();
         for topic in metadata.topics {
@@ -265,7 +265,10 @@ impl Client {
         let result = answer.responses.into_iter().next();
         let result = result.ok_or_else(|| unanswered("IncrementalAlterConfigs"))?;
         Code::new(result.error_code)
-            .check("IncrementalAlterConfigs", words(result.error_message.as_ref()))
+            .check(
+                "IncrementalAlterConfigs",
+                words(result.error_message.as_ref()),
+            )
             .map_err(|error| error.after(wait))
     }
 

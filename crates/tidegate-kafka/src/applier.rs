@@ -19,22 +19,26 @@ use tokio::sync::OnceCell;
 use crate::client::Client;
 use crate::document::{GROUP, VERSIONS};
 use crate::ledger::{Ledger, MemoryLedger, Record, Records};
+use crate::secrets::{NoSecrets, SecretSource};
 use crate::shape::Plan;
 
 /// Objects that are applied at one time.
-const PARALLEL: usize = 8;
+pub(crate) const PARALLEL: usize = 8;
 
 /// What the applier is made with beside the cluster.
 #[derive(Clone, Debug)]
 pub struct KafkaApplierOptions {
     /// Remembers what was applied.
     pub ledger: Arc<dyn Ledger>,
+    /// Where passwords of users come from.
+    pub secrets: Arc<dyn SecretSource>,
 }
 
 impl Default for KafkaApplierOptions {
     fn default() -> Self {
         Self {
             ledger: Arc::new(MemoryLedger::default()),
+            secrets: Arc::new(NoSecrets),
         }
     }
 }
@@ -59,12 +63,14 @@ pub(crate) struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Topic,
+    User,
 }
 
 impl Kind {
     pub(crate) fn of(kind: &GroupKind) -> Option<Self> {
         match (kind.group.as_str(), kind.kind.as_str()) {
             (GROUP, "KafkaTopic") => Some(Self::Topic),
+            (GROUP, "KafkaUser") => Some(Self::User),
             _ => None,
         }
     }
@@ -168,20 +174,62 @@ impl Inner {
     }
 
     pub(crate) fn announced(&self, key: &ResourceKey) -> Option<Value> {
-        let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let announced = self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         announced.get(key).map(|(_, body)| body.clone())
     }
 
-    /// Another wanted document of the same kind that `subject` says is of the same thing.
-    pub(crate) fn announced_rival(
+    /// Only one document may stand for a topic or a user; whoever had it first keeps it.
+    pub(crate) fn check_rivals(
+        &self,
+        key: &ResourceKey,
+        what: &str,
+        subject: &str,
+        book: &Book,
+        is_same: impl Fn(&ResourceKey, &Value) -> bool,
+    ) -> Result<(), ApplierError> {
+        let taken = |by: String| {
+            let message = format!("{what} {subject} is managed by {by}");
+            ApplierError::new(ErrorKind::Conflict, message)
+                .help("keep one document for it; to hand a topic over, annotate the old document with strimzi.io/managed: \"false\", sync, and remove it")
+        };
+        if let Some((other, application)) = self.announced_rival(key, is_same) {
+            let has = |key: &ResourceKey| book.find(key).is_some_and(|(_, r)| r.subject == subject);
+            if !has(key) || has(&other) {
+                return Err(taken(format!(
+                    "{} and {} at once (application {application})",
+                    key.short(),
+                    other.short()
+                )));
+            }
+        }
+        match book.rival(key, subject) {
+            Some((application, record)) => Err(taken(format!(
+                "{} {}/{} of application {application}, and {} asks for it too",
+                record.kind,
+                record.namespace,
+                record.name,
+                key.short()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Another wanted document of the same kind that stands for the same thing.
+    fn announced_rival(
         &self,
         key: &ResourceKey,
         is_same: impl Fn(&ResourceKey, &Value) -> bool,
     ) -> Option<(ResourceKey, String)> {
-        let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut others = announced
-            .iter()
-            .filter(|(other, _)| *other != key && other.kind == key.kind && other.group == key.group);
+        let announced = self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut others = announced.iter().filter(|(other, _)| {
+            *other != key && other.kind == key.kind && other.group == key.group
+        });
         let found = others.find(|(other, (_, body))| is_same(other, body));
         found.map(|(other, (application, _))| (other.clone(), application.clone()))
     }
@@ -209,6 +257,7 @@ impl Inner {
     async fn plan_one(&self, request: &ApplyRequest, book: &Book) -> Result<Plan, ApplierError> {
         match Self::kind_of(request)? {
             Kind::Topic => self.plan_topic(request, book).await,
+            Kind::User => self.plan_user(request, book).await,
         }
     }
 
@@ -220,6 +269,7 @@ impl Inner {
         }
         match kind {
             Kind::Topic => self.apply_topic(request).await,
+            Kind::User => self.apply_user(request).await,
         }
     }
 
@@ -243,6 +293,7 @@ impl Inner {
         }
         match kind {
             Kind::Topic => self.delete_topic(request, application, record).await,
+            Kind::User => self.delete_user(request, application, record).await,
         }
     }
 
@@ -252,10 +303,13 @@ impl Inner {
             Err(error) => return keys.iter().map(|_| Err(error.clone())).collect(),
         };
         let of_kind = |kind: Kind| {
-            let keys = keys.iter().filter(move |key| Kind::of(&key.group_kind()) == Some(kind));
+            let keys = keys
+                .iter()
+                .filter(move |key| Kind::of(&key.group_kind()) == Some(kind));
             keys.cloned().collect::<Vec<_>>()
         };
         let mut found = self.read_topics(&of_kind(Kind::Topic), &book).await;
+        found.extend(self.read_users(&of_kind(Kind::User), &book).await);
         let answers = keys.iter().map(|key| found.remove(key).unwrap_or(Ok(None)));
         answers.collect()
     }
@@ -372,7 +426,11 @@ impl Applier for KafkaApplier {
 
     async fn list_owned(&self, owner: OwnerRef) -> Result<OwnedList, ApplierError> {
         let cluster = self.inner.cluster().await?;
-        let records = self.inner.options.ledger.load(cluster, &owner.application)?;
+        let records = self
+            .inner
+            .options
+            .ledger
+            .load(cluster, &owner.application)?;
         let ours = records
             .into_values()
             .filter(|record| record.application == owner.application);

@@ -138,7 +138,11 @@ impl Client {
     /// Sends to the first server that can be reached; what was sent is not sent again elsewhere.
     async fn send_any<R: Request>(&self, request: &R) -> Result<R::Response, KafkaError> {
         let last = self.last().clone();
-        let others = self.inner.bootstrap.iter().filter(|b| Some(*b) != last.as_ref());
+        let others = self
+            .inner
+            .bootstrap
+            .iter()
+            .filter(|b| Some(*b) != last.as_ref());
         let mut failure = None;
         for address in last.iter().chain(others) {
             let slot = self.slot(address);

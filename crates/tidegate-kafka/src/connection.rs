@@ -108,7 +108,10 @@ impl Connection {
     ///
     /// # Errors
     /// The broker does not know the request, or the connection broke: it must not be used again.
-    pub(crate) async fn send<R: Request>(&mut self, request: &R) -> Result<R::Response, KafkaError> {
+    pub(crate) async fn send<R: Request>(
+        &mut self,
+        request: &R,
+    ) -> Result<R::Response, KafkaError> {
         let version = self.version::<R>()?;
         let answer = tokio::time::timeout(ANSWER, self.exchange(request, version)).await;
         answer.unwrap_or_else(|_| {

@@ -34,7 +34,10 @@ pub(crate) fn invalid(message: impl Into<String>, help: &str) -> ApplierError {
 }
 
 fn annotation<'v>(body: &'v Value, name: &str) -> Option<&'v str> {
-    body.get("metadata")?.get("annotations")?.get(name)?.as_str()
+    body.get("metadata")?
+        .get("annotations")?
+        .get(name)?
+        .as_str()
 }
 
 /// Its annotations.
@@ -65,9 +68,8 @@ pub(crate) fn deletes_data(body: &Value) -> bool {
 /// The application whose mark the document bears, for itself and no copy.
 pub(crate) fn application(body: &Value, key: &ResourceKey) -> String {
     let id = TrackingId::of(body);
-    let own = id.filter(|id| {
-        id.is_self_reference(&key.group, &key.kind, &key.namespace, &key.name)
-    });
+    let own =
+        id.filter(|id| id.is_self_reference(&key.group, &key.kind, &key.namespace, &key.name));
     own.map(|id| id.application).unwrap_or_default()
 }
 
@@ -178,14 +180,23 @@ impl<'v> Fields<'v> {
         }
     }
 
-    pub(crate) fn whole(&self, name: &str, least: i64, most: i64) -> Result<Option<i64>, ApplierError> {
+    pub(crate) fn whole(
+        &self,
+        name: &str,
+        least: i64,
+        most: i64,
+    ) -> Result<Option<i64>, ApplierError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
         };
         let number = value.as_i64().filter(|n| (least..=most).contains(n));
-        number
-            .map(Some)
-            .ok_or_else(|| wrong(&self.path(name), &format!("a whole number from {least} to {most}"), value))
+        number.map(Some).ok_or_else(|| {
+            wrong(
+                &self.path(name),
+                &format!("a whole number from {least} to {most}"),
+                value,
+            )
+        })
     }
 
     pub(crate) fn number(&self, name: &str) -> Result<Option<f64>, ApplierError> {

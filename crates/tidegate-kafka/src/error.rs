@@ -19,6 +19,7 @@ impl Code {
     pub(crate) const INVALID_TOPIC: Self = Self(17);
     pub(crate) const UNSUPPORTED_VERSION: Self = Self(35);
     pub(crate) const TOPIC_EXISTS: Self = Self(36);
+    pub(crate) const SECURITY_DISABLED: Self = Self(54);
     pub(crate) const RESOURCE_NOT_FOUND: Self = Self(91);
     pub(crate) const UNKNOWN_TOPIC_ID: Self = Self(100);
 
@@ -29,7 +30,11 @@ impl Code {
     /// Kafka's name of it, as `INVALID_CONFIG`.
     pub(crate) fn name(self) -> String {
         let Some(error) = ResponseError::try_from_code(self.0) else {
-            return if self.0 == 0 { "NONE".to_owned() } else { format!("UNKNOWN_CODE_{}", self.0) };
+            return if self.0 == 0 {
+                "NONE".to_owned()
+            } else {
+                format!("UNKNOWN_CODE_{}", self.0)
+            };
         };
         let mut name = String::new();
         for letter in format!("{error:?}").chars() {
@@ -49,7 +54,9 @@ impl Code {
         let words = words.filter(|words| !words.is_empty());
         let said = match words {
             Some(words) => words.to_owned(),
-            None => ResponseError::try_from_code(self.0).map_or_else(String::new, |e| e.to_string()),
+            None => {
+                ResponseError::try_from_code(self.0).map_or_else(String::new, |e| e.to_string())
+            }
         };
         Err(KafkaError {
             code: self,
@@ -68,9 +75,7 @@ impl Code {
             7 => ErrorKind::Timeout,
             89 => ErrorKind::Throttled,
             5 | 6 | 8 | 9 | 13..=16 | 41 | 56 | 88 => ErrorKind::Unavailable,
-            10 | 17 | 33..=35 | 37..=40 | 42 | 44 | 54 | 57 | 73 | 92 | 93 => {
-                ErrorKind::Invalid
-            }
+            10 | 17 | 33..=35 | 37..=40 | 42 | 44 | 54 | 57 | 73 | 92 | 93 => ErrorKind::Invalid,
             _ => ErrorKind::Internal,
         }
     }
@@ -78,16 +83,28 @@ impl Code {
     /// What a person can do.
     fn help(self) -> Option<&'static str> {
         Some(match self.0 {
-            17 => "use 1 to 249 letters, digits, dots, underscores and hyphens, and no name that differs from another only in dots and underscores",
-            29 => "give Tidegate's user Create, Alter, AlterConfigs, DescribeConfigs, Describe and Delete on the topic",
-            31 => "give Tidegate's user Alter, AlterConfigs, Create, Describe and DescribeConfigs on the cluster",
-            33 | 34 | 58 => "correct sasl.mechanism, sasl.username and sasl.password under security in the Settings",
+            17 => {
+                "use 1 to 249 letters, digits, dots, underscores and hyphens, and no name that differs from another only in dots and underscores"
+            }
+            29 => {
+                "give Tidegate's user Create, Alter, AlterConfigs, DescribeConfigs, Describe and Delete on the topic"
+            }
+            31 => {
+                "give Tidegate's user Alter, AlterConfigs, Create, Describe and DescribeConfigs on the cluster"
+            }
+            33 | 34 | 58 => {
+                "correct sasl.mechanism, sasl.username and sasl.password under security in the Settings"
+            }
             35 => "the broker is too old for this request: update it",
-            37 => "write a number of partitions from 1 on, and none that is below what the topic has",
+            37 => {
+                "write a number of partitions from 1 on, and none that is below what the topic has"
+            }
             38 => "write replicas that are no more than the brokers that run",
             40 => "correct the value, or remove the key from .spec.config",
             44 => "keep to the broker's policy for topics, or have it changed",
-            54 => "the brokers have no authorizer: set authorizer.class.name, or remove .spec.authorization",
+            54 => {
+                "the brokers have no authorizer: set authorizer.class.name, or remove .spec.authorization"
+            }
             60 => "wait until the reassignment of partitions is over",
             73 => "set delete.topic.enable=true on the brokers, or keep the topic",
             _ => return None,
@@ -122,11 +139,19 @@ pub struct KafkaError {
 
 impl KafkaError {
     fn of(cause: Cause, message: String) -> Self {
-        Self { code: Code::NONE, cause, message, wait: None }
+        Self {
+            code: Code::NONE,
+            cause,
+            message,
+            wait: None,
+        }
     }
 
     pub(crate) fn unreachable(address: &str, error: &dyn fmt::Display) -> Self {
-        Self::of(Cause::Unreachable, format!("broker {address} cannot be reached: {error}"))
+        Self::of(
+            Cause::Unreachable,
+            format!("broker {address} cannot be reached: {error}"),
+        )
     }
 
     pub(crate) fn broken(address: &str, error: &std::io::Error) -> Self {
@@ -138,22 +163,33 @@ impl KafkaError {
     }
 
     pub(crate) fn silent(address: &str, request: &str) -> Self {
-        Self::of(Cause::Silent, format!("broker {address} does not answer {request}"))
+        Self::of(
+            Cause::Silent,
+            format!("broker {address} does not answer {request}"),
+        )
     }
 
     pub(crate) fn garbled(address: &str, request: &str, why: &dyn fmt::Display) -> Self {
-        Self::of(Cause::Garbled, format!("broker {address}: the answer to {request} cannot be read: {why}"))
+        Self::of(
+            Cause::Garbled,
+            format!("broker {address}: the answer to {request} cannot be read: {why}"),
+        )
     }
 
     pub(crate) fn unsayable(request: &str, version: i16, why: &dyn fmt::Display) -> Self {
-        Self::of(Cause::Garbled, format!("{request} cannot be written in version {version}: {why}"))
+        Self::of(
+            Cause::Garbled,
+            format!("{request} cannot be written in version {version}: {why}"),
+        )
     }
 
     pub(crate) fn unknown_request(address: &str, request: &str) -> Self {
         Self {
             code: Code::UNSUPPORTED_VERSION,
             cause: Cause::Refused,
-            message: format!("broker {address} does not know {request} in a version that Tidegate speaks"),
+            message: format!(
+                "broker {address} does not know {request} in a version that Tidegate speaks"
+            ),
             wait: None,
         }
     }
@@ -164,7 +200,10 @@ impl KafkaError {
 
     /// Kafka refused the credentials.
     pub(crate) fn credentials(message: impl Into<String>) -> Self {
-        Self { code: Code::new(58), ..Self::of(Cause::Refused, message.into()) }
+        Self {
+            code: Code::new(58),
+            ..Self::of(Cause::Refused, message.into())
+        }
     }
 
     /// The broker asks to come back later.
@@ -212,14 +251,22 @@ impl KafkaError {
             Cause::Garbled => ErrorKind::Internal,
             Cause::Settings => ErrorKind::Invalid,
         };
-        let message = if what.is_empty() { self.message.clone() } else { format!("{what}: {}", self.message) };
+        let message = if what.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{what}: {}", self.message)
+        };
         let mut error = ApplierError::new(kind, message);
         if let Some(wait) = self.wait {
             error = error.retry_after(wait);
         }
         let help = match self.cause {
-            Cause::Unreachable | Cause::Silent => Some("look whether the brokers run and whether bootstrapServers of the destination is right"),
-            Cause::Garbled => Some("look whether bootstrapServers names Kafka's own port, and whether security.protocol is what that listener speaks"),
+            Cause::Unreachable | Cause::Silent => Some(
+                "look whether the brokers run and whether bootstrapServers of the destination is right",
+            ),
+            Cause::Garbled => Some(
+                "look whether bootstrapServers names Kafka's own port, and whether security.protocol is what that listener speaks",
+            ),
             Cause::Settings => Some("correct security of the Kafka target in the Settings"),
             Cause::Refused => self.code.help(),
         };
@@ -239,7 +286,10 @@ mod tests {
         let refused = Code::new(40).check("CreateTopics", Some("Invalid value banana"));
         let error = refused.unwrap_err().of_what("topic \"orders\"");
         assert_eq!(error.kind, ErrorKind::Invalid);
-        assert_eq!(error.message, "topic \"orders\": CreateTopics: INVALID_CONFIG: Invalid value banana");
+        assert_eq!(
+            error.message,
+            "topic \"orders\": CreateTopics: INVALID_CONFIG: Invalid value banana"
+        );
         assert!(error.help.is_some());
     }
 

@@ -4,7 +4,9 @@
 //! Must not know: the engine, Kubernetes clients. The wire is spoken here, in `kafka-protocol`'s
 //! messages, because no safe client has all the requests that are needed.
 
+mod acl;
 mod admin;
+mod adminusers;
 mod applier;
 mod client;
 mod connection;
@@ -13,16 +15,20 @@ mod error;
 mod ledger;
 mod sasl;
 mod scram;
+mod secrets;
 mod security;
 mod shape;
 #[cfg(feature = "tls")]
 mod tls;
 mod topic;
 mod topics;
+mod user;
+mod users;
 
 pub use applier::{KafkaApplier, KafkaApplierOptions};
 pub use client::Client;
 pub use document::DELETE_DATA;
 pub use error::KafkaError;
 pub use ledger::{DirectoryLedger, Ledger, MemoryLedger, PasswordMark, Record, Records};
+pub use secrets::{ClusterSecrets, DirectorySecrets, NoSecrets, SecretSource};
 pub use security::Security;

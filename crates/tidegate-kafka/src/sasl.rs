@@ -18,12 +18,14 @@ pub(crate) async fn authenticate(
     credentials: &Credentials,
 ) -> Result<(), KafkaError> {
     let name = credentials.mechanism.name();
-    let request =
-        SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(name));
+    let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(name));
     let answer = connection.send(&request).await?;
     if Code::new(answer.error_code) != Code::NONE {
         let offered: Vec<&str> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
-        let words = format!("the broker does not take {name}, but {}", offered.join(", "));
+        let words = format!(
+            "the broker does not take {name}, but {}",
+            offered.join(", ")
+        );
         return Code::new(answer.error_code).check("SaslHandshake", Some(&words));
     }
     match credentials.mechanism {

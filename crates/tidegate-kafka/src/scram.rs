@@ -108,7 +108,9 @@ impl Exchange {
             .ok()
             .filter(|count| (1..=MOST_ITERATIONS).contains(count))
             .ok_or_else(|| "the broker asks for an odd number of iterations".to_owned())?;
-        let salted = self.hash.salted(self.password.as_bytes(), &salt, iterations);
+        let salted = self
+            .hash
+            .salted(self.password.as_bytes(), &salt, iterations);
         let client_key = self.hash.hmac(&salted, b"Client Key");
         let stored = self.hash.digest(&client_key);
         let without_proof = format!("c=biws,r={nonce}");
@@ -132,7 +134,9 @@ impl Exchange {
         if let Some(error) = server_last.strip_prefix("e=") {
             return Err(format!("the broker refuses the user: {error}"));
         }
-        let proof = server_last.split(',').find_map(|part| part.strip_prefix("v="));
+        let proof = server_last
+            .split(',')
+            .find_map(|part| part.strip_prefix("v="));
         let proof = proof.and_then(|proof| STANDARD.decode(proof).ok());
         if proof.as_deref() == Some(&self.server_signature[..]) {
             return Ok(());
@@ -177,7 +181,14 @@ mod tests {
         };
         let mut exchange = Exchange::new(&credentials, "abc".to_owned()).unwrap();
         assert_eq!(exchange.first(), "n,,n=a=3Db=2Cc,r=abc");
-        for bad in ["", "r=abc,s=AA==,i=1", "r=xyz,s=AA==,i=1", "r=abcd,s=*,i=1", "r=abcd,s=AA==,i=99999999", "r=abcd,s=AA==,i=0"] {
+        for bad in [
+            "",
+            "r=abc,s=AA==,i=1",
+            "r=xyz,s=AA==,i=1",
+            "r=abcd,s=*,i=1",
+            "r=abcd,s=AA==,i=99999999",
+            "r=abcd,s=AA==,i=0",
+        ] {
             assert!(exchange.last(bad).is_err(), "{bad}");
         }
     }

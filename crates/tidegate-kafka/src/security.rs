@@ -113,7 +113,9 @@ impl Security {
         Ok(Self {
             credentials: is_sasl.then(|| credentials(settings)).transpose()?,
             #[cfg(feature = "tls")]
-            tls: is_tls.then(|| crate::tls::Tls::from_settings(settings)).transpose()?,
+            tls: is_tls
+                .then(|| crate::tls::Tls::from_settings(settings))
+                .transpose()?,
         })
         .and_then(|security| {
             if is_tls && !cfg!(feature = "tls") {
@@ -141,7 +143,10 @@ impl Security {
     }
 
     #[cfg(not(feature = "tls"))]
-    #[expect(clippy::unused_async, reason = "with TLS there is something to wait for")]
+    #[expect(
+        clippy::unused_async,
+        reason = "with TLS there is something to wait for"
+    )]
     pub(crate) async fn wrap(
         &self,
         socket: TcpStream,
@@ -263,9 +268,15 @@ mod tests {
             (&[("sasl.username", "a")][..], "has no effect"),
             (&[("security.protocol", "TLS")], "use PLAINTEXT, SSL"),
             (&[("ssl.truststore.location", "x")], "ssl.ca.location"),
-            (&[("security.protocol", "SASL_PLAINTEXT")], "sasl.mechanism is missing"),
             (
-                &[("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "GSSAPI")],
+                &[("security.protocol", "SASL_PLAINTEXT")],
+                "sasl.mechanism is missing",
+            ),
+            (
+                &[
+                    ("security.protocol", "SASL_PLAINTEXT"),
+                    ("sasl.mechanism", "GSSAPI"),
+                ],
                 "use PLAIN, SCRAM-SHA-256",
             ),
         ] {

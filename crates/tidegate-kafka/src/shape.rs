@@ -4,7 +4,9 @@
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tidegate_applier::{ApplierError, ChangeOutcome, ErrorKind, FieldChange, LiveObject, Precondition};
+use tidegate_applier::{
+    ApplierError, ChangeOutcome, ErrorKind, FieldChange, LiveObject, Precondition,
+};
 use tidegate_diff::changes::{changes, without_server_fields};
 use tidegate_diff::schema::Schema;
 use tidegate_manifest::ResourceKey;
@@ -22,7 +24,9 @@ pub(crate) struct Plan {
 impl Plan {
     /// A plan by the bodies before and after.
     pub(crate) fn new(before: Option<LiveObject>, after: Value, warnings: Vec<String>) -> Self {
-        let changes = before.as_ref().map_or_else(Vec::new, |live| field_changes(&live.body, &after));
+        let changes = before
+            .as_ref()
+            .map_or_else(Vec::new, |live| field_changes(&live.body, &after));
         let outcome = match &before {
             None => ChangeOutcome::Created,
             Some(_) if changes.is_empty() => ChangeOutcome::Unchanged,
@@ -48,7 +52,11 @@ pub(crate) fn field_changes(before: &Value, after: &Value) -> Vec<FieldChange> {
         }
         body
     };
-    let found = changes(&Schema::deduced(), Some(&strip(before)), Some(&strip(after)));
+    let found = changes(
+        &Schema::deduced(),
+        Some(&strip(before)),
+        Some(&strip(after)),
+    );
     let mut found: Vec<FieldChange> = found
         .into_iter()
         .map(|change| FieldChange {

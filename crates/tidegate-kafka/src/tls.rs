@@ -66,8 +66,8 @@ impl Tls {
     ) -> Result<Box<dyn Stream>, KafkaError> {
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let host = host.trim_matches(['[', ']']).to_owned();
-        let name = ServerName::try_from(host)
-            .map_err(|error| KafkaError::unreachable(address, &error))?;
+        let name =
+            ServerName::try_from(host).map_err(|error| KafkaError::unreachable(address, &error))?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let stream = connector.connect(name, socket).await;
         let stream =

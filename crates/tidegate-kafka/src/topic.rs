@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use tidegate_applier::{ApplierError, ErrorKind};
+use tidegate_applier::ApplierError;
 use tidegate_manifest::{Health, HealthStatus, ResourceKey};
 
 use crate::admin::LiveTopic;
@@ -96,7 +96,11 @@ fn config_text(key: &str, value: &Value) -> Result<String, ApplierError> {
             format!("{at} has no value"),
             "write a value, or remove the key: then the broker's default holds",
         ),
-        other => wrong(&at, "a text, a number, true, false or a list of these", other),
+        other => wrong(
+            &at,
+            "a text, a number, true, false or a list of these",
+            other,
+        ),
     })?;
     Ok(canonical(key, &text))
 }
@@ -180,7 +184,9 @@ pub(crate) fn compare(
         );
         return Err(invalid(
             message,
-            &format!("write replicas: {has}, or move the partitions first, with kafka-reassign-partitions or Cruise Control"),
+            &format!(
+                "write replicas: {has}, or move the partitions first, with kafka-reassign-partitions or Cruise Control"
+            ),
         ));
     }
     for (key, value) in &wanted.config {
@@ -266,7 +272,10 @@ pub(crate) fn health(live: &LiveTopic) -> Health {
             few.index, few.in_sync
         ));
     }
-    let behind = live.partitions.iter().filter(|one| one.in_sync < one.replicas);
+    let behind = live
+        .partitions
+        .iter()
+        .filter(|one| one.in_sync < one.replicas);
     let behind = behind.count();
     let words = if behind > 0 {
         format!("{behind} partitions have replicas that are behind")
@@ -279,7 +288,11 @@ pub(crate) fn health(live: &LiveTopic) -> Health {
 /// What a change puts at risk, for people.
 pub(crate) fn risks(wanted: &TopicSpec, live: &LiveTopic, changes: &TopicChanges) -> Vec<String> {
     let mut risks = Vec::new();
-    let now = |key: &str| live.configs.get(key).and_then(|config| config.value.as_deref());
+    let now = |key: &str| {
+        live.configs
+            .get(key)
+            .and_then(|config| config.value.as_deref())
+    };
     let compacts = |policy: Option<&str>| policy.is_some_and(|text| text.contains("compact"));
     if let Some(count) = changes.grow {
         let mut risk = format!(
@@ -288,7 +301,9 @@ pub(crate) fn risks(wanted: &TopicSpec, live: &LiveTopic, changes: &TopicChanges
             live.partitions.len()
         );
         if compacts(now("cleanup.policy")) {
-            risk.push_str("; the topic is compacted, so that old values of a key stay in its old partition");
+            risk.push_str(
+                "; the topic is compacted, so that old values of a key stay in its old partition",
+            );
         }
         risks.push(risk);
     }
@@ -296,7 +311,9 @@ pub(crate) fn risks(wanted: &TopicSpec, live: &LiveTopic, changes: &TopicChanges
         let after = match changes.config.get(key) {
             None => continue,
             Some(None) => {
-                risks.push(format!("{key} goes back to the broker's default: records may be deleted sooner"));
+                risks.push(format!(
+                    "{key} goes back to the broker's default: records may be deleted sooner"
+                ));
                 continue;
             }
             Some(Some(after)) => after,
@@ -330,8 +347,10 @@ pub(crate) fn risks(wanted: &TopicSpec, live: &LiveTopic, changes: &TopicChanges
         ));
     }
     if let Some(Some(after)) = changes.config.get("max.message.bytes")
-        && let (Ok(after), Some(Ok(before))) =
-            (after.parse::<i64>(), now("max.message.bytes").map(str::parse::<i64>))
+        && let (Ok(after), Some(Ok(before))) = (
+            after.parse::<i64>(),
+            now("max.message.bytes").map(str::parse::<i64>),
+        )
         && after > before
     {
         risks.push(format!(
@@ -339,13 +358,4 @@ pub(crate) fn risks(wanted: &TopicSpec, live: &LiveTopic, changes: &TopicChanges
         ));
     }
     risks
-}
-
-/// The words for a topic that another document or tool manages.
-pub(crate) fn taken(name: &str, by: &str) -> ApplierError {
-    ApplierError::new(
-        ErrorKind::Conflict,
-        format!("topic {name} is managed by {by}"),
-    )
-    .help("keep one document for the topic; to hand it over, annotate the old one with strimzi.io/managed: \"false\", sync, and remove it")
 }

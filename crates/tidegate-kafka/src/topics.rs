@@ -67,7 +67,8 @@ impl Asked<'_> {
     fn live(&self, topic: Option<&LiveTopic>) -> Option<LiveObject> {
         if self.care == Care::Managed {
             let documents: Vec<&Value> = [&self.kept].into_iter().chain(self.recorded()).collect();
-            return topic.map(|topic| live_topic(&self.request.key, topic, self.recorded(), &documents));
+            return topic
+                .map(|topic| live_topic(&self.request.key, topic, self.recorded(), &documents));
         }
         let record = self.record.as_ref()?;
         Some(shell(&self.request.key, record))
@@ -119,7 +120,10 @@ impl Asked<'_> {
         if document::deletes_data(&self.kept) {
             return Ok(());
         }
-        let message = format!("topic {} would be deleted with its records and made anew", topic.name);
+        let message = format!(
+            "topic {} would be deleted with its records and made anew",
+            topic.name
+        );
         Err(document::invalid(
             message,
             "annotate the document with tidegate.dev/delete-data: \"true\" if its records may go, or take Replace and Force out of the sync options",
@@ -133,9 +137,16 @@ fn live_topic(
     recorded: Option<&Value>,
     documents: &[&Value],
 ) -> LiveObject {
-    let own: BTreeMap<&String, &Option<String>> =
-        topic.own().map(|(key, config)| (key, &config.value)).collect();
-    let facts = json!([topic.id.to_string(), topic.partitions.len(), topic.replicas(), own]);
+    let own: BTreeMap<&String, &Option<String>> = topic
+        .own()
+        .map(|(key, config)| (key, &config.value))
+        .collect();
+    let facts = json!([
+        topic.id.to_string(),
+        topic.partitions.len(),
+        topic.replicas(),
+        own
+    ]);
     let uid = topic.id.to_string();
     let spec = topic::shown(topic, documents, key);
     LiveObject {
@@ -148,15 +159,21 @@ fn live_topic(
 }
 
 /// The live object of a document that nobody looks after: what was asked for, and why it is left alone.
-fn shell(key: &ResourceKey, record: &Record) -> LiveObject {
+pub(crate) fn shell(key: &ResourceKey, record: &Record) -> LiveObject {
     let (condition, health) = match document::care(&record.document, &record.kind) {
         Care::Unmanaged => (
             "Unmanaged",
-            Health::new(HealthStatus::Healthy, "unmanaged: the topic in Kafka is left as it is"),
+            Health::new(
+                HealthStatus::Healthy,
+                "unmanaged: the topic in Kafka is left as it is",
+            ),
         ),
         Care::Paused | Care::Managed => (
             "ReconciliationPaused",
-            Health::new(HealthStatus::Suspended, "paused by strimzi.io/pause-reconciliation"),
+            Health::new(
+                HealthStatus::Suspended,
+                "paused by strimzi.io/pause-reconciliation",
+            ),
         ),
     };
     let status = json!({"conditions": [{"type": condition, "status": "True"}]});
@@ -186,7 +203,12 @@ impl Inner {
             is_recreated: false,
         };
         if asked.care != Care::Unmanaged {
-            self.check_rivals(&asked, book)?;
+            let name = &asked.spec.name;
+            let is_same = |other: &ResourceKey, body: &Value| {
+                let is_managed = document::care(body, &other.kind) != Care::Unmanaged;
+                is_managed && TopicSpec::read(body, other).is_ok_and(|spec| spec.name == *name)
+            };
+            self.check_rivals(key, "topic", name, book, is_same)?;
         }
         if let Some(record) = &asked.record
             && record.subject != asked.spec.name
@@ -201,43 +223,13 @@ impl Inner {
             );
             return Err(document::invalid(
                 message,
-                &format!("write topicName: {} again, or give the new topic a document of its own", record.subject),
+                &format!(
+                    "write topicName: {} again, or give the new topic a document of its own",
+                    record.subject
+                ),
             ));
         }
         Ok(asked)
-    }
-
-    /// No other document may stand for the same topic.
-    fn check_rivals(&self, asked: &Asked<'_>, book: &Book) -> Result<(), ApplierError> {
-        let key = &asked.request.key;
-        let name = &asked.spec.name;
-        let is_same = |other: &ResourceKey, body: &Value| {
-            let is_managed = document::care(body, &other.kind) != Care::Unmanaged;
-            is_managed && TopicSpec::read(body, other).is_ok_and(|spec| spec.name == *name)
-        };
-        if let Some((other, application)) = self.announced_rival(key, is_same) {
-            // Whoever had the topic first keeps it.
-            let is_ours = asked.record.as_ref().is_some_and(|r| r.subject == *name);
-            let is_theirs = book.find(&other).is_some_and(|(_, r)| r.subject == *name);
-            if !is_ours || is_theirs {
-                let by = format!(
-                    "{} and {} at once (application {application})",
-                    key.short(),
-                    other.short()
-                );
-                return Err(topic::taken(name, &by));
-            }
-        }
-        if let Some((application, record)) = book.rival(key, name) {
-            let by = format!(
-                "KafkaTopic {}/{} of application {application}, and {} asks for it too",
-                record.namespace,
-                record.name,
-                key.short()
-            );
-            return Err(topic::taken(name, &by));
-        }
-        Ok(())
     }
 
     async fn look(&self, asked: &Asked<'_>) -> Result<Option<LiveTopic>, KafkaError> {
@@ -263,7 +255,9 @@ impl Inner {
         let topic = self.look(&asked).await;
         let topic = topic.map_err(|error| error.of_what(&asked.what()))?;
         let before = asked.live(topic.as_ref());
-        let seen = before.as_ref().map(|live| (live.uid.as_str(), live.version.as_str()));
+        let seen = before
+            .as_ref()
+            .map(|live| (live.uid.as_str(), live.version.as_str()));
         shape::check(&request.key, &request.precondition, seen)?;
         let act = asked.act(topic.as_ref())?;
         let rehearsed = self.carry_out(&asked, &act, true).await;
@@ -282,7 +276,9 @@ impl Inner {
         let topic = self.look(&asked).await;
         let mut topic = topic.map_err(|error| tell(&asked, &error))?;
         let before = asked.live(topic.as_ref());
-        let seen = before.as_ref().map(|live| (live.uid.as_str(), live.version.as_str()));
+        let seen = before
+            .as_ref()
+            .map(|live| (live.uid.as_str(), live.version.as_str()));
         shape::check(&request.key, &request.precondition, seen)?;
         let mut act = asked.act(topic.as_ref())?;
         let plan = foretell(&asked, topic.as_ref(), before, &act);
@@ -311,7 +307,10 @@ impl Inner {
             }
             act = asked.act(topic.as_ref())?;
             if round >= ROUNDS && !matches!(act, Act::Nothing) {
-                let message = format!("{}: the brokers took the change and do not show it", asked.what());
+                let message = format!(
+                    "{}: the brokers took the change and do not show it",
+                    asked.what()
+                );
                 return Err(ApplierError::new(ErrorKind::Timeout, message));
             }
         }
@@ -319,9 +318,16 @@ impl Inner {
         self.keep(&asked, record.clone()).await?;
         asked.record = Some(record);
         let live = asked.live(topic.as_ref()).ok_or_else(|| {
-            ApplierError::new(ErrorKind::Unavailable, format!("{} is not seen yet", asked.what()))
+            ApplierError::new(
+                ErrorKind::Unavailable,
+                format!("{} is not seen yet", asked.what()),
+            )
         })?;
-        let outcome = if is_recreated { ChangeOutcome::Replaced } else { plan.outcome };
+        let outcome = if is_recreated {
+            ChangeOutcome::Replaced
+        } else {
+            plan.outcome
+        };
         Ok(ApplyResult {
             outcome,
             live,
@@ -339,14 +345,20 @@ impl Inner {
     }
 
     /// Does it, or asks the broker whether it would.
-    async fn carry_out(&self, asked: &Asked<'_>, act: &Act, dry_run: bool) -> Result<(), KafkaError> {
+    async fn carry_out(
+        &self,
+        asked: &Asked<'_>,
+        act: &Act,
+        dry_run: bool,
+    ) -> Result<(), KafkaError> {
         let (client, spec) = (&self.client, &asked.spec);
         match act {
             Act::Nothing => Ok(()),
             Act::Create => {
                 let partitions = spec.partitions.unwrap_or(-1);
                 let replicas = spec.replicas.unwrap_or(-1);
-                let made = client.create_topic(&spec.name, partitions, replicas, &spec.config, dry_run);
+                let made =
+                    client.create_topic(&spec.name, partitions, replicas, &spec.config, dry_run);
                 made.await
             }
             Act::Change(changes) => {
@@ -354,7 +366,9 @@ impl Inner {
                     client.grow_topic(&spec.name, count, dry_run).await?;
                 }
                 if !changes.config.is_empty() {
-                    client.configure_topic(&spec.name, &changes.config, dry_run).await?;
+                    client
+                        .configure_topic(&spec.name, &changes.config, dry_run)
+                        .await?;
                 }
                 Ok(())
             }
@@ -377,7 +391,8 @@ impl Inner {
             let is_seen = match (act, &topic) {
                 (Act::Nothing, _) => true,
                 (Act::Create, Some(topic)) => {
-                    !topic.partitions.is_empty() && topic.partitions.iter().all(|one| one.has_leader)
+                    !topic.partitions.is_empty()
+                        && topic.partitions.iter().all(|one| one.has_leader)
                 }
                 (Act::Create | Act::Change(_), None) => false,
                 (Act::Change(changes), Some(topic)) => is_in_effect(changes, topic),
@@ -406,11 +421,18 @@ impl Inner {
             None
         };
         let live = match &topic {
-            Some(topic) => Some(live_topic(key, topic, Some(&record.document), &[&record.document])),
+            Some(topic) => Some(live_topic(
+                key,
+                topic,
+                Some(&record.document),
+                &[&record.document],
+            )),
             None if is_managed => None,
             None => Some(shell(key, record)),
         };
-        let seen = live.as_ref().map(|live| (live.uid.as_str(), live.version.as_str()));
+        let seen = live
+            .as_ref()
+            .map(|live| (live.uid.as_str(), live.version.as_str()));
         shape::check(key, &request.precondition, seen)?;
         if live.is_none() {
             if !request.dry_run {
@@ -436,7 +458,9 @@ impl Inner {
                     break;
                 }
                 if begin.elapsed() > SEEN {
-                    return Ok(DeleteOutcome::Deleting { finalizers: Vec::new() });
+                    return Ok(DeleteOutcome::Deleting {
+                        finalizers: Vec::new(),
+                    });
                 }
                 tokio::time::sleep(pause(1, None) / 4).await;
             }
@@ -458,8 +482,12 @@ impl Inner {
             let record = book.find(key).map(|(_, record)| record);
             let care = wanted.as_ref().or(record.map(|r| &r.document));
             let care = care.map(|body| document::care(body, &key.kind));
-            let name = wanted.as_ref().and_then(|body| TopicSpec::read(body, key).ok());
-            let name = name.map(|spec| spec.name).or(record.map(|r| r.subject.clone()));
+            let name = wanted
+                .as_ref()
+                .and_then(|body| TopicSpec::read(body, key).ok());
+            let name = name
+                .map(|spec| spec.name)
+                .or(record.map(|r| r.subject.clone()));
             match (care, name) {
                 (Some(Care::Managed), Some(name)) => asked.push((key, name, wanted, record)),
                 (Some(Care::Unmanaged | Care::Paused), _) => {
@@ -505,7 +533,9 @@ impl Asked<'_> {
             subject: self.spec.name.clone(),
             application: document::application(&self.request.body, key),
             document: self.kept.clone(),
-            id: id.or_else(|| last.map(|r| r.id.clone())).unwrap_or_default(),
+            id: id
+                .or_else(|| last.map(|r| r.id.clone()))
+                .unwrap_or_default(),
             incarnation: 0,
             recreated_by: if self.is_recreated {
                 Some(self.request.operation_id.clone()).filter(|id| !id.is_empty())
@@ -558,12 +588,18 @@ fn foretell(
         _ => {}
     }
     if topic.is_some() && asked.record.is_none() {
-        warnings.push(format!("{} is there already: it is adopted as it is", asked.what()));
+        warnings.push(format!(
+            "{} is there already: it is adopted as it is",
+            asked.what()
+        ));
     }
     match asked.care {
         Care::Managed => {}
-        Care::Unmanaged => warnings.push("strimzi.io/managed is false: the topic in Kafka is left as it is".to_owned()),
-        Care::Paused => warnings.push("strimzi.io/pause-reconciliation is true: nothing is changed in Kafka".to_owned()),
+        Care::Unmanaged => warnings
+            .push("strimzi.io/managed is false: the topic in Kafka is left as it is".to_owned()),
+        Care::Paused => warnings.push(
+            "strimzi.io/pause-reconciliation is true: nothing is changed in Kafka".to_owned(),
+        ),
     }
     let mut plan = Plan::new(before, asked.after(topic), warnings);
     if matches!(act, Act::Recreate(_)) {

@@ -1,4 +1,4 @@
-//! The kit for appliers, on topics.
+//! The kit for appliers, on topics and on users.
 
 use async_trait::async_trait;
 use serde_json::json;
@@ -11,23 +11,32 @@ use crate::stage::{self, Stage};
 
 /// Throttled requests are answered with this code.
 const THROTTLED: i16 = 89;
-/// Requests that change topics.
-const CHANGES: [&str; 4] = [
+/// Requests that change something.
+const CHANGES: [&str; 8] = [
     "CreateTopics",
     "DeleteTopics",
     "CreatePartitions",
     "IncrementalAlterConfigs",
+    "CreateAcls",
+    "DeleteAcls",
+    "AlterUserScramCredentials",
+    "AlterClientQuotas",
 ];
 /// A silence that no client waits for.
 const LONG: std::time::Duration = std::time::Duration::from_secs(3_600);
 
-struct Topics<'s>(&'s Stage);
+struct Objects<'s> {
+    stage: &'s Stage,
+    kind: &'static str,
+}
 
-impl Topics<'_> {
+impl Objects<'_> {
     fn build(&self, name: &str, owner: Option<&OwnerRef>, spec: &serde_json::Value) -> Sample {
         let marks = [(tidegate_kafka::DELETE_DATA, "true")];
         let application = owner.map_or("", |owner| owner.application.as_str());
-        let (key, mut body) = self.0.document("KafkaTopic", name, application, &marks, spec);
+        let (key, mut body) = self
+            .stage
+            .document(self.kind, name, application, &marks, spec);
         if owner.is_none() {
             let annotations = body["metadata"]["annotations"].as_object_mut().unwrap();
             annotations.remove(tidegate_manifest::annotation::TRACKING_ID);
@@ -41,20 +50,35 @@ impl Topics<'_> {
 }
 
 #[async_trait]
-impl Fixture for Topics<'_> {
+impl Fixture for Objects<'_> {
     fn sample(&self, n: usize, owner: Option<&OwnerRef>) -> Sample {
-        let spec = json!({"partitions": 1, "config": {"retention.ms": 7_200_000}});
+        let spec = match self.kind {
+            "KafkaUser" => json!({
+                "authentication": {"type": "scram-sha-512", "password": {"valueFrom": {"secretKeyRef": {"name": "passwords", "key": "one"}}}},
+                "authorization": {"type": "simple", "acls": [
+                    {"resource": {"type": "topic", "name": "orders"}, "operations": ["Read", "Describe"]},
+                ]},
+                "quotas": {"producerByteRate": 1024, "requestPercentage": 55},
+            }),
+            _ => json!({"partitions": 1, "config": {"retention.ms": 7_200_000}}),
+        };
         self.build(&format!("sample-{n}"), owner, &spec)
     }
 
     fn changed(&self, sample: &Sample) -> Sample {
         let mut sample = sample.clone();
-        sample.body["spec"]["config"]["retention.ms"] = json!(3_600_000);
+        match self.kind {
+            "KafkaUser" => sample.body["spec"]["quotas"]["producerByteRate"] = json!(2048),
+            _ => sample.body["spec"]["config"]["retention.ms"] = json!(3_600_000),
+        }
         sample
     }
 
     fn invalid(&self) -> Sample {
-        let spec = json!({"partitions": 1, "config": {"retention.ms": "banana"}});
+        let spec = match self.kind {
+            "KafkaUser" => json!({"authentication": {"type": "tls"}}),
+            _ => json!({"partitions": 1, "config": {"retention.ms": "banana"}}),
+        };
         self.build("invalid", Some(&self.owners().0), &spec)
     }
 
@@ -70,14 +94,14 @@ impl Fixture for Topics<'_> {
     }
 
     fn faults(&self) -> Option<&dyn FaultInjector> {
-        self.0.sandbox.is_some().then_some(self)
+        self.stage.sandbox.is_some().then_some(self)
     }
 }
 
 #[async_trait]
-impl FaultInjector for Topics<'_> {
+impl FaultInjector for Objects<'_> {
     async fn inject(&self, fault: Fault, times: u32) {
-        let sandbox = self.0.sandbox.as_ref().unwrap();
+        let sandbox = self.stage.sandbox.as_ref().unwrap();
         let kind = match fault {
             Fault::Throttled => FaultKind::Error(THROTTLED),
             Fault::Unavailable => FaultKind::Disconnect,
@@ -93,15 +117,26 @@ impl FaultInjector for Topics<'_> {
     }
 
     async fn clear(&self) {
-        self.0.sandbox.as_ref().unwrap().clear_faults();
+        self.stage.sandbox.as_ref().unwrap().clear_faults();
+    }
+}
+
+async fn passes(kind: &'static str) {
+    for stage in stage::all().await {
+        let stage = &stage;
+        stage.secret.set(Some("s3cret"));
+        let report = conformance::run(&stage.applier, &Objects { stage, kind }).await;
+        eprintln!("{report}");
+        assert!(report.passed(), "{report}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kit_passes_on_topics() {
-    for stage in stage::all().await {
-        let report = conformance::run(&stage.applier, &Topics(&stage)).await;
-        eprintln!("{report}");
-        assert!(report.passed(), "{report}");
-    }
+    passes("KafkaTopic").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kit_passes_on_users() {
+    passes("KafkaUser").await;
 }

@@ -10,7 +10,9 @@ use tidegate_applier::{
     Applier, ApplierError, ApplyRequest, ApplyResult, ChangePreview, DeleteOutcome, DeleteRequest,
     LiveObject, OwnerRef, Precondition, ReadOptions,
 };
-use tidegate_kafka::{Client, KafkaApplier, KafkaApplierOptions, MemoryLedger, Security};
+use tidegate_kafka::{
+    Client, KafkaApplier, KafkaApplierOptions, MemoryLedger, SecretSource, Security,
+};
 use tidegate_manifest::{
     GroupVersionKind, PropagationPolicy, ResourceKey, Target, TargetKind, TrackingId, annotation,
 };
@@ -20,6 +22,7 @@ use tidegate_sandbox_kafka::{KafkaOptions, SandboxKafka};
 pub(crate) struct Stage {
     pub(crate) sandbox: Option<SandboxKafka>,
     pub(crate) applier: KafkaApplier,
+    pub(crate) secret: Arc<OneSecret>,
     /// Stands before the names of topics: a real broker keeps those of the last run.
     pub(crate) prefix: String,
 }
@@ -35,20 +38,44 @@ pub(crate) fn owner(name: &str) -> OwnerRef {
     }
 }
 
-pub(crate) fn applier(bootstrap: &str) -> KafkaApplier {
+/// One Secret, whose value changes.
+#[derive(Debug, Default)]
+pub(crate) struct OneSecret(std::sync::Mutex<Option<String>>);
+
+impl OneSecret {
+    pub(crate) fn set(&self, value: Option<&str>) {
+        *self.0.lock().unwrap() = value.map(str::to_owned);
+    }
+}
+
+#[async_trait::async_trait]
+impl SecretSource for OneSecret {
+    async fn value(&self, _: &str, name: &str, _: &str) -> Result<Option<String>, ApplierError> {
+        let value = self.0.lock().unwrap().clone();
+        Ok(value.filter(|_| name == "passwords"))
+    }
+}
+
+fn applier(bootstrap: &str, secrets: &Arc<OneSecret>) -> KafkaApplier {
     let client = Client::new(bootstrap, Security::default()).unwrap();
     let options = KafkaApplierOptions {
         ledger: Arc::new(MemoryLedger::default()),
-        ..KafkaApplierOptions::default()
+        secrets: Arc::<OneSecret>::clone(secrets),
     };
     KafkaApplier::new(client, target(), options)
 }
 
 /// The sandbox's broker.
 pub(crate) async fn sandbox() -> Stage {
-    let sandbox = SandboxKafka::start(KafkaOptions::default()).await.unwrap();
+    let options = KafkaOptions {
+        sasl_port: Some(0),
+        ..KafkaOptions::default()
+    };
+    let sandbox = SandboxKafka::start(options).await.unwrap();
+    let secret = Arc::new(OneSecret::default());
     Stage {
-        applier: applier(&sandbox.bootstrap()),
+        applier: applier(&sandbox.bootstrap(), &secret),
+        secret,
         sandbox: Some(sandbox),
         prefix: String::new(),
     }
@@ -58,11 +85,15 @@ pub(crate) async fn sandbox() -> Stage {
 pub(crate) async fn all() -> Vec<Stage> {
     let mut stages = vec![sandbox().await];
     match std::env::var("TIDEGATE_TEST_KAFKA") {
-        Ok(bootstrap) => stages.push(Stage {
-            applier: applier(&bootstrap),
-            sandbox: None,
-            prefix: format!("t{}-", &uuid()[..8]),
-        }),
+        Ok(bootstrap) => {
+            let secret = Arc::new(OneSecret::default());
+            stages.push(Stage {
+                applier: applier(&bootstrap, &secret),
+                secret,
+                sandbox: None,
+                prefix: format!("t{}-", &uuid()[..8]),
+            });
+        }
         Err(_) => eprintln!("SKIPPED on Apache Kafka: TIDEGATE_TEST_KAFKA is not set"),
     }
     stages
@@ -71,7 +102,11 @@ pub(crate) async fn all() -> Vec<Stage> {
 /// Something that no earlier run had.
 fn uuid() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    format!("{:08x}{:08x}", now.unwrap().subsec_nanos(), std::process::id())
+    format!(
+        "{:08x}{:08x}",
+        now.unwrap().subsec_nanos(),
+        std::process::id()
+    )
 }
 
 impl Stage {
@@ -123,6 +158,10 @@ impl Stage {
 
     pub(crate) fn topic(&self, name: &str, spec: &Value) -> (ResourceKey, Value) {
         self.document("KafkaTopic", name, "shop", &[], spec)
+    }
+
+    pub(crate) fn user(&self, name: &str, spec: &Value) -> (ResourceKey, Value) {
+        self.document("KafkaUser", name, "shop", &[], spec)
     }
 
     pub(crate) async fn apply(
@@ -190,8 +229,7 @@ impl Stage {
 
     /// Sets or unsets a value as another tool would.
     pub(crate) async fn by_hand(&self, topic: &str, key: &str, value: Option<&str>) {
-        let other = applier(&self.applier.client().label());
-        other
+        self.applier
             .client()
             .set_topic_config(topic, key, value)
             .await

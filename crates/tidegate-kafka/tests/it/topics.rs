@@ -25,15 +25,25 @@ async fn a_document_becomes_a_topic() {
 #[tokio::test]
 async fn partitions_only_go_up() {
     for stage in stage::all().await {
-        stage.apply(&stage.topic("up", &json!({"partitions": 2}))).await.unwrap();
+        stage
+            .apply(&stage.topic("up", &json!({"partitions": 2})))
+            .await
+            .unwrap();
         let more = stage.topic("up", &json!({"partitions": 4}));
         let plan = stage.plan(&more).await.unwrap();
         assert_eq!(plan.changes.len(), 1, "{:?}", plan.changes);
         assert_eq!(plan.changes[0].path, ".spec.partitions");
-        assert!(plan.warnings[0].contains("grows from 2 to 4"), "{:?}", plan.warnings);
+        assert!(
+            plan.warnings[0].contains("grows from 2 to 4"),
+            "{:?}",
+            plan.warnings
+        );
         let result = stage.apply(&more).await.unwrap();
         assert_eq!(result.outcome, ChangeOutcome::Updated);
-        let error = stage.plan(&stage.topic("up", &json!({"partitions": 3}))).await.unwrap_err();
+        let error = stage
+            .plan(&stage.topic("up", &json!({"partitions": 3})))
+            .await
+            .unwrap_err();
         assert_eq!(error.kind, ErrorKind::Invalid);
         assert!(error.message.contains(".spec.partitions is 3"), "{error}");
         assert!(error.help.unwrap().contains("write partitions: 4"));
@@ -43,21 +53,32 @@ async fn partitions_only_go_up() {
 #[tokio::test]
 async fn replicas_stay() {
     for stage in stage::all().await {
-        stage.apply(&stage.topic("copies", &json!({"partitions": 1, "replicas": 1}))).await.unwrap();
+        stage
+            .apply(&stage.topic("copies", &json!({"partitions": 1, "replicas": 1})))
+            .await
+            .unwrap();
         let more = stage.topic("copies", &json!({"partitions": 1, "replicas": 3}));
         let error = stage.plan(&more).await.unwrap_err();
         assert!(error.message.contains("moving partitions"), "{error}");
-        assert_eq!(stage.apply(&more).await.unwrap_err().kind, ErrorKind::Invalid);
+        assert_eq!(
+            stage.apply(&more).await.unwrap_err().kind,
+            ErrorKind::Invalid
+        );
     }
 }
 
 #[tokio::test]
 async fn only_keys_that_we_set_are_taken_away() {
     for stage in stage::all().await {
-        let two = stage.topic("keys", &json!({"config": {"retention.ms": 1000, "segment.ms": 2000}}));
+        let two = stage.topic(
+            "keys",
+            &json!({"config": {"retention.ms": 1000, "segment.ms": 2000}}),
+        );
         stage.apply(&two).await.unwrap();
         let name = stage.key("KafkaTopic", "keys").name;
-        stage.by_hand(&name, "max.message.bytes", Some("5000")).await;
+        stage
+            .by_hand(&name, "max.message.bytes", Some("5000"))
+            .await;
         let one = stage.topic("keys", &json!({"config": {"retention.ms": 1000}}));
         let plan = stage.plan(&one).await.unwrap();
         let paths: Vec<&str> = plan.changes.iter().map(|c| c.path.as_str()).collect();
@@ -65,16 +86,25 @@ async fn only_keys_that_we_set_are_taken_away() {
         assert!(paths[0].contains("segment.ms"), "{paths:?}");
         stage.apply(&one).await.unwrap();
         let own = stage.own_configs(&name).await;
-        assert_eq!(own.get("max.message.bytes").map(String::as_str), Some("5000"));
+        assert_eq!(
+            own.get("max.message.bytes").map(String::as_str),
+            Some("5000")
+        );
         assert!(!own.contains_key("segment.ms"), "{own:?}");
-        assert_eq!(stage.plan(&one).await.unwrap().outcome, ChangeOutcome::Unchanged);
+        assert_eq!(
+            stage.plan(&one).await.unwrap().outcome,
+            ChangeOutcome::Unchanged
+        );
     }
 }
 
 #[tokio::test]
 async fn drift_is_seen_and_heals() {
     for stage in stage::all().await {
-        let document = stage.topic("drift", &json!({"config": {"retention.ms": 1000, "compression.type": "producer"}}));
+        let document = stage.topic(
+            "drift",
+            &json!({"config": {"retention.ms": 1000, "compression.type": "producer"}}),
+        );
         stage.apply(&document).await.unwrap();
         let name = stage.key("KafkaTopic", "drift").name;
         stage.by_hand(&name, "retention.ms", Some("5")).await;
@@ -86,11 +116,17 @@ async fn drift_is_seen_and_heals() {
         stage.apply(&document).await.unwrap();
         assert_eq!(stage.own_configs(&name).await["retention.ms"], "1000");
         // Values that the broker writes otherwise are the same values.
-        let same = stage.topic("drift", &json!({"config": {"retention.ms": " 01000 ", "compression.type": "producer"}}));
+        let same = stage.topic(
+            "drift",
+            &json!({"config": {"retention.ms": " 01000 ", "compression.type": "producer"}}),
+        );
         let plan = stage.plan(&same).await.unwrap();
         assert_eq!(plan.outcome, ChangeOutcome::Updated, "the document changed");
         stage.apply(&same).await.unwrap();
-        assert_eq!(stage.plan(&same).await.unwrap().outcome, ChangeOutcome::Unchanged);
+        assert_eq!(
+            stage.plan(&same).await.unwrap().outcome,
+            ChangeOutcome::Unchanged
+        );
     }
 }
 
@@ -103,7 +139,13 @@ async fn deletion_keeps_data_unless_the_document_says_so() {
         assert!(stage.is_there("kept").await);
         assert_eq!(stage.read(&kept.0).await, None);
         let marks = [(tidegate_kafka::DELETE_DATA, "true")];
-        let gone = stage.document("KafkaTopic", "gone", "shop", &marks, &json!({"partitions": 1}));
+        let gone = stage.document(
+            "KafkaTopic",
+            "gone",
+            "shop",
+            &marks,
+            &json!({"partitions": 1}),
+        );
         stage.apply(&gone).await.unwrap();
         assert_eq!(stage.delete(&gone.0).await, Ok(DeleteOutcome::Deleted));
         assert!(!stage.is_there("gone").await);
@@ -122,11 +164,20 @@ async fn unmanaged_and_paused_topics_are_left_alone() {
             ("strimzi.io/managed", "false", "unmanaged"),
         ] {
             let spec = json!({"config": {"retention.ms": 1000}});
-            let left = stage.document("KafkaTopic", "free", "shop", &[(mark, value), (tidegate_kafka::DELETE_DATA, "true")], &spec);
+            let left = stage.document(
+                "KafkaTopic",
+                "free",
+                "shop",
+                &[(mark, value), (tidegate_kafka::DELETE_DATA, "true")],
+                &spec,
+            );
             let result = stage.apply(&left).await.unwrap();
             assert!(result.live.health.unwrap().message.contains(words));
             assert_eq!(stage.own_configs(&name).await["retention.ms"], "7");
-            assert_eq!(stage.apply(&left).await.unwrap().outcome, ChangeOutcome::Unchanged);
+            assert_eq!(
+                stage.apply(&left).await.unwrap().outcome,
+                ChangeOutcome::Unchanged
+            );
         }
         // The hand-over: the document goes, the topic stays, whatever else it says.
         assert_eq!(stage.delete(&document.0).await, Ok(DeleteOutcome::Deleted));
@@ -156,12 +207,18 @@ async fn refusals_have_kafkas_words_and_the_topic() {
     for stage in stage::all().await {
         let bad = stage.topic("bad", &json!({"config": {"retention.ms": "banana"}}));
         let error = stage.plan(&bad).await.unwrap_err();
-        assert!(error.message.contains("banana") && error.message.contains(&bad.0.name), "{error}");
+        assert!(
+            error.message.contains("banana") && error.message.contains(&bad.0.name),
+            "{error}"
+        );
         assert!(error.message.contains("INVALID_CONFIG"), "{error}");
         for (spec, part) in [
             (json!({"partition": 3}), "unknown field .spec.partition"),
             (json!({"partitions": 0}), ".spec.partitions is 0"),
-            (json!({"partitions": "three"}), ".spec.partitions is \"three\""),
+            (
+                json!({"partitions": "three"}),
+                ".spec.partitions is \"three\"",
+            ),
             (json!({"config": {"retention.ms": null}}), "has no value"),
             (json!({"topicName": "a b"}), "is no name of a topic"),
             (json!({"replicas": 30}), "INVALID_REPLICATION_FACTOR"),
