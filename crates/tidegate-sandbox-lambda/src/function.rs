@@ -139,7 +139,9 @@ impl Version {
         } else {
             map.insert("State".into(), json!("Active"));
         }
-        if scope.now < self.updated_at {
+        if self.is_pending(scope.now) {
+            // A function that is being created has no update yet.
+        } else if scope.now < self.updated_at {
             map.insert("LastUpdateStatus".into(), json!("InProgress"));
             map.insert(
                 "LastUpdateStatusReason".into(),
