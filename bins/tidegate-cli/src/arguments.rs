@@ -139,9 +139,9 @@ pub(crate) struct PortArguments {
     /// Port of the sandbox's AWS API; 0 is any free one.
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub(crate) aws_port: u16,
-    /// Port of the sandbox's Kafka broker (this build has none yet).
-    #[arg(long, value_name = "PORT")]
-    pub(crate) kafka_port: Option<u16>,
+    /// Port of the sandbox's Kafka broker; 0 is any free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) kafka_port: u16,
     /// Let Lambda handlers run as local processes [default: for a directory yes, for a URL no].
     #[arg(long)]
     pub(crate) run_functions: bool,

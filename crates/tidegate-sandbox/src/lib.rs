@@ -1,4 +1,5 @@
-//! The embedded targets, put together: the Kubernetes API server with its simulated controllers, and the AWS API, on loopback.
+//! The embedded targets, put together: the Kubernetes API server with its simulated controllers, the AWS API and the Kafka
+//! broker, on loopback.
 //!
 //! A development target, and it says so: nothing runs, nothing is kept after the end, everybody with the kubeconfig may do
 //! everything. It composes and decides nothing; it must not know the engine.
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use tidegate_sandbox_aws::{AwsOptions, SandboxAws};
 use tidegate_sandbox_controllers::{ControllerOptions, Controllers};
+use tidegate_sandbox_kafka::{KafkaOptions, SandboxKafka};
 use tidegate_sandbox_kubernetes::{Options, Server, StartError};
 use tidegate_sandbox_lambda::LambdaOptions;
 
@@ -29,6 +31,8 @@ pub struct SandboxOptions {
     pub kubernetes_port: u16,
     /// The AWS API's port on 127.0.0.1; 0 for any free one.
     pub aws_port: u16,
+    /// The Kafka broker's port on 127.0.0.1; 0 for any free one.
+    pub kafka_port: u16,
     /// Lambda handlers run as local processes; otherwise an invoke is refused in words.
     pub run_functions: bool,
     /// The clock of the server and its controllers.
@@ -42,6 +46,7 @@ impl SandboxOptions {
             dir: dir.into(),
             kubernetes_port: 0,
             aws_port: 0,
+            kafka_port: 0,
             run_functions: false,
             clock: Clock::System,
         }
@@ -68,6 +73,9 @@ pub enum SandboxError {
     /// The AWS API did not start.
     #[error("the sandbox's AWS API did not start: {0}")]
     Aws(#[source] std::io::Error),
+    /// The Kafka broker did not start.
+    #[error("the sandbox's Kafka broker did not start: {0}")]
+    Kafka(#[source] std::io::Error),
     /// The file that says where it serves what could not be written.
     #[error("{READY_FILE} could not be written: {0}")]
     Ready(#[source] std::io::Error),
@@ -97,6 +105,7 @@ pub struct Sandbox {
     controllers: Controllers,
     server: Server,
     aws: SandboxAws,
+    kafka: SandboxKafka,
 }
 
 impl Sandbox {
@@ -123,12 +132,19 @@ impl Sandbox {
         };
         let aws = tidegate_sandbox_lambda::start(aws, lambda).await;
         let aws = aws.map_err(SandboxError::Aws)?;
+        let kafka = KafkaOptions {
+            port: options.kafka_port,
+            sasl_port: Some(0),
+            ..KafkaOptions::default()
+        };
+        let kafka = SandboxKafka::start(kafka).await;
+        let kafka = kafka.map_err(SandboxError::Kafka)?;
         let controllers = Controllers::start(server.objects(), ControllerOptions::default());
         let kubeconfig = server.kubeconfig_path().map_or(options.dir, Path::to_owned);
         let ready = SandboxReady {
             kubeconfig,
             aws: Some(aws.endpoint()),
-            kafka: None,
+            kafka: Some(kafka.bootstrap()),
         };
         write_ready(&ready_file, &ready)?;
         Ok(Self {
@@ -137,6 +153,7 @@ impl Sandbox {
             controllers,
             server,
             aws,
+            kafka,
         })
     }
 
@@ -160,9 +177,15 @@ impl Sandbox {
         &self.aws
     }
 
+    /// The Kafka broker: addresses, topics, users, faults.
+    pub fn kafka(&self) -> &SandboxKafka {
+        &self.kafka
+    }
+
     /// Ends the controllers, then the servers, and removes the files that say where they are.
     pub async fn shutdown(self) {
         self.controllers.shutdown().await;
+        self.kafka.shutdown().await;
         self.aws.shutdown().await;
         self.server.shutdown().await;
         // Whoever finds a file that could not be removed finds nobody at its addresses.

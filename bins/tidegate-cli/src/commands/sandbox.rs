@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::Value;
 use tidegate::engine::Event;
 use tidegate::sandbox::{Sandbox, SandboxOptions};
-use tidegate::{Error, SandboxClaim, StateDir};
+use tidegate::{SandboxClaim, StateDir};
 
 use super::common;
 use crate::arguments::{PortArguments, SandboxArguments, StreamOutput};
@@ -12,7 +12,6 @@ use crate::exit::Exit;
 use crate::output;
 
 pub(crate) async fn run(arguments: SandboxArguments) -> Result<Exit> {
-    refuse_missing_targets(&arguments.ports)?;
     let state = StateDir::open(arguments.dir.dir.as_deref())?;
     let (sandbox, _claim) = start(&state, &arguments.ports, arguments.ports.run_functions).await?;
     match arguments.output {
@@ -22,17 +21,6 @@ pub(crate) async fn run(arguments: SandboxArguments) -> Result<Exit> {
     common::signalled().await;
     sandbox.shutdown().await;
     Ok(Exit::Ok)
-}
-
-/// Flags for targets that this build lacks are refused rather than passed over.
-pub(super) fn refuse_missing_targets(ports: &PortArguments) -> Result<()> {
-    match ports.kafka_port {
-        None | Some(0) => Ok(()),
-        Some(_) => Err(Error::Refused(
-            "--kafka-port: the sandbox of this build has no Kafka target yet".to_owned(),
-        )
-        .into()),
-    }
 }
 
 /// Starts the sandbox in a state directory; what was known of an earlier one is forgotten with it.
@@ -45,6 +33,7 @@ pub(super) async fn start(
     let options = SandboxOptions {
         kubernetes_port: ports.kubernetes_port,
         aws_port: ports.aws_port,
+        kafka_port: ports.kafka_port,
         run_functions,
         ..SandboxOptions::in_dir(state.path())
     };
@@ -75,6 +64,11 @@ pub(super) fn introduce(sandbox: &Sandbox) {
     let kubeconfig = sandbox.ready().kubeconfig.display().to_string();
     output::note(&format!("kubectl --kubeconfig {kubeconfig} get all -A"));
     if let Some(aws) = &sandbox.ready().aws {
-        output::note(&format!("aws --endpoint-url {aws} lambda list-functions"));
+        output::note(&format!(
+            "AWS_ACCESS_KEY_ID=sandbox AWS_SECRET_ACCESS_KEY=sandbox aws --endpoint-url {aws} --region us-east-1 lambda list-functions"
+        ));
+    }
+    if let Some(kafka) = &sandbox.ready().kafka {
+        output::note(&format!("kcat -b {kafka} -L"));
     }
 }

@@ -15,7 +15,6 @@ use crate::exit::Exit;
 use crate::output::{self, Table, Tone};
 
 pub(crate) async fn run(arguments: UpArguments) -> Result<Exit> {
-    super::sandbox::refuse_missing_targets(&arguments.ports)?;
     let is_json = arguments.output == StreamOutput::Json;
     let events = output::events(is_json);
     let named = common::named(&arguments.place)?;

@@ -62,10 +62,6 @@ fn what_is_not_there_is_refused_with_help() {
             &["up", ".", "--kafka", "127.0.0.1:9092"],
             &["error[TG", "--kafka"],
         ),
-        (
-            &["sandbox", "--kafka-port", "1"],
-            &["error[TG", "--kafka-port"],
-        ),
     ] {
         run(arguments).ends(1).says(parts);
     }
