@@ -57,6 +57,13 @@ impl Aliases {
             let reason = configuration.and_then(|found| found.state_reason());
             return refuse(format!("failed: {}", reason.unwrap_or_default()));
         }
+        if let Some(sdk::LastUpdateStatus::Failed) =
+            configuration.and_then(|found| found.last_update_status())
+        {
+            let reason = configuration.and_then(|found| found.last_update_status_reason());
+            let reason = reason.unwrap_or_default();
+            return refuse(format!("was not taken by its last update: {reason}"));
+        }
         let dry = self
             .client
             .invoke()
@@ -88,6 +95,18 @@ impl Aliases {
             let text = String::from_utf8_lossy(&payload.unwrap_or_default()).into_owned();
             let text: String = text.chars().take(500).collect();
             return refuse(format!("fails its smoke test ({kind}): {text}"));
+        }
+        Ok(())
+    }
+
+    async fn check_all(
+        &self,
+        resource: &Resource,
+        function: &str,
+        versions: &BTreeSet<String>,
+    ) -> Result<(), ApplierError> {
+        for version in versions {
+            self.check(resource, function, version).await?;
         }
         Ok(())
     }
@@ -188,6 +207,25 @@ fn version_of(resource: &Resource) -> String {
     }
 }
 
+/// The versions that get traffic and did not before, those with a weight among them.
+fn versions_of(resource: &Resource, live: Option<&Map<String, Value>>) -> BTreeSet<String> {
+    let weighted = |value: Option<&Value>| -> Vec<String> {
+        let config = routing(value);
+        let weights = config.additional_version_weights();
+        weights.into_iter().flat_map(|map| map.keys().cloned()).collect()
+    };
+    let mut versions = BTreeSet::from([version_of(resource)]);
+    versions.extend(weighted(resource.get("RoutingConfig")));
+    if let Some(live) = live {
+        let current = live.get("FunctionVersion").and_then(Value::as_str);
+        versions.retain(|version| Some(version.as_str()) != current);
+        for version in weighted(live.get("RoutingConfig")) {
+            versions.remove(&version);
+        }
+    }
+    versions
+}
+
 #[async_trait]
 impl Handler for Aliases {
     fn types(&self) -> &'static [&'static str] {
@@ -277,7 +315,8 @@ impl Handler for Aliases {
         let function = function_name(resource.text("FunctionName").unwrap_or_default()).to_owned();
         let name = resource.text("Name").unwrap_or_default().to_owned();
         let version = version_of(resource);
-        self.check(resource, &function, &version).await?;
+        self.check_all(resource, &function, &versions_of(resource, None))
+            .await?;
         let call = self
             .client
             .create_alias()
@@ -317,9 +356,8 @@ impl Handler for Aliases {
         let moves = ["FunctionVersion", "Description", "RoutingConfig"];
         if moves.iter().any(|property| changed.contains(*property)) {
             let version = version_of(resource);
-            if changed.contains("FunctionVersion") {
-                self.check(resource, function, &version).await?;
-            }
+            let new = versions_of(resource, Some(&live.properties));
+            self.check_all(resource, function, &new).await?;
             let revision = Some(live.version.clone()).filter(|revision| !revision.is_empty());
             let call = self
                 .client

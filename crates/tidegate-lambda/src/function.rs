@@ -100,28 +100,40 @@ impl Functions {
         .await
     }
 
-    async fn update_code(&self, resource: &Resource, name: &str) -> Result<(), ApplierError> {
+    /// Changes the code of the function's `revision` and gives the revision that comes of it.
+    async fn update_code(
+        &self,
+        resource: &Resource,
+        name: &str,
+        revision: Option<String>,
+    ) -> Result<Option<String>, ApplierError> {
         let Some(code) = resource.get("Code") else {
-            return Ok(());
+            return Ok(revision);
         };
-        let mut call = self.client.update_function_code().function_name(name);
-        call = match self.code(code)? {
-            Code::Archive(bytes) => call.zip_file(Blob::new(bytes.to_vec())),
-            Code::Image(uri) => call.image_uri(uri),
-            Code::Object {
-                bucket,
-                key,
-                version,
-            } => call
-                .s3_bucket(bucket)
-                .s3_key(key)
-                .set_s3_object_version(version),
+        let code = self.code(code)?;
+        let attempt = || async {
+            let call = self.client.update_function_code().function_name(name);
+            let call = match &code {
+                Code::Archive(bytes) => call.zip_file(Blob::new(bytes.to_vec())),
+                Code::Image(uri) => call.image_uri(uri),
+                Code::Object {
+                    bucket,
+                    key,
+                    version,
+                } => call
+                    .s3_bucket(bucket)
+                    .s3_key(key)
+                    .set_s3_object_version(version.clone()),
+            };
+            let architectures = config::architectures(resource.get("Architectures"));
+            let architectures = (!architectures.is_empty()).then_some(architectures);
+            let call = call.set_architectures(architectures);
+            let sent = call.set_revision_id(revision.clone()).send().await;
+            sent.map_err(|error| changed_meanwhile(from_sdk("UpdateFunctionCode", &error)))
         };
-        let architectures = config::architectures(resource.get("Architectures"));
-        call = call.set_architectures((!architectures.is_empty()).then_some(architectures));
-        let sent = call.send().await;
-        sent.map_err(|error| from_sdk("UpdateFunctionCode", &error))?;
-        self.settled(name).await.map(drop)
+        retry(Deadline::after(ROLE_WAIT), is_role_delay, attempt).await?;
+        let found = self.settled(name).await?;
+        Ok(found.revision_id().map(str::to_owned))
     }
 
     async fn update_configuration(
@@ -129,7 +141,8 @@ impl Functions {
         resource: &Resource,
         name: &str,
         changed: &BTreeSet<String>,
-    ) -> Result<(), ApplierError> {
+        revision: Option<String>,
+    ) -> Result<Option<String>, ApplierError> {
         let is = |property: &str| changed.contains(property);
         let value = |property: &str| resource.get(property);
         let text = |property: &str| resource.text(property).unwrap_or_default().to_owned();
@@ -197,11 +210,12 @@ impl Functions {
                 });
                 call = call.logging_config(logging);
             }
-            let sent = call.send().await;
-            sent.map_err(|error| from_sdk("UpdateFunctionConfiguration", &error))
+            let sent = call.set_revision_id(revision.clone()).send().await;
+            sent.map_err(|error| changed_meanwhile(from_sdk("UpdateFunctionConfiguration", &error)))
         };
         retry(Deadline::after(ROLE_WAIT), is_role_delay, attempt).await?;
-        self.settled(name).await.map(drop)
+        let found = self.settled(name).await?;
+        Ok(found.revision_id().map(str::to_owned))
     }
 
     /// What has calls of its own: concurrency, runtime management, recursion, signing.
@@ -306,6 +320,7 @@ impl Functions {
         resource: &Resource,
         name: &str,
         changed: &BTreeSet<String>,
+        mut revision: Option<String>,
     ) -> Result<(), ApplierError> {
         const ASIDE: &[&str] = &[
             "Code",
@@ -320,13 +335,14 @@ impl Functions {
         let has_configuration = changed.iter().any(|name| !ASIDE.contains(&name.as_str()));
         let code_first = changed.contains("Handler") || changed.contains("Runtime");
         if has_code && code_first {
-            self.update_code(resource, name).await?;
+            revision = self.update_code(resource, name, revision).await?;
         }
         if has_configuration {
-            self.update_configuration(resource, name, changed).await?;
+            let done = self.update_configuration(resource, name, changed, revision);
+            revision = done.await?;
         }
         if has_code && !code_first {
-            self.update_code(resource, name).await?;
+            self.update_code(resource, name, revision).await?;
         }
         self.update_aside(resource, name, changed).await
     }
@@ -341,6 +357,14 @@ enum Code {
         key: String,
         version: Option<String>,
     },
+}
+
+/// Somebody changed the function since it was compared: the next attempt compares anew.
+fn changed_meanwhile(error: ApplierError) -> ApplierError {
+    if error.message.contains("PreconditionFailedException") {
+        return error.retryable(true);
+    }
+    error
 }
 
 /// Absent is no error.
@@ -501,7 +525,8 @@ impl Handler for Functions {
         if is_role {
             // The role is not known everywhere yet: saying it again is what helps.
             let role = BTreeSet::from(["Role".to_owned()]);
-            self.update_configuration(resource, &name, &role).await?;
+            self.update_configuration(resource, &name, &role, None)
+                .await?;
         }
         let aside: BTreeSet<String> = [
             "ReservedConcurrentExecutions",
@@ -526,8 +551,12 @@ impl Handler for Functions {
         if changed.contains("Tags") {
             self.update_tags(resource, live).await?;
         }
-        self.settled(name).await?;
-        self.update_in_order(resource, name, changed).await
+        let settled = self.settled(name).await?;
+        // What was compared is what is changed; a revision of a function that was still busy says nothing.
+        let compared = Some(live.version.clone()).filter(|text| live.is_settled && !text.is_empty());
+        let revision = compared.or_else(|| settled.revision_id().map(str::to_owned));
+        self.update_in_order(resource, name, changed, revision)
+            .await
     }
 
     async fn delete(&self, _: &str, physical_id: &str) -> Result<Deletion, ApplierError> {

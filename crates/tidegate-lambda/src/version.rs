@@ -43,6 +43,31 @@ impl Versions {
     }
 }
 
+impl Versions {
+    /// A function whose last change failed is not published: what an alias may point at works.
+    async fn check(&self, function: &str) -> Result<(), ApplierError> {
+        let call = self.client.get_function().function_name(function);
+        let found = match call.send().await {
+            Ok(found) => found.configuration,
+            Err(error) => return Err(from_sdk("GetFunction", &error)),
+        };
+        let Some(found) = found else {
+            return Ok(());
+        };
+        let (what, reason) = match (found.state(), found.last_update_status()) {
+            (Some(sdk::State::Failed), _) => ("it is in state Failed", found.state_reason()),
+            (_, Some(sdk::LastUpdateStatus::Failed)) => {
+                ("its last update failed", found.last_update_status_reason())
+            }
+            _ => return Ok(()),
+        };
+        let reason = reason.unwrap_or("AWS gives no reason");
+        let message = format!("no version of {function} is published: {what}: {reason}");
+        Err(ApplierError::new(ErrorKind::Invalid, message)
+            .help("mend the function and push again; aliases go on pointing at what works"))
+    }
+}
+
 /// `function|version`.
 fn parts(physical_id: &str) -> Option<(&str, &str)> {
     physical_id.split_once('|')
@@ -101,6 +126,7 @@ impl Handler for Versions {
 
     async fn create(&self, resource: &Resource) -> Result<String, ApplierError> {
         let function = function_name(resource.text("FunctionName").unwrap_or_default()).to_owned();
+        self.check(&function).await?;
         let attempt = || async {
             let call = self.client.publish_version().function_name(&function);
             let call = call
