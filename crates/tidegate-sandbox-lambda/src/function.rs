@@ -21,12 +21,38 @@ pub(crate) struct Version {
     /// What requests set, in the shape of FunctionConfiguration.
     pub(crate) config: Map<String, Value>,
     pub(crate) code: Arc<Code>,
-    pub(crate) revision: String,
+    pub(crate) revisions: Revisions,
     pub(crate) modified: Timestamp,
     /// Until then it is Pending.
     pub(crate) active_at: Timestamp,
     /// Until then its last update is InProgress.
     pub(crate) updated_at: Timestamp,
+}
+
+/// The revision ids of a version: a change gives a new one, and so does its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Revisions {
+    /// Another code or configuration, another build.
+    pub(crate) build: String,
+    changing: String,
+    settled: String,
+}
+
+impl Revisions {
+    /// Those of a change that begins now.
+    pub(crate) fn new() -> Self {
+        Self {
+            build: revision(),
+            changing: revision(),
+            settled: revision(),
+        }
+    }
+
+    /// Something about the version changed that it does not run by.
+    fn touch(&mut self) {
+        self.changing = revision();
+        self.settled = revision();
+    }
 }
 
 /// A name for a version.
@@ -43,7 +69,6 @@ pub(crate) struct Alias {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) statements: Vec<Value>,
-    pub(crate) revision: String,
 }
 
 /// Capacity that is kept ready.
@@ -99,6 +124,15 @@ impl Version {
         now < self.active_at
     }
 
+    /// The revision id at a moment.
+    pub(crate) fn revision(&self, now: Timestamp) -> &str {
+        if now < self.active_at.max(self.updated_at) {
+            &self.revisions.changing
+        } else {
+            &self.revisions.settled
+        }
+    }
+
     /// Refuses a change while an earlier one is under way.
     ///
     /// # Errors
@@ -128,7 +162,7 @@ impl Version {
         map.insert("CodeSize".into(), json!(self.code.archive.len()));
         map.insert("CodeSha256".into(), json!(self.code.sha256));
         map.insert("LastModified".into(), json!(stamp(self.modified)));
-        map.insert("RevisionId".into(), json!(self.revision));
+        map.insert("RevisionId".into(), json!(self.revision(scope.now)));
         if self.is_pending(scope.now) {
             map.insert("State".into(), json!("Pending"));
             map.insert(
@@ -253,6 +287,40 @@ impl Function {
                 self.version(scope, Some(alias.pick(share)))
             }
             None => self.version(scope, qualifier),
+        }
+    }
+
+    /// The revision id of what a qualifier names: an alias has its own.
+    ///
+    /// # Errors
+    /// It names nothing.
+    pub(crate) fn revision(
+        &self,
+        scope: &Scope,
+        qualifier: Option<&str>,
+    ) -> Result<String, Refusal> {
+        match self.aliases.get(qualifier.unwrap_or(LATEST)) {
+            Some(alias) => Ok(alias.revision.clone()),
+            None => {
+                let version = self.version(scope, qualifier)?;
+                Ok(version.revision(scope.now).to_owned())
+            }
+        }
+    }
+
+    /// Gives what a qualifier names a new revision id.
+    pub(crate) fn touch(&mut self, qualifier: Option<&str>) {
+        let word = qualifier.unwrap_or(LATEST);
+        if let Some(alias) = self.aliases.get_mut(word) {
+            alias.revision = revision();
+        } else if word == LATEST {
+            self.latest.revisions.touch();
+        } else if let Some(version) = word
+            .parse()
+            .ok()
+            .and_then(|n: u64| self.versions.get_mut(&n))
+        {
+            version.revisions.touch();
         }
     }
 

@@ -103,7 +103,7 @@ impl Lambda {
         let job = Job {
             function: arn(scope, &name, None),
             version: version.name.clone(),
-            revision: version.revision.clone(),
+            revision: version.revisions.build.clone(),
             runtime: version.text("Runtime").to_owned(),
             handler: version.text("Handler").to_owned(),
             memory: version.number("MemorySize", 128),
@@ -170,7 +170,7 @@ impl Lambda {
             let function = state.functions.get(&key);
             let version =
                 function.and_then(|function| function.version(scope, Some(&job.version)).ok());
-            version.is_some_and(|version| version.revision == job.revision)
+            version.is_some_and(|version| version.revisions.build == job.revision)
         };
         if !is_current {
             self.runner

@@ -69,6 +69,7 @@ enum Condition {
     Success,
     RetriesExhausted,
     EventAgeExceeded,
+    ZeroReservedConcurrency,
 }
 
 impl Condition {
@@ -77,6 +78,7 @@ impl Condition {
             Self::Success => "Success",
             Self::RetriesExhausted => "RetriesExhausted",
             Self::EventAgeExceeded => "EventAgeExceeded",
+            Self::ZeroReservedConcurrency => "ZeroReservedConcurrency",
         }
     }
 }
@@ -182,12 +184,19 @@ impl Lambda {
                         refusal.code.as_str(),
                         "TooManyRequestsException" | "ResourceConflictException"
                     );
-                    if !passes || ways.reserved == Some(0) {
+                    let never = ways.reserved == Some(0);
+                    if !passes || never {
                         tracing::warn!(
                             code = refusal.code,
                             message = refusal.message,
                             "an asynchronous invocation was refused"
                         );
+                        let condition = if never {
+                            Condition::ZeroReservedConcurrency
+                        } else {
+                            Condition::RetriesExhausted
+                        };
+                        let last = Last { condition, ..last };
                         self.send_on(&scope, named, &ways, &event, &last);
                         return;
                     }

@@ -14,7 +14,7 @@ use tidegate_sandbox_aws::service::{Neighbours, Refusal, Scope};
 
 use crate::code::Code;
 use crate::fault::{conflict, constraint, invalid, missing, stale};
-use crate::function::{Function, Version, revision};
+use crate::function::{Function, Revisions, Version};
 use crate::lambda::{Answer, Lambda};
 use crate::names::{LATEST, Named, arn};
 
@@ -379,7 +379,7 @@ impl Lambda {
             name: LATEST.to_owned(),
             config,
             code: Arc::new(code),
-            revision: revision(),
+            revisions: Revisions::new(),
             modified: scope.now,
             active_at: ready,
             updated_at: scope.now,
@@ -472,7 +472,7 @@ impl Lambda {
             let latest = &mut function.latest;
             latest.settled(scope, &function.name)?;
             if let Some(given) = input.get("RevisionId").and_then(Value::as_str)
-                && given != latest.revision
+                && given != latest.revision(scope.now)
             {
                 return Err(stale("GetFunction"));
             }
@@ -486,7 +486,7 @@ impl Lambda {
             if input["DryRun"] == true {
                 return Ok((200, new.show(scope, &function.name, false)));
             }
-            new.revision = revision();
+            new.revisions = Revisions::new();
             new.modified = scope.now;
             new.updated_at = ready;
             *latest = new;
@@ -520,7 +520,7 @@ impl Lambda {
             let latest = &mut function.latest;
             latest.settled(scope, &function.name)?;
             if let Some(given) = input.get("RevisionId").and_then(Value::as_str)
-                && given != latest.revision
+                && given != latest.revision(scope.now)
             {
                 return Err(stale("GetFunction"));
             }
@@ -558,7 +558,7 @@ impl Lambda {
             if input["KMSKeyArn"] == "" {
                 latest.config.remove("KMSKeyArn");
             }
-            latest.revision = revision();
+            latest.revisions = Revisions::new();
             latest.modified = scope.now;
             latest.updated_at = ready;
             Ok((200, latest.show(scope, &function.name, false)))
@@ -621,7 +621,7 @@ impl Lambda {
             }
             if let Some(given) = input.get("RevisionId").and_then(Value::as_str)
                 && !given.is_empty()
-                && given != latest.revision
+                && given != latest.revision(scope.now)
             {
                 return Err(stale("GetFunction"));
             }
@@ -666,7 +666,7 @@ fn publish(function: &mut Function, scope: &Scope, description: Option<&str>) ->
     let number = function.next;
     let mut version = latest.clone();
     version.name = number.to_string();
-    version.revision = revision();
+    version.revisions = Revisions::new();
     version.updated_at = scope.now;
     if let Some(description) = description.filter(|text| !text.is_empty()) {
         version

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tidegate_sandbox_aws::service::{Incoming, Refusal, Scope, refuse};
 
 use crate::fault::{conflict, constraint, invalid, missing, stale};
-use crate::function::{Alias, Function, Policy, Provisioned, revision, stamp};
+use crate::function::{Alias, Function, Provisioned, revision, stamp};
 use crate::lambda::{Answer, Lambda, page};
 use crate::manage::tags_of;
 use crate::names::{self, LATEST, Named, arn};
@@ -190,8 +190,9 @@ impl Lambda {
             match (request.method.as_str(), rest) {
                 ("GET", []) => {
                     let policy = function.policies.get(&key).filter(|policy| !policy.statements.is_empty());
-                    let policy = policy.ok_or_else(none)?;
-                    Ok((200, json!({"Policy": document(&policy.statements), "RevisionId": policy.revision})))
+                    let policy = document(&policy.ok_or_else(none)?.statements);
+                    let revision = function.revision(scope, qualifier.as_deref())?;
+                    Ok((200, json!({"Policy": policy, "RevisionId": revision})))
                 }
                 ("POST", []) => {
                     if qualifier.as_deref() == Some(LATEST) {
@@ -199,8 +200,8 @@ impl Lambda {
                     }
                     let id = text(input, "StatementId").unwrap_or_default();
                     let statement = statement(scope, function, qualifier.as_deref(), id, input)?;
+                    check_revision(function, scope, qualifier.as_deref(), text(input, "RevisionId"))?;
                     let policy = function.policies.entry(key).or_default();
-                    check_revision(policy, text(input, "RevisionId"))?;
                     if policy.statements.iter().any(|known| known["Sid"] == id) {
                         return Err(conflict(format!(
                             "The statement id ({id}) provided already exists. Please provide a new statement id, or remove the existing statement."
@@ -214,19 +215,22 @@ impl Lambda {
                             format!("The final policy size is bigger than the limit ({POLICY_BYTES})."),
                         ));
                     }
-                    policy.revision = revision();
+                    function.touch(qualifier.as_deref());
                     Ok((201, json!({"Statement": statement.to_string()})))
                 }
                 ("DELETE", [id]) => {
-                    let policy = function.policies.get_mut(&key).ok_or_else(none)?;
-                    let given = query.iter().find(|(name, _)| name == "RevisionId");
-                    check_revision(policy, given.map(|(_, value)| value.as_str()))?;
-                    let before = policy.statements.len();
-                    policy.statements.retain(|known| known["Sid"] != **id);
-                    if policy.statements.len() == before {
+                    let known = function.policies.get(&key).filter(|policy| !policy.statements.is_empty());
+                    let known = known.ok_or_else(|| missing("No policy is associated with the given resource."))?;
+                    if !known.statements.iter().any(|one| one["Sid"] == **id) {
                         return Err(missing(format!("Statement {id} is not found in resource policy.")));
                     }
-                    policy.revision = revision();
+                    let given = query.iter().find(|(name, _)| name == "RevisionId");
+                    let given = given.map(|(_, value)| value.as_str());
+                    check_revision(function, scope, qualifier.as_deref(), given)?;
+                    if let Some(policy) = function.policies.get_mut(&key) {
+                        policy.statements.retain(|one| one["Sid"] != **id);
+                    }
+                    function.touch(qualifier.as_deref());
                     Ok((204, Value::Null))
                 }
                 _ => Err(Refusal::unsupported("lambda", &request.path)),
@@ -573,9 +577,16 @@ impl Provisioned {
     }
 }
 
-fn check_revision(policy: &Policy, given: Option<&str>) -> Result<(), Refusal> {
-    match given {
-        Some(given) if !given.is_empty() && given != policy.revision => Err(stale("GetPolicy")),
+fn check_revision(
+    function: &Function,
+    scope: &Scope,
+    qualifier: Option<&str>,
+    given: Option<&str>,
+) -> Result<(), Refusal> {
+    match given.filter(|given| !given.is_empty()) {
+        Some(given) if given != function.revision(scope, qualifier)? => {
+            Err(stale("GetFunction/GetAlias"))
+        }
         Some(_) | None => Ok(()),
     }
 }

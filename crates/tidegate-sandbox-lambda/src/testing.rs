@@ -1,7 +1,6 @@
 //! A sandbox for tests without clients: requests go to the services themselves, and its clock is moved by hand.
 //!
 //! Must not know: HTTP.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
@@ -39,7 +38,6 @@ pub(crate) fn archive(name: &str, text: &str) -> String {
 }
 
 /// Whether handlers of Python can run here; says so when they cannot.
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 pub(crate) fn has_python() -> bool {
     let found = std::process::Command::new("python3")
         .arg("--version")

@@ -1,5 +1,4 @@
 //! Asynchronous invocations on a clock that is moved by hand.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::time::Duration;
 
@@ -83,6 +82,10 @@ async fn a_function_that_may_never_run_gives_its_events_up_at_once() {
         .await;
     invoke(&bench).await;
     let told = body(&bench.messages("failed").await[0]);
+    assert_eq!(
+        told["requestContext"]["condition"],
+        "ZeroReservedConcurrency"
+    );
     assert_eq!(told["requestContext"]["approximateInvokeCount"], 0);
     let letter = bench.messages("dead").await;
     let code = &letter[0]["MessageAttributes"]["ErrorCode"]["StringValue"];

@@ -61,7 +61,9 @@ changed = c.update_function_configuration(FunctionName="f", Timeout=6, Environme
 settle()
 seen = c.get_function_configuration(FunctionName="f")
 assert seen["Timeout"] == 6 and seen["MemorySize"] == 256 and "Environment" not in seen and seen["TracingConfig"] == {"Mode": "PassThrough"}, seen
-assert seen["RevisionId"] == changed["RevisionId"]
+# The end of a change is a revision too; a guard takes the one that was read last.
+assert seen["RevisionId"] != changed["RevisionId"]
+refused("PreconditionFailedException", "Call the GetFunction API", c.update_function_configuration, FunctionName="f", Timeout=6, RevisionId=changed["RevisionId"])
 
 # Code from a bucket.
 s3 = client("s3")
@@ -133,7 +135,15 @@ policy = c.get_policy(FunctionName="f", Qualifier="live")
 assert json.loads(policy["Policy"])["Statement"][0]["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
 refused("PreconditionFailedException", "Revision Id", c.remove_permission, FunctionName="f", Qualifier="live", StatementId="all", RevisionId="x")
 c.remove_permission(FunctionName="f", Qualifier="live", StatementId="all", RevisionId=policy["RevisionId"])
-refused("ResourceNotFoundException", "", c.remove_permission, FunctionName="f", StatementId="none")
+refused("ResourceNotFoundException", "No policy is associated with the given resource.", c.remove_permission, FunctionName="f", Qualifier="live", StatementId="all")
+refused("ResourceNotFoundException", "Statement none is not found in resource policy.", c.remove_permission, FunctionName="f", StatementId="none")
+# A policy has the revision of what it belongs to, and changes it.
+before = c.get_function_configuration(FunctionName="f")["RevisionId"]
+assert c.get_policy(FunctionName="f")["RevisionId"] == before
+c.add_permission(FunctionName="f", StatementId="more", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com", RevisionId=before)
+assert c.get_function_configuration(FunctionName="f")["RevisionId"] != before
+refused("PreconditionFailedException", "Call the GetFunction/GetAlias API", c.remove_permission, FunctionName="f", StatementId="more", RevisionId=before)
+c.remove_permission(FunctionName="f", StatementId="more")
 
 # Invocation settings, URLs, tags, the rest.
 place = f"arn:aws:lambda:eu-west-1:{ACCOUNT}:function:f"
