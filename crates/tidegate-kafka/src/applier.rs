@@ -19,8 +19,10 @@ use tokio::sync::OnceCell;
 use crate::client::Client;
 use crate::document::{GROUP, VERSIONS};
 use crate::ledger::{Ledger, MemoryLedger, Record, Records};
+use crate::registry::SchemaRegistry;
 use crate::secrets::{NoSecrets, SecretSource};
 use crate::shape::Plan;
+use crate::subject;
 
 /// Objects that are applied at one time.
 pub(crate) const PARALLEL: usize = 8;
@@ -32,6 +34,8 @@ pub struct KafkaApplierOptions {
     pub ledger: Arc<dyn Ledger>,
     /// Where passwords of users come from.
     pub secrets: Arc<dyn SecretSource>,
+    /// Where schemas are registered.
+    pub registry: Option<SchemaRegistry>,
 }
 
 impl Default for KafkaApplierOptions {
@@ -39,6 +43,7 @@ impl Default for KafkaApplierOptions {
         Self {
             ledger: Arc::new(MemoryLedger::default()),
             secrets: Arc::new(NoSecrets),
+            registry: None,
         }
     }
 }
@@ -64,6 +69,7 @@ pub(crate) struct Inner {
 pub(crate) enum Kind {
     Topic,
     User,
+    Subject,
 }
 
 impl Kind {
@@ -71,7 +77,15 @@ impl Kind {
         match (kind.group.as_str(), kind.kind.as_str()) {
             (GROUP, "KafkaTopic") => Some(Self::Topic),
             (GROUP, "KafkaUser") => Some(Self::User),
+            (subject::GROUP, subject::KIND) => Some(Self::Subject),
             _ => None,
+        }
+    }
+
+    fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::Topic | Self::User => &VERSIONS,
+            Self::Subject => &[subject::VERSION],
         }
     }
 }
@@ -244,20 +258,25 @@ impl Inner {
             )
             .help("KafkaTopic and KafkaUser of kafka.strimzi.io do; give the destination a cluster with Strimzi for the others")
         })?;
-        if VERSIONS.contains(&request.gvk.version.as_str()) {
+        if served.versions().contains(&request.gvk.version.as_str()) {
             return Ok(served);
         }
         Err(ApplierError::new(
             ErrorKind::NotFound,
             format!("{kind} has no version {:?}", request.gvk.version),
         )
-        .help(format!("write apiVersion: {}/{}", kind.group, VERSIONS[0])))
+        .help(format!(
+            "write apiVersion: {}/{}",
+            kind.group,
+            served.versions()[0]
+        )))
     }
 
     async fn plan_one(&self, request: &ApplyRequest, book: &Book) -> Result<Plan, ApplierError> {
         match Self::kind_of(request)? {
             Kind::Topic => self.plan_topic(request, book).await,
             Kind::User => self.plan_user(request, book).await,
+            Kind::Subject => self.plan_subject(request, book).await,
         }
     }
 
@@ -270,6 +289,7 @@ impl Inner {
         match kind {
             Kind::Topic => self.apply_topic(request).await,
             Kind::User => self.apply_user(request).await,
+            Kind::Subject => self.apply_subject(request).await,
         }
     }
 
@@ -294,6 +314,7 @@ impl Inner {
         match kind {
             Kind::Topic => self.delete_topic(request, application, record).await,
             Kind::User => self.delete_user(request, application, record).await,
+            Kind::Subject => self.delete_subject(request, application, record).await,
         }
     }
 
@@ -310,6 +331,7 @@ impl Inner {
         };
         let mut found = self.read_topics(&of_kind(Kind::Topic), &book).await;
         found.extend(self.read_users(&of_kind(Kind::User), &book).await);
+        found.extend(self.read_subjects(&of_kind(Kind::Subject), &book).await);
         let answers = keys.iter().map(|key| found.remove(key).unwrap_or(Ok(None)));
         answers.collect()
     }
@@ -352,10 +374,10 @@ impl Applier for KafkaApplier {
 
     async fn kinds(&self, kinds: Vec<GroupKind>) -> Vec<Result<Option<KindFacts>, ApplierError>> {
         let answer = |kind: GroupKind| {
-            Ok(Kind::of(&kind).map(|_| KindFacts {
+            Ok(Kind::of(&kind).map(|served| KindFacts {
                 kind,
                 scope: Scope::Namespaced,
-                versions: VERSIONS.iter().map(|v| (*v).to_owned()).collect(),
+                versions: served.versions().iter().map(|v| (*v).to_owned()).collect(),
                 stale: false,
             }))
         };
@@ -438,7 +460,10 @@ impl Applier for KafkaApplier {
             .map(|record| Owned {
                 key: ResourceKey {
                     target: self.inner.target.clone(),
-                    group: GROUP.to_owned(),
+                    group: match record.kind.as_str() {
+                        subject::KIND => subject::GROUP.to_owned(),
+                        _ => GROUP.to_owned(),
+                    },
                     kind: record.kind.clone(),
                     namespace: record.namespace.clone(),
                     name: record.name.clone(),

@@ -120,8 +120,8 @@ pub(crate) fn object(
         "apiVersion": version.unwrap_or_else(|| json!(format!("{}/{}", key.group, VERSIONS[0]))),
         "kind": key.kind,
         "metadata": metadata,
-        "spec": spec,
     });
+    body["spec"] = spec;
     if !status.is_null() {
         body["status"] = status;
     }

@@ -277,6 +277,12 @@ impl KafkaError {
     }
 }
 
+impl From<KafkaError> for ApplierError {
+    fn from(error: KafkaError) -> Self {
+        error.of_what("")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::connection::Stream;
 use crate::error::KafkaError;
+use crate::registry::PREFIX;
 
 /// The settings that are understood.
 const KNOWN: &[&str] = &[
@@ -82,7 +83,8 @@ impl Security {
     /// # Errors
     /// A setting is unknown, is missing, or names a file that cannot be read.
     pub fn from_settings(settings: &BTreeMap<String, String>) -> Result<Self, KafkaError> {
-        if let Some(unknown) = settings.keys().find(|key| !KNOWN.contains(&key.as_str())) {
+        let is_known = |key: &String| KNOWN.contains(&key.as_str()) || key.starts_with(PREFIX);
+        if let Some(unknown) = settings.keys().find(|key| !is_known(key)) {
             return Err(KafkaError::settings(unknown_setting(unknown)));
         }
         let protocol = settings

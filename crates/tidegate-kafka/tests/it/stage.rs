@@ -61,6 +61,7 @@ fn applier(bootstrap: &str, secrets: &Arc<OneSecret>) -> KafkaApplier {
     let options = KafkaApplierOptions {
         ledger: Arc::new(MemoryLedger::default()),
         secrets: Arc::<OneSecret>::clone(secrets),
+        registry: None,
     };
     KafkaApplier::new(client, target(), options)
 }
