@@ -17,6 +17,8 @@ const CHAIN_MAX: usize = 60;
 const ASKED_MAX: usize = 100_000;
 /// Most nodes that variables may put into a service.
 const NODES_MAX: usize = 100_000;
+/// What is said past it.
+const TOO_LARGE: &str = "variables make the service too large";
 /// Longest text that variables may make.
 const TEXT_MAX: usize = 4 << 20;
 
@@ -188,6 +190,11 @@ impl<'a> Resolver<'a> {
         {
             return Ok(());
         }
+        if self.nodes > NODES_MAX {
+            // Told once already: every further value only grows what is too large.
+            let at = shown(path);
+            return Err(format!("Cannot resolve variable at \"{at}\": {TOO_LARGE}"));
+        }
         let mut result = self.property(path);
         let keys: Vec<String> = match self.at(path).map(|node| &node.value) {
             Some(Value::Mapping(entries)) => entries
@@ -263,7 +270,7 @@ impl<'a> Resolver<'a> {
         }
         self.nodes += count(&value);
         if self.nodes > NODES_MAX {
-            return Err(fail("variables make the service too large"));
+            return Err(fail(TOO_LARGE));
         }
         match &value.value {
             Value::String(_) => {
