@@ -48,6 +48,16 @@ impl Revisions {
         }
     }
 
+    /// Those of a version that keeps one id whatever its state.
+    pub(crate) fn steady() -> Self {
+        let own = revision();
+        Self {
+            build: revision(),
+            changing: own.clone(),
+            settled: own,
+        }
+    }
+
     /// Something about the version changed that it does not run by.
     fn touch(&mut self) {
         self.changing = revision();

@@ -95,8 +95,9 @@ impl Lambda {
             .and_then(Value::as_array)
             .cloned()
             .unwrap_or_default();
-        let group = config["LoggingConfig"]["LogGroup"]
-            .as_str()
+        let group = config
+            .get("LoggingConfig")
+            .and_then(|logging| logging["LogGroup"].as_str())
             .map_or_else(|| format!("/aws/lambda/{}", function.name), str::to_owned);
         let name = function.name.clone();
         let code = Arc::clone(&version.code);
@@ -107,7 +108,10 @@ impl Lambda {
             runtime: version.text("Runtime").to_owned(),
             handler: version.text("Handler").to_owned(),
             memory: version.number("MemorySize", 128),
-            storage: config["EphemeralStorage"]["Size"].as_u64().unwrap_or(512),
+            storage: config
+                .get("EphemeralStorage")
+                .and_then(|storage| storage["Size"].as_u64())
+                .unwrap_or(512),
             timeout: Duration::from_secs(version.number("Timeout", 3)),
             environment: environment(scope, &name, version, &self.neighbours.endpoint(), &group),
             code,

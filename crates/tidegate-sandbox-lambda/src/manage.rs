@@ -401,7 +401,7 @@ impl Lambda {
         };
         let mut shown = function.latest.show(scope, &name, false);
         if input["Publish"] == true {
-            shown = publish(&mut function, scope, None);
+            shown = publish(&mut function, scope, None, self.options.creation);
         }
         state.functions.insert(key, function);
         Ok((201, shown))
@@ -491,7 +491,7 @@ impl Lambda {
             new.updated_at = ready;
             *latest = new;
             let shown = if input["Publish"] == true {
-                publish(function, scope, None)
+                publish(function, scope, None, self.options.creation)
             } else {
                 function.latest.show(scope, &function.name, false)
             };
@@ -626,7 +626,7 @@ impl Lambda {
                 return Err(stale("GetFunction"));
             }
             let description = input.get("Description").and_then(Value::as_str);
-            Ok((201, publish(function, scope, description)))
+            Ok((201, publish(function, scope, description, self.options.creation)))
         })
     }
 
@@ -650,7 +650,12 @@ impl Lambda {
 }
 
 /// Publishes `$LATEST`, unless the last version is the same.
-fn publish(function: &mut Function, scope: &Scope, description: Option<&str>) -> Value {
+fn publish(
+    function: &mut Function,
+    scope: &Scope,
+    description: Option<&str>,
+    snapshot: std::time::Duration,
+) -> Value {
     let latest = &function.latest;
     let without = |version: &Version| {
         let mut config = version.config.clone();
@@ -666,8 +671,13 @@ fn publish(function: &mut Function, scope: &Scope, description: Option<&str>) ->
     let number = function.next;
     let mut version = latest.clone();
     version.name = number.to_string();
-    version.revisions = Revisions::new();
+    version.revisions = Revisions::steady();
     version.updated_at = scope.now;
+    let snap = version.config.get("SnapStart");
+    if snap.is_some_and(|snap| snap["ApplyOn"] == "PublishedVersions") {
+        // A snapshot is taken of it before it can run.
+        version.active_at = version.active_at.max(scope.after(signed(snapshot)));
+    }
     if let Some(description) = description.filter(|text| !text.is_empty()) {
         version
             .config
@@ -676,6 +686,7 @@ fn publish(function: &mut Function, scope: &Scope, description: Option<&str>) ->
     let shown = version.show(scope, &function.name, true);
     function.versions.insert(number, version);
     function.next += 1;
+    function.touch(None);
     shown
 }
 

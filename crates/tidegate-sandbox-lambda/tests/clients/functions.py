@@ -75,7 +75,10 @@ settle()
 
 # Versions: only what changed is published.
 refused("InvalidParameterValueException", "is different from current CodeSHA256", c.publish_version, FunctionName="f", CodeSha256="x")
-one = c.publish_version(FunctionName="f", CodeSha256=digest, Description="first")
+latest = c.get_function_configuration(FunctionName="f")["RevisionId"]
+one = c.publish_version(FunctionName="f", CodeSha256=digest, Description="first", RevisionId=latest)
+assert c.get_function_configuration(FunctionName="f")["RevisionId"] != latest
+assert c.get_function_configuration(FunctionName="f", Qualifier="1")["RevisionId"] == one["RevisionId"] != latest
 assert one["Version"] == "1" and one["FunctionArn"].endswith(":f:1") and one["Description"] == "first"
 assert c.publish_version(FunctionName="f")["Version"] == "1"
 c.update_function_configuration(FunctionName="f", MemorySize=512)
@@ -89,6 +92,17 @@ rest = c.list_versions_by_function(FunctionName="f", Marker=page["NextMarker"])
 assert [v["Version"] for v in page["Versions"] + rest["Versions"]] == ["$LATEST", "1", "2", "3"] and "NextMarker" not in rest
 assert c.get_function_configuration(FunctionName="f", Qualifier="1")["MemorySize"] == 256
 refused("ResourceNotFoundException", "function:f:9", c.get_function, FunctionName="f", Qualifier="9")
+
+# A version of which a snapshot is taken is Pending first, and keeps its revision.
+c.update_function_configuration(FunctionName="f", SnapStart={"ApplyOn": "PublishedVersions"})
+settle()
+snap = c.publish_version(FunctionName="f")
+assert snap["State"] == "Pending" and snap["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "On"}, snap
+c.get_waiter("published_version_active").wait(FunctionName="f", Qualifier=snap["Version"], WaiterConfig={"Delay": 1})
+assert c.get_function_configuration(FunctionName="f", Qualifier=snap["Version"])["RevisionId"] == snap["RevisionId"]
+c.update_function_configuration(FunctionName="f", SnapStart={"ApplyOn": "None"})
+settle()
+c.delete_function(FunctionName="f", Qualifier=snap["Version"])
 
 # Aliases and weights.
 alias = c.create_alias(FunctionName="f", Name="live", FunctionVersion="1")
