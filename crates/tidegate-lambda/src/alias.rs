@@ -212,7 +212,10 @@ fn versions_of(resource: &Resource, live: Option<&Map<String, Value>>) -> BTreeS
     let weighted = |value: Option<&Value>| -> Vec<String> {
         let config = routing(value);
         let weights = config.additional_version_weights();
-        weights.into_iter().flat_map(|map| map.keys().cloned()).collect()
+        weights
+            .into_iter()
+            .flat_map(|map| map.keys().cloned())
+            .collect()
     };
     let mut versions = BTreeSet::from([version_of(resource)]);
     versions.extend(weighted(resource.get("RoutingConfig")));

@@ -553,7 +553,8 @@ impl Handler for Functions {
         }
         let settled = self.settled(name).await?;
         // What was compared is what is changed; a revision of a function that was still busy says nothing.
-        let compared = Some(live.version.clone()).filter(|text| live.is_settled && !text.is_empty());
+        let compared =
+            Some(live.version.clone()).filter(|text| live.is_settled && !text.is_empty());
         let revision = compared.or_else(|| settled.revision_id().map(str::to_owned));
         self.update_in_order(resource, name, changed, revision)
             .await

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::bench::Case;
 
-fn case(name: &'static str, subject: &'static str, template: Value) -> Case {
+pub(crate) fn case(name: &'static str, subject: &'static str, template: Value) -> Case {
     Case {
         name,
         template,
@@ -16,7 +16,7 @@ fn case(name: &'static str, subject: &'static str, template: Value) -> Case {
 }
 
 /// A role that functions run under.
-fn role(name: &str) -> Value {
+pub(crate) fn role(name: &str) -> Value {
     json!({
         "Type": "AWS::IAM::Role", "Name": name,
         "Properties": {
@@ -29,7 +29,7 @@ fn role(name: &str) -> Value {
     })
 }
 
-fn function(name: &str, code: &str) -> Value {
+pub(crate) fn function(name: &str, code: &str) -> Value {
     json!({
         "Type": "AWS::Lambda::Function", "Name": name,
         "Properties": {

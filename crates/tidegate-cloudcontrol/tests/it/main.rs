@@ -3,5 +3,7 @@
 //! every AWS handler in its tests.
 
 mod bench;
+mod canned;
 mod cases;
+mod protection;
 mod servers;

@@ -54,7 +54,7 @@ pub(crate) async fn sandbox() -> (SandboxAws, Aws) {
 }
 
 /// A server as the program itself connects to it.
-async fn connected(url: String) -> Aws {
+pub(crate) async fn connected(url: String) -> Aws {
     let options = AwsOptions {
         region: Some("us-east-1".to_owned()),
         endpoint_url: Some(url),
@@ -129,12 +129,25 @@ async fn types_live_on_an_emulator() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// An archive with `index.py`.
+/// An archive whose handler answers with the text.
 fn zip(text: &str) -> Vec<u8> {
+    archive(&format!(
+        "def handler(event, context):\n    return {text:?}\n"
+    ))
+}
+
+/// A package of this `index.py`, and its digest.
+pub(crate) fn package_of(artifacts: &MemoryArtifacts, source: &str) -> String {
+    let bytes: Arc<[u8]> = archive(source).into();
+    let digest = STANDARD.encode(Sha256::digest(&bytes));
+    artifacts.put(&digest, &bytes).unwrap();
+    digest
+}
+
+fn archive(source: &str) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default();
     archive.start_file("index.py", options).unwrap();
-    let body = format!("def handler(event, context):\n    return {text:?}\n");
-    archive.write_all(body.as_bytes()).unwrap();
+    archive.write_all(source.as_bytes()).unwrap();
     archive.finish().unwrap().into_inner()
 }
