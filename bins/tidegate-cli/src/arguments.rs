@@ -115,8 +115,8 @@ pub(crate) struct WhereArguments {
     /// Use the account and region of the AWS_* variables, AWS_ENDPOINT_URL included.
     #[arg(long, conflicts_with = "settings")]
     pub(crate) aws: bool,
-    /// A Kafka cluster (this build has no Kafka target yet).
-    #[arg(long, value_name = "BOOTSTRAP")]
+    /// A Kafka cluster, `host:port[,host:port]`, without TLS and SASL (those stand in a Settings file).
+    #[arg(long, value_name = "BOOTSTRAP", conflicts_with = "settings")]
     pub(crate) kafka: Option<String>,
 }
 
@@ -276,6 +276,9 @@ pub(crate) struct RenderArguments {
     /// Leave out files that match (plain directories).
     #[arg(long, value_name = "GLOB")]
     pub(crate) exclude: Option<String>,
+    /// Flags of `kustomize build` (kustomizations); with `--enable-helm` charts are rendered by running helm.
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
+    pub(crate) kustomize_options: Option<String>,
     #[command(flatten)]
     pub(crate) aws: AwsArguments,
     /// `json` prints one array.

@@ -38,6 +38,8 @@ pub struct BuildOptions {
     pub managed_by_label: bool,
     /// Whether charts may be rendered.
     pub enable_helm: bool,
+    /// The program that renders charts, for whoever runs it; empty where none is named.
+    pub helm_command: String,
     /// API versions that charts are told of, in the place of their own.
     pub helm_api_versions: Vec<String>,
     /// The version of Kubernetes that charts are told of, in the place of their own.

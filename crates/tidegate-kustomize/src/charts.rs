@@ -11,9 +11,9 @@ use crate::fault::{CODE_GENERATOR, CODE_UNSUPPORTED, Fault, Outcome};
 use crate::loader::Loader;
 use crate::merge_schema::MergeSchema;
 use crate::node::Node;
-use crate::outside::{ChartRequest, Charts};
+use crate::outside::{ChartAddress, ChartRequest, Charts};
 use crate::read;
-use crate::resource::Resource;
+use crate::resource::{FROM_HELM, Resource};
 use crate::resources::Reading;
 use crate::strategic;
 use crate::target::Build;
@@ -49,6 +49,7 @@ pub(crate) struct HelmChart {
     pub(crate) kube_version: String,
     pub(crate) name_template: String,
     pub(crate) skip_tests: bool,
+    pub(crate) devel: bool,
 }
 
 /// A chart in the field's old form.
@@ -104,7 +105,7 @@ pub(crate) fn inflate(
 ) -> Outcome<Vec<Resource>> {
     let (true, Some(charts)) = (build.options.enable_helm, build.options.charts.clone()) else {
         let message = if build.options.enable_helm {
-            "charts are not rendered here: no program is given for it"
+            "charts are not rendered here: nobody is given who does"
         } else {
             "must specify --enable-helm"
         };
@@ -160,6 +161,7 @@ pub(crate) fn inflate(
         include_crds: chart.include_crds,
         skip_tests: chart.skip_tests,
         skip_hooks: chart.skip_hooks,
+        devel: chart.devel,
     };
     let text = charts
         .template(&request)
@@ -167,6 +169,9 @@ pub(crate) fn inflate(
     let mut found = objects(build, &text)?;
     for resource in &mut found {
         resource.source.path.clone_from(&request.directory);
+        let mut annotations = resource.texts("annotations");
+        annotations.insert(FROM_HELM.to_owned(), "true".to_owned());
+        resource.set_texts("annotations", &annotations);
     }
     Ok(found)
 }
@@ -196,8 +201,14 @@ fn find(
             "no repo specified for pull, no chart found at '{directory}'"
         )));
     }
+    let wanted = ChartAddress {
+        name: chart.name.clone(),
+        version: chart.version.clone(),
+        repository: chart.repo.clone(),
+        devel: chart.devel,
+    };
     let pulled = charts
-        .pull(&chart.name, &chart.version, &chart.repo)
+        .pull(&wanted)
         .map_err(|error| fault(format!("chart {} cannot be pulled: {error}", chart.name)))?;
     Ok((pulled.tree, pulled.directory))
 }

@@ -9,7 +9,6 @@ const IGNORED_WITH_VALUE: &[&str] = &[
     "-e",
     "--mount",
     "--network-name",
-    "--helm-command",
     "--output",
     "-o",
     "--stack-trace-depth",
@@ -56,6 +55,7 @@ impl BuildOptions {
                 "--reorder" => self.reorder = reorder(value()?)?,
                 "--enable-helm" => self.enable_helm = flag(given)?,
                 "--enable-managedby-label" => self.managed_by_label = flag(given)?,
+                "--helm-command" => value()?.clone_into(&mut self.helm_command),
                 "--helm-kube-version" => value()?.clone_into(&mut self.helm_kube_version),
                 "--helm-api-versions" => {
                     let versions = value()?.split(',').map(str::to_owned);
@@ -109,12 +109,13 @@ mod tests {
     #[test]
     fn flags_are_read() {
         let options = BuildOptions::default()
-            .with_flags("--reorder=none -e A=B --enable-helm=false --helm-api-versions a,b --helm-kube-version v1.30 --enable-managedby-label")
+            .with_flags("--reorder=none -e A=B --enable-helm=false --helm-api-versions a,b --helm-kube-version v1.30 --helm-command helm4 --enable-managedby-label")
             .unwrap();
         assert_eq!(options.reorder, Reorder::None);
         assert!(!options.enable_helm && options.managed_by_label);
         assert_eq!(options.helm_api_versions, ["a", "b"]);
         assert_eq!(options.helm_kube_version, "v1.30");
+        assert_eq!(options.helm_command, "helm4");
         for (flags, expected) in [
             ("--bogus", "unknown flag: --bogus"),
             ("--reorder", "flag needs an argument: --reorder"),

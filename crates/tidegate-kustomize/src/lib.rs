@@ -39,6 +39,6 @@ mod vars;
 
 pub use build::{BuildOptions, Built, BuiltObject, KUSTOMIZE_VERSION, Reorder, build};
 pub use loader::LoadRestrictions;
-pub use outside::{ChartRequest, Charts, NetworkFiles, RemoteBase, RemoteBases};
+pub use outside::{ChartAddress, ChartRequest, Charts, NetworkFiles, RemoteBase, RemoteBases};
 pub use renderer::KustomizeRenderer;
 pub use repository::RepositoryAddress;

@@ -62,6 +62,21 @@ pub struct ChartRequest {
     pub skip_tests: bool,
     /// Whether hooks are left out.
     pub skip_hooks: bool,
+    /// Whether versions that are still developed count for the charts that it depends on.
+    pub devel: bool,
+}
+
+/// A chart that stands in no tree.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChartAddress {
+    /// The name of the chart.
+    pub name: String,
+    /// Its version or a range of them, empty for the newest.
+    pub version: String,
+    /// The repository: `https://…` or `oci://…`.
+    pub repository: String,
+    /// Whether versions that are still developed count.
+    pub devel: bool,
 }
 
 /// Renders charts.
@@ -70,7 +85,7 @@ pub trait Charts: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Why it is not there, or not allowed.
-    fn pull(&self, name: &str, version: &str, repository: &str) -> Result<RemoteBase, String>;
+    fn pull(&self, chart: &ChartAddress) -> Result<RemoteBase, String>;
 
     /// What `helm template` writes.
     ///

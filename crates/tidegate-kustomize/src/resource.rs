@@ -30,8 +30,11 @@ const INTERNAL: &[&str] = &[
     "config.kubernetes.io/path",
     "config.kubernetes.io/index",
     "config.k8s.io/id",
-    "internal.config.kubernetes.io/helm-generated",
+    FROM_HELM,
 ];
+
+/// The annotation of what a chart gave, which the namespace of a kustomization does not change.
+pub(crate) const FROM_HELM: &str = "internal.config.kubernetes.io/helm-generated";
 
 /// What the names of the annotations begin with that the original keeps the history in.
 pub(crate) const HISTORY: &str = "internal.config.kubernetes.io/";

@@ -9,7 +9,7 @@ use crate::go_regex;
 use crate::id::{Gvk, ResId};
 use crate::kustomization::{Image, Replica, Texts};
 use crate::node::{Node, Tag};
-use crate::resource::Resource;
+use crate::resource::{FROM_HELM, Resource};
 
 /// Sets labels or annotations at the fields of the specs.
 ///
@@ -136,6 +136,9 @@ impl Namespacing<'_> {
             *count.entry(resource.id().key()).or_default() += 1;
         }
         for resource in list {
+            if resource.text_of("annotations", FROM_HELM) == Some("true") {
+                continue;
+            }
             let before = resource.id().key();
             resource.store_previous_id();
             self.apply_one(resource, specs)?;

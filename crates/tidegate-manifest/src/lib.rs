@@ -36,7 +36,8 @@ pub use resource::{
     ARTIFACT, AWS_API_VERSION, AWS_GROUP, CloudFormationResource, DeletionPolicy, ResourceReference,
 };
 pub use settings::{
-    AwsTarget, DestinationSettings, KafkaTarget, KubernetesTarget, KustomizeSettings, Settings,
+    AwsTarget, DestinationSettings, HelmSettings, KafkaTarget, KubernetesTarget, KustomizeSettings,
+    Settings,
 };
 pub use status::{Health, HealthStatus, OperationPhase, ResultCode, SyncStatus};
 pub use tracking::TrackingId;

@@ -26,6 +26,19 @@ pub struct KustomizeSettings {
     pub build_options: String,
     /// Globs of the repositories that bases may be fetched from, such as `https://github.com/team/*`.
     pub remote_bases: Vec<String>,
+    /// The operator's permission to run Helm for `helmCharts`; without it no program runs.
+    pub helm: Option<HelmSettings>,
+}
+
+/// How Helm runs for the charts of kustomizations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HelmSettings {
+    /// The program; absent is what `--helm-command` of the build options names, and then `helm`.
+    pub command: Option<String>,
+    /// Seconds after which a run is ended; absent is a minute.
+    pub timeout_seconds: Option<u64>,
+    /// Globs of the repositories that charts may be pulled from, such as `https://charts.example.com/*`.
+    pub repositories: Vec<String>,
 }
 
 /// A name for a set of targets.
@@ -124,11 +137,31 @@ impl Settings {
             settings.kustomize = KustomizeSettings {
                 build_options: reader.text(&fields, "buildOptions").unwrap_or_default(),
                 remote_bases: reader.texts(&fields, "remoteBases").unwrap_or_default(),
+                helm: reader
+                    .mapping(&fields, "helm")
+                    .map(|helm| read_helm(&mut reader, &helm)),
             };
         }
         let found = reader.finish();
         let usable = (!found.iter().any(Diagnostic::is_error)).then_some(settings);
         (usable, found)
+    }
+}
+
+fn read_helm(reader: &mut Reader<'_>, fields: &Fields<'_>) -> HelmSettings {
+    let seconds = reader.integer(fields, "timeoutSeconds");
+    let timeout_seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    let timeout_seconds = timeout_seconds.filter(|seconds| *seconds > 0);
+    if let (Some(seconds), None, Some((node, path))) =
+        (seconds, timeout_seconds, fields.present("timeoutSeconds"))
+    {
+        let message = format!("{seconds} seconds leave no time to run");
+        reader.error(node, &path, message, "write a number above 0");
+    }
+    HelmSettings {
+        command: reader.text(fields, "command"),
+        timeout_seconds,
+        repositories: reader.texts(fields, "repositories").unwrap_or_default(),
     }
 }
 

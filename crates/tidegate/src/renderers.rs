@@ -9,6 +9,7 @@ use tidegate_manifest::KustomizeSettings;
 use tidegate_render::{DirectoryRenderer, Renderers};
 use tidegate_serverless::TemplateReader;
 
+use crate::helm::{Helm, NoHelm};
 use crate::{Error, Repository};
 
 /// Plain directories with templates and services in them, and kustomizations without what is outside of their tree.
@@ -24,22 +25,35 @@ pub(crate) fn renderers_of(
     settings: &KustomizeSettings,
     repository: &Arc<Repository>,
 ) -> Result<Renderers, Error> {
-    let options = BuildOptions {
-        remote: Some(Arc::new(GitBases {
-            repository: Arc::clone(repository),
-            allowed: settings.remote_bases.clone(),
-        })),
-        ..BuildOptions::default()
-    };
-    let options = options
-        .with_flags(&settings.build_options)
-        .map_err(|said| {
-            let flags = &settings.build_options;
-            Error::Refused(format!(
-                "kustomize.buildOptions {flags:?} of the settings cannot be used: {said}"
-            ))
-        })?;
+    let mut options = options(settings)?;
+    options.remote = Some(Arc::new(GitBases {
+        repository: Arc::clone(repository),
+        allowed: settings.remote_bases.clone(),
+    }));
     Ok(with_options(options))
+}
+
+/// As [`renderers`], with an operator's settings for kustomizations. Bases of other repositories need a session: they
+/// are refused here.
+///
+/// # Errors
+/// The build options are none.
+pub fn renderers_with(settings: &KustomizeSettings) -> Result<Renderers, Error> {
+    Ok(with_options(options(settings)?))
+}
+
+fn options(settings: &KustomizeSettings) -> Result<BuildOptions, Error> {
+    let flags = &settings.build_options;
+    let mut options = BuildOptions::default().with_flags(flags).map_err(|said| {
+        Error::Refused(format!(
+            "the build options {flags:?} of kustomizations cannot be used: {said}"
+        ))
+    })?;
+    options.charts = Some(match &settings.helm {
+        Some(helm) => Arc::new(Helm::new(helm, &options.helm_command)),
+        None => Arc::new(NoHelm),
+    });
+    Ok(options)
 }
 
 fn with_options(options: BuildOptions) -> Renderers {

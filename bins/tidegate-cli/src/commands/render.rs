@@ -1,15 +1,17 @@
 //! `tidegate render`: the objects and templates that a directory renders to.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 use tidegate::Error;
 use tidegate::manifest::{
-    ApplicationSource, CloudFormationResource, Diagnostic, DirectoryOptions, Origin,
+    ApplicationSource, CloudFormationResource, Diagnostic, DirectoryOptions, HelmSettings,
+    KustomizeSettings, Origin,
 };
 use tidegate::render::{
-    AwsEnvironment, DirectoryTree, FileTree, RenderInput, Rendered, SourceType,
+    AwsEnvironment, DirectoryTree, FileTree, RenderInput, Rendered, Renderers, SourceType,
 };
 
 use crate::arguments::{AwsArguments, Output, RenderArguments, RenderAs};
@@ -101,7 +103,7 @@ fn rendered(arguments: &RenderArguments) -> Result<Rendered> {
             disable_extension_filter: true,
             ..options
         };
-        (parent.unwrap_or(std::path::Path::new(".")), only)
+        (parent.unwrap_or(Path::new(".")), only)
     } else {
         (path.as_path(), options)
     };
@@ -127,10 +129,19 @@ fn rendered(arguments: &RenderArguments) -> Result<Rendered> {
         ))
         .into());
     }
+    let surroundings = Surroundings::of(root)?;
+    let is_kustomize = source_type == SourceType::Kustomize;
+    let is_whole_machine = is_kustomize && surroundings.root == Path::new("/");
+    let (tree, inner) = if is_kustomize {
+        surroundings.tree()?
+    } else {
+        (tree, None)
+    };
     let input = RenderInput {
         tree,
         source: ApplicationSource {
             directory: Some(options),
+            path: inner,
             ..ApplicationSource::default()
         },
         application: "render".to_owned(),
@@ -138,7 +149,15 @@ fn rendered(arguments: &RenderArguments) -> Result<Rendered> {
         origin: Origin::default(),
         aws: Arc::new(environment(&arguments.aws)?),
     };
-    let mut rendered = tidegate::renderers().render_as(source_type, &input);
+    let mut rendered = renderers(arguments)?.render_as(source_type, &input);
+    if is_whole_machine {
+        for diagnostic in &mut rendered.diagnostics {
+            let path = &mut diagnostic.origin.path;
+            if !path.is_empty() {
+                path.insert(0, '/');
+            }
+        }
+    }
     let wants_template = matches!(
         arguments.as_type,
         Some(RenderAs::Sam | RenderAs::Serverless | RenderAs::Cloudformation)
@@ -156,6 +175,57 @@ fn rendered(arguments: &RenderArguments) -> Result<Rendered> {
             .retain(|object| CloudFormationResource::is_type(&object.gvk));
     }
     Ok(rendered)
+}
+
+/// Who renders; whoever types `--enable-helm` allows helm, as for `kustomize build`.
+fn renderers(arguments: &RenderArguments) -> Result<Renderers> {
+    let build_options = arguments.kustomize_options.clone().unwrap_or_default();
+    let mut words = build_options.split_whitespace();
+    let allows_helm = words.any(|word| matches!(word, "--enable-helm" | "--enable-helm=true"));
+    let settings = KustomizeSettings {
+        helm: allows_helm.then(|| HelmSettings {
+            repositories: vec!["**".to_owned()],
+            ..HelmSettings::default()
+        }),
+        build_options,
+        ..KustomizeSettings::default()
+    };
+    Ok(tidegate::renderers_with(&settings)?)
+}
+
+/// What a kustomization may read: bases lie beside it and above, so it is the repository, and without one this machine,
+/// as for `kustomize build`.
+struct Surroundings {
+    root: PathBuf,
+    directory: PathBuf,
+}
+
+impl Surroundings {
+    fn of(directory: &Path) -> Result<Self> {
+        let directory = directory
+            .canonicalize()
+            .map_err(|error| anyhow!("{}: {error}", directory.display()))?;
+        let mut above = directory.ancestors();
+        let root = above
+            .find(|place| place.join(".git").exists())
+            .or_else(|| directory.ancestors().last())
+            .unwrap_or(&directory)
+            .to_owned();
+        Ok(Self { root, directory })
+    }
+
+    /// The files, and where the kustomization stands in them.
+    fn tree(&self) -> Result<(Arc<dyn FileTree>, Option<String>)> {
+        let (root, directory) = (&self.root, &self.directory);
+        let inner = directory.strip_prefix(root).unwrap_or(Path::new(""));
+        let inner = inner
+            .to_str()
+            .ok_or_else(|| anyhow!("{} has a name that is not UTF-8", directory.display()))?;
+        let tree =
+            DirectoryTree::open(root).map_err(|error| anyhow!("{}: {error}", root.display()))?;
+        let path = (!inner.is_empty()).then(|| inner.to_owned());
+        Ok((Arc::new(tree), path))
+    }
 }
 
 /// A glob that matches just this name.

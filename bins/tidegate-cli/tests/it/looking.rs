@@ -118,6 +118,45 @@ fn a_type_that_does_not_fit_is_refused() {
 }
 
 #[test]
+fn a_kustomization_reads_the_bases_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    write(
+        &root.join("base/kustomization.yaml"),
+        "resources: [a.yaml]\n",
+    );
+    write(&root.join("base/a.yaml"), &config_map("a", 0, "1"));
+    let overlay = root.join("envs/dev");
+    write(
+        &overlay.join("kustomization.yaml"),
+        "namePrefix: dev-\nresources: [../../base]\n",
+    );
+    let render = |flags: &[&str]| -> crate::kit::Done {
+        let mut command = tidegate(root);
+        let command = command.arg("render").arg(&overlay).args(flags);
+        command.output().unwrap().into()
+    };
+    let outside_of_git = render(&[]).ends(0).out;
+    assert!(outside_of_git.contains("name: dev-a"), "{outside_of_git}");
+    write(&root.join("base/a.yaml"), "kind: [\n");
+    let said = render(&[]).ends(1).err;
+    let place = root.join("base/a.yaml").canonicalize().unwrap();
+    assert!(
+        said.contains(&format!(" --> {}:", place.display())),
+        "{said}"
+    );
+
+    write(&root.join("base/a.yaml"), &config_map("a", 0, "1"));
+    std::fs::create_dir(root.join(".git")).unwrap();
+    assert_eq!(render(&[]).ends(0).out, outside_of_git);
+    let said = render(&["--kustomize-options", "--bogus"]).ends(1);
+    said.says(&["error[", "unknown flag: --bogus"]);
+    // A repository ends where it ends.
+    std::fs::create_dir(root.join("envs/.git")).unwrap();
+    render(&[]).ends(1).says(&["leaves the repository"]);
+}
+
+#[test]
 fn a_graph_is_drawn_in_four_formats() {
     let dir = tempfile::tempdir().unwrap();
     write(

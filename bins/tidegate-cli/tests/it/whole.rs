@@ -105,6 +105,35 @@ fn up_brings_the_whole_example_to_healthy_twice() {
 }
 
 #[test]
+fn up_brings_overlays_of_one_base_to_healthy() {
+    let home = TempDir::new().unwrap();
+    let mut command = tidegate(home.path());
+    let done: Done = command
+        .arg("up")
+        .arg(example().join("../kustomize-overlays"))
+        .arg("--dir")
+        .arg(home.path().join("state"))
+        .args(["-o", "json"])
+        .output()
+        .unwrap()
+        .into();
+    let lines = done.ends(0).lines();
+    let summary = lines.last().unwrap();
+    let applications = summary["applications"].as_array().unwrap();
+    let mut names: Vec<&str> = applications
+        .iter()
+        .filter(|one| one["sync"] == "Synced" && one["health"] == "Healthy")
+        .filter_map(|one| one["name"].as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["orders-dev", "orders-prod", "orders-staging", "platform"],
+        "{summary}"
+    );
+}
+
+#[test]
 fn up_tells_people_in_plain_lines() {
     let repo = Repo::new(&config_map("a", 0, "1"));
     let done = repo.up(&[]).ends(0);

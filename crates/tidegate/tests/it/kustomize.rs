@@ -5,7 +5,9 @@ use std::path::Path;
 use tempfile::TempDir;
 use tidegate::Tidegate;
 use tidegate::engine::{Desired, Wanted};
-use tidegate::manifest::{DestinationSettings, KubernetesTarget, KustomizeSettings, Settings};
+use tidegate::manifest::{
+    DestinationSettings, HelmSettings, KubernetesTarget, KustomizeSettings, Settings,
+};
 
 use crate::cluster::config_map;
 
@@ -117,6 +119,137 @@ async fn a_change_renders_exactly_the_overlays_that_read_it() {
     write(dir, "unread.yaml", &config_map("c", 0, "1"));
     render_all(&tidegate).await;
     assert_eq!(renders(&tidegate), [3, 2, 1]);
+}
+
+/// Copies the example, so that it can be changed.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_example_renders_again_what_reads_the_change() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/kustomize-overlays");
+    copy(&example, dir);
+    std::fs::create_dir(dir.join("mapped")).unwrap();
+    let tidegate = open(dir, Settings::default()).await;
+    let mut last = [0; 3];
+    let mut changed = async || {
+        let names = ["orders-dev", "orders-staging", "orders-prod"];
+        let mut desired = Vec::new();
+        for name in names {
+            let one = render(&tidegate, name).await;
+            assert!(one.diagnostics.is_empty(), "{:?}", one.diagnostics);
+            desired.push(one);
+        }
+        let now = names.map(|name| tidegate.source(name).unwrap().renders());
+        let anew: Vec<&str> = (0..3)
+            .filter(|n| now[*n] > last[*n])
+            .map(|n| names[n].trim_start_matches("orders-"))
+            .collect();
+        last = now;
+        (anew.join(" "), desired)
+    };
+    assert_eq!(changed().await.0, "dev staging prod");
+    assert_eq!(changed().await.0, "");
+    for (file, expected) in [
+        ("pipeline/base/enricher.properties", "dev staging prod"),
+        ("pipeline/base/reconcile.yaml", "dev staging prod"),
+        (
+            "pipeline/components/metrics/kustomization.yaml",
+            "staging prod",
+        ),
+        (
+            "pipeline/components/high-availability/spread.yaml",
+            "staging prod",
+        ),
+        ("pipeline/overlays/prod/enricher.properties", "prod"),
+        ("pipeline/overlays/dev/kustomization.yaml", "dev"),
+        ("README.md", ""),
+    ] {
+        let path = dir.join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}# changed\n")).unwrap();
+        assert_eq!(changed().await.0, expected, "{file}");
+    }
+    let path = dir.join("pipeline/base/topic.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("partitions: 3", "partitions: 6")).unwrap();
+    let (anew, desired) = changed().await;
+    assert_eq!(anew, "dev staging prod");
+    let partitions = desired.iter().map(|one| {
+        let mut objects = one.sources[0].objects.iter();
+        let topic = objects.find(|object| object.body["kind"] == "KafkaTopic");
+        topic.unwrap().body["spec"]["partitions"].as_i64().unwrap()
+    });
+    assert_eq!(partitions.collect::<Vec<_>>(), [6, 6, 24]);
+}
+
+#[tokio::test]
+async fn charts_need_an_operator() {
+    let dir = TempDir::new().unwrap();
+    let dir = dir.path();
+    std::fs::create_dir(dir.join("mapped")).unwrap();
+    write(
+        dir,
+        "app/kustomization.yaml",
+        "namespace: n\nhelmCharts: [{name: c, releaseName: r, namespace: from-helm}]\n",
+    );
+    write(
+        dir,
+        "app/charts/c/Chart.yaml",
+        "apiVersion: v2\nname: c\nversion: 1.0.0\n",
+    );
+    write(dir, "app/charts/c/values.yaml", "{}\n");
+    write(dir, "applications.yaml", &application("app", "app"));
+    let helm = dir.join("helm.sh");
+    std::fs::write(&helm, "#!/bin/sh\nprintf 'apiVersion: v1\\nkind: ConfigMap\\nmetadata: {name: %s, namespace: from-helm}\\n' $2\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&helm, executable).unwrap();
+    let of = |flags: &str, allowed: bool| Settings {
+        kustomize: KustomizeSettings {
+            build_options: format!("{flags} --helm-command {}", helm.display()),
+            helm: allowed.then(HelmSettings::default),
+            ..KustomizeSettings::default()
+        },
+        ..Settings::default()
+    };
+    for (flags, allowed, expected) in [
+        ("", true, "must specify --enable-helm"),
+        (
+            "--enable-helm",
+            false,
+            "an operator allows it with `kustomize.helm` in the Settings",
+        ),
+    ] {
+        let tidegate = open(dir, of(flags, allowed)).await;
+        let message = &render(&tidegate, "app").await.diagnostics[0].message;
+        assert!(message.contains(expected), "{message}");
+    }
+    let tidegate = open(dir, of("--enable-helm", true)).await;
+    let desired = render(&tidegate, "app").await;
+    let object = &desired.sources[0].objects[0];
+    assert_eq!(
+        (object.name.as_str(), object.namespace.as_str()),
+        ("r", "from-helm")
+    );
+    write(dir, "app/charts/c/values.yaml", "a: 1\n");
+    render(&tidegate, "app").await;
+    assert_eq!(
+        tidegate.source("app").unwrap().renders(),
+        2,
+        "a chart is read too"
+    );
 }
 
 #[tokio::test]
