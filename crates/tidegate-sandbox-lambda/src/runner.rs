@@ -20,6 +20,8 @@ use crate::lambda::Guarded;
 mod group;
 mod log;
 mod process;
+#[cfg(test)]
+mod tests;
 
 use log::Until;
 use process::{Process, Reply};

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -70,6 +70,14 @@ pub(super) async fn spawn(job: &Job, programs: &Programs) -> Result<Process, Ref
             job.runtime
         )));
     };
+    let missing = || {
+        cannot(format!(
+            "the sandbox cannot run {}, which {} needs: it is not installed",
+            program.display(),
+            job.runtime
+        ))
+    };
+    let program = installed(&program).ok_or_else(missing)?;
     let files = unpack(job).await.map_err(|error| Refusal {
         code: "InvalidZipFileException".to_owned(),
         ..cannot(format!(
@@ -107,6 +115,17 @@ pub(super) async fn spawn(job: &Job, programs: &Programs) -> Result<Process, Ref
     })
 }
 
+/// Where a program is, when it is there: by its path, or on the search path.
+fn installed(program: &Path) -> Option<PathBuf> {
+    if program.components().count() > 1 {
+        return program.is_file().then(|| program.to_owned());
+    }
+    let places = std::env::var_os("PATH")?;
+    std::env::split_paths(&places)
+        .map(|place| place.join(program))
+        .find(|path| path.is_file())
+}
+
 async fn unpack(job: &Job) -> std::io::Result<TempDir> {
     let (code, layers) = (Arc::clone(&job.code), job.layers.clone());
     let work = move || {
@@ -129,7 +148,7 @@ async fn unpack(job: &Job) -> std::io::Result<TempDir> {
         .map_err(std::io::Error::other)?
 }
 
-fn command(program: &PathBuf, job: &Job, files: &TempDir, token: &str) -> Command {
+fn command(program: &Path, job: &Job, files: &TempDir, token: &str) -> Command {
     let place = |name: &str| -> PathBuf { files.path().join(name) };
     let is_node = job.runtime.starts_with("nodejs");
     // V8 reserves far more addresses than it uses, so only its heap is bounded beforehand.
