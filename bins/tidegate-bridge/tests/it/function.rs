@@ -30,7 +30,6 @@ pub(crate) struct Batch {
     /// `topic-partition`.
     pub(crate) partition: String,
     pub(crate) offsets: Vec<i64>,
-    pub(crate) event: Value,
 }
 
 /// What was taken.
@@ -173,7 +172,6 @@ fn batch(body: &[u8]) -> Batch {
             .iter()
             .map(|record| record["offset"].as_i64().unwrap())
             .collect(),
-        event: event.clone(),
     }
 }
 

@@ -8,3 +8,4 @@ mod command;
 mod delivery;
 mod function;
 mod kill;
+mod replicas;
