@@ -265,3 +265,8 @@ async fn function_urls() {
 async fn faults_on_demand() {
     boto3("faults.py").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_services_invoke_functions() {
+    boto3("deliveries.py").await;
+}
