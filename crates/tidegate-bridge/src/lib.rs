@@ -4,6 +4,7 @@
 //! Pure: `record`, `event`, `policy`, `outcome`, `queue`. Doors: sources, targets and destinations, each behind a
 //! trait. No engine, no rendering.
 
+pub mod applier;
 pub mod binding;
 pub mod bridge;
 pub mod destination;

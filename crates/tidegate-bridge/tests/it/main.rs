@@ -1,0 +1,6 @@
+//! Bridges in this process, from the sandbox's broker to functions that run in the sandbox.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod applier;
+mod lambda;
+mod place;
