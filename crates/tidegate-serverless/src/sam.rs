@@ -237,14 +237,16 @@ fn sound(template: &Template) -> Result<&Map<String, Value>, Diagnostic> {
             return wrong(&["Resources", id], text);
         }
     }
-    let typed = |resource: &Value| resource.get("Type").is_some_and(Value::is_string);
     for (id, resource) in template.resources() {
-        if !typed(resource) {
-            continue;
+        let condition = resource.get("Condition").unwrap_or(&Value::Null);
+        if !condition.is_string() && is_truthy(condition) {
+            let text = "Structure of the SAM template is invalid. Every Condition member must be a string.";
+            return wrong(&["Resources", id, "Condition"], text);
         }
-        if resource
-            .get("Properties")
-            .is_some_and(|value| !value.is_object())
+        let kind = resource.get("Type").and_then(Value::as_str);
+        let properties = resource.get("Properties");
+        if kind.is_some_and(|kind| kind.starts_with("AWS::Serverless::"))
+            && properties.is_some_and(|value| !value.is_object())
         {
             let text = format!(
                 "Resource with id [{id}] is invalid. Attribute 'Properties' should be a map."
