@@ -8,6 +8,7 @@ mod acl;
 mod admin;
 mod adminusers;
 mod applier;
+mod check;
 mod client;
 mod connection;
 mod document;
@@ -29,6 +30,7 @@ mod user;
 mod users;
 
 pub use applier::{KafkaApplier, KafkaApplierOptions};
+pub use check::check;
 pub use client::Client;
 pub use document::DELETE_DATA;
 pub use error::KafkaError;

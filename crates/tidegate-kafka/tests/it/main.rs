@@ -5,6 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod conformance;
+mod registry;
+#[cfg(feature = "tls")]
+mod secure;
 mod stage;
 mod topics;
 mod users;

@@ -11,7 +11,7 @@ use tidegate_applier::{
     LiveObject, OwnerRef, Precondition, ReadOptions,
 };
 use tidegate_kafka::{
-    Client, KafkaApplier, KafkaApplierOptions, MemoryLedger, SecretSource, Security,
+    Client, KafkaApplier, KafkaApplierOptions, MemoryLedger, SchemaRegistry, SecretSource, Security,
 };
 use tidegate_manifest::{
     GroupVersionKind, PropagationPolicy, ResourceKey, Target, TargetKind, TrackingId, annotation,
@@ -57,11 +57,20 @@ impl SecretSource for OneSecret {
 }
 
 fn applier(bootstrap: &str, secrets: &Arc<OneSecret>) -> KafkaApplier {
+    applier_with(bootstrap, secrets, None)
+}
+
+/// An applier with a Schema Registry.
+pub(crate) fn applier_with(
+    bootstrap: &str,
+    secrets: &Arc<OneSecret>,
+    registry: Option<SchemaRegistry>,
+) -> KafkaApplier {
     let client = Client::new(bootstrap, Security::default()).unwrap();
     let options = KafkaApplierOptions {
         ledger: Arc::new(MemoryLedger::default()),
         secrets: Arc::<OneSecret>::clone(secrets),
-        registry: None,
+        registry,
     };
     KafkaApplier::new(client, target(), options)
 }

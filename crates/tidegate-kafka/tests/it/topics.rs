@@ -230,3 +230,47 @@ async fn refusals_have_kafkas_words_and_the_topic() {
         assert!(!stage.is_there("bad").await);
     }
 }
+
+/// What kcat shows of the cluster; None where it is not installed.
+fn kcat(bootstrap: &str) -> Option<String> {
+    let shown = std::process::Command::new("kcat")
+        .args(["-L", "-b", bootstrap])
+        .output();
+    Some(String::from_utf8_lossy(&shown.ok()?.stdout).into_owned())
+}
+
+#[tokio::test]
+async fn kcat_sees_what_git_says() {
+    for stage in stage::all().await {
+        let document = stage.topic("seen", &json!({"partitions": 5}));
+        stage.apply(&document).await.unwrap();
+        let bootstrap = stage.applier.client().label();
+        let shown = tokio::task::spawn_blocking(move || kcat(&bootstrap))
+            .await
+            .unwrap();
+        let Some(shown) = shown else {
+            eprintln!("SKIPPED: kcat is not installed");
+            continue;
+        };
+        let line = format!("topic \"{}\" with 5 partitions", document.0.name);
+        assert!(shown.contains(&line), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn two_wanted_documents_for_one_topic_are_refused_before_either_is_there() {
+    use tidegate_applier::Applier as _;
+    let stage = stage::sandbox().await;
+    let first = stage.topic("first", &json!({"topicName": "same"}));
+    let second = stage.topic("second", &json!({"topicName": "same"}));
+    let both = [&first, &second].map(|(key, body)| (key, body));
+    stage
+        .applier
+        .announce(&stage::owner("shop"), &mut both.into_iter());
+    for (document, other) in [(&first, &second), (&second, &first)] {
+        let error = stage.plan(document).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Conflict);
+        assert!(error.message.contains(&other.0.short()), "{error}");
+        assert!(error.message.contains(&document.0.short()), "{error}");
+    }
+}
