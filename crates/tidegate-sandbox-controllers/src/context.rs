@@ -1,6 +1,7 @@
 //! What a reaction is given and what it answers: the object, the world, the clock's time, and a list of actions.
 //! Pure: everything a reaction remembers travels in [`Memory`].
 
+use crate::broker::Broker;
 use crate::fault::Faults;
 use crate::value::{at, digest, generation, hex, later, name, namespace, uid};
 use crate::world::{Interest, Key, World};
@@ -255,6 +256,11 @@ impl<'a> Context<'a> {
 
     pub(crate) fn serves(&self, resource: &ResourceName) -> bool {
         self.world.serves(resource)
+    }
+
+    /// The broker that stands for the Kafka clusters.
+    pub(crate) fn broker(&self) -> Option<&'a dyn Broker> {
+        self.world.broker()
     }
 
     // Time.

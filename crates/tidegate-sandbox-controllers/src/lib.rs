@@ -4,6 +4,7 @@
 //! through, with their reasons and messages, in about two seconds: Kubernetes' own kinds, Strimzi, Flink, Spark, Knative,
 //! Tekton, External Secrets, Sealed Secrets, cert-manager, Argo Rollouts, KEDA, and (in brief) Knative Eventing, Crossplane
 //! and AWS Controllers. **No program runs, nothing is pulled, no address answers.** Any other custom resource is left alone.
+//! With a [`Broker`], Strimzi's topics and users are real ones there, and its addresses answer.
 //!
 //! # How it is built
 //! [`react`] is pure: an object, the [`World`] around it, what its controller remembers, the time; out come [`Action`]s,
@@ -37,6 +38,7 @@
 //! Waits that are long on purpose are shortened: crash back-offs to a twentieth, a Job's back-off from 10 s to 0.5 s
 //! (at most 5 s), Strimzi's retry to 1 s. Texts still name the real times.
 
+mod broker;
 mod cluster;
 mod conditions;
 mod context;
@@ -68,6 +70,7 @@ mod value;
 mod workload;
 mod world;
 
+pub use broker::{Broker, BrokerRefusal, BrokerRule, BrokerTopic, BrokerUser};
 pub use context::{Action, Memory, Pace, Reaction};
 pub use fault::{Faults, PREFIX, parse_duration};
 pub use kinds::{react, simulates};

@@ -3,6 +3,7 @@
 
 mod perform;
 
+use crate::broker::Broker;
 use crate::context::{Action, Memory, Pace};
 use crate::kinds::{react, simulates, watched};
 use crate::resources::{CUSTOM_RESOURCES, EVENTS, NODES};
@@ -30,12 +31,14 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 const MAX_NODES: u32 = 100;
 
 /// How the controllers run.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct ControllerOptions {
     /// 1 is the built-in pace (a workload 0.2-1.5 s, an operator about 2 s); 10 is ten times as fast.
     pub speed: f64,
     /// How many nodes the cluster has.
     pub nodes: u32,
+    /// The broker that stands for the Kafka clusters; without one they are words only.
+    pub broker: Option<Arc<dyn Broker>>,
 }
 
 impl Default for ControllerOptions {
@@ -43,6 +46,7 @@ impl Default for ControllerOptions {
         Self {
             speed: 1.0,
             nodes: 1,
+            broker: None,
         }
     }
 }
@@ -90,10 +94,11 @@ struct State {
 impl Simulation {
     /// Controllers that have not looked at anything yet.
     pub fn new(objects: Objects, options: ControllerOptions) -> Self {
+        let cache = Cache::with_broker(options.broker.clone());
         Self {
             objects,
             options,
-            cache: Cache::default(),
+            cache,
             revision: 0,
             started: false,
             queue: VecDeque::new(),
@@ -196,6 +201,7 @@ impl Simulation {
         if kind == ChangeKind::Deleted {
             self.cache.remove(&key);
             self.forget(&key);
+            crate::strimzi::user::gone(&self.cache, &resource, &object);
         } else {
             self.cache.put(&resource, object);
             if simulates(&resource) {
@@ -218,7 +224,7 @@ impl Simulation {
 
     /// Reads everything anew: at the start, and after falling too far behind.
     fn relist(&mut self) {
-        let mut cache = Cache::default();
+        let mut cache = Cache::with_broker(self.options.broker.clone());
         let (revision, definitions) = self.objects.list(&CUSTOM_RESOURCES, None);
         let served: Vec<ResourceName> = definitions.iter().map(served).collect();
         for object in definitions {
@@ -239,10 +245,13 @@ impl Simulation {
             .filter(|key| cache.find(key).is_none())
             .cloned()
             .collect();
-        self.cache = cache;
+        let before = std::mem::replace(&mut self.cache, cache);
         self.revision = revision;
         for key in gone {
             self.forget(&key);
+            if let Some(object) = before.find(&key) {
+                crate::strimzi::user::gone(&self.cache, &key.resource, object);
+            }
         }
         self.take_served();
         let all: Vec<Key> = self

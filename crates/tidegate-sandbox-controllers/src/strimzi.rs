@@ -1,8 +1,10 @@
 //! The Strimzi operators: what the Cluster, Topic and User Operator say about each kind of `kafka.strimzi.io`
 //! (strimzi-kafka-operator 0.45-1.2; conditions and texts as those write them).
 
+mod broker_topic;
 pub(crate) mod connect;
 pub(crate) mod kafka;
+mod shared;
 pub(crate) mod topic;
 pub(crate) mod user;
 

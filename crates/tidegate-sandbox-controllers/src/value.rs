@@ -267,6 +267,29 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     out
 }
 
+/// The text behind standard base64, when it is one.
+pub(crate) fn from_base64(encoded: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(encoded.len() / 4 * 3);
+    let (mut group, mut bits) = (0u32, 0u32);
+    for letter in encoded.bytes().filter(|letter| *letter != b'=') {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        group = (group << 6 | u32::from(value)) & 0xffff;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((group >> bits) as u8);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// Whether labels satisfy a label selector (`matchLabels` and `matchExpressions`).
 /// A null selector selects nothing, an empty one everything.
 pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {

@@ -1,5 +1,6 @@
 //! What a reaction may look at besides its own object, and the cache that answers. No writing, no time.
 
+use crate::broker::Broker;
 use crate::value::{at, controller, name, namespace, text, uid};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,6 +91,10 @@ pub trait World {
     fn list(&self, resource: &ResourceName, namespace: &str) -> Vec<Arc<Value>>;
     /// Whether the server knows the resource.
     fn serves(&self, resource: &ResourceName) -> bool;
+    /// The broker that stands for the Kafka clusters; without one they are words only.
+    fn broker(&self) -> Option<&dyn Broker> {
+        None
+    }
 }
 
 type LabelKey = (ResourceName, String, String, String);
@@ -101,9 +106,18 @@ pub struct Cache {
     owned: BTreeMap<(ResourceName, String), BTreeSet<Key>>,
     labelled: BTreeMap<LabelKey, BTreeSet<Key>>,
     served: BTreeSet<ResourceName>,
+    broker: Option<Arc<dyn Broker>>,
 }
 
 impl Cache {
+    /// An empty cache with the broker that stands for the Kafka clusters.
+    pub fn with_broker(broker: Option<Arc<dyn Broker>>) -> Self {
+        Self {
+            broker,
+            ..Self::default()
+        }
+    }
+
     /// Says which resources are served besides the built-in ones.
     pub fn serve(&mut self, resources: impl IntoIterator<Item = ResourceName>) {
         self.served = resources.into_iter().collect();
@@ -236,5 +250,9 @@ impl World for Cache {
 
     fn serves(&self, resource: &ResourceName) -> bool {
         self.served.contains(resource)
+    }
+
+    fn broker(&self) -> Option<&dyn Broker> {
+        self.broker.as_deref()
     }
 }

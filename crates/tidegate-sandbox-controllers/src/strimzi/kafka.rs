@@ -1,6 +1,7 @@
 //! Kafka clusters and their node pools, in KRaft mode or (older manifests) with ZooKeeper.
 
 use super::{CLUSTER, RECONCILE, attempt, not_ready, paused, ready};
+use crate::broker::Broker;
 use crate::conditions::{Condition, conditions, is_true};
 use crate::context::Context;
 use crate::resources::{KAFKA_NODE_POOLS, KAFKAS, SECRETS, SERVICES};
@@ -59,7 +60,7 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         Some(Err(message)) => not_ready(cx, "TimeoutException", &message),
         Some(Ok(())) => {
             children(cx);
-            let fields = status_fields(kafka, &pools);
+            let fields = status_fields(kafka, &pools, cx.broker());
             let warnings = warnings(kafka, &pools);
             ready(cx, &warnings, fields);
         }
@@ -187,43 +188,12 @@ fn warnings(kafka: &Value, pools: &[Arc<Value>]) -> Vec<Condition> {
     warnings
 }
 
-fn status_fields(kafka: &Value, pools: &[Arc<Value>]) -> Value {
-    let (cluster, space) = (name(kafka), namespace(kafka));
+fn status_fields(kafka: &Value, pools: &[Arc<Value>], broker: Option<&dyn Broker>) -> Value {
     let listeners: Vec<Value> = items(kafka, "spec.kafka.listeners")
         .iter()
         .map(|listener| {
-            let (kind, port) = (text(listener, "type"), int_or(listener, "port", 9092));
-            let listener_name = text(listener, "name");
-            let (host, port) = match kind {
-                "loadbalancer" => {
-                    let last = 1 + digest(&[uid(kafka), listener_name])[0] % 254;
-                    (format!("203.0.113.{last}"), port)
-                }
-                "nodeport" => (
-                    crate::pod::report::NODE_IP.to_owned(),
-                    30_000 + port % 2_768,
-                ),
-                "ingress" | "route" => {
-                    let host = text(listener, "configuration.bootstrap.host");
-                    (
-                        if host.is_empty() {
-                            format!("{cluster}.example.org")
-                        } else {
-                            host.to_owned()
-                        },
-                        443,
-                    )
-                }
-                _ => (format!("{cluster}-kafka-bootstrap.{space}.svc"), port),
-            };
-            let mut shown = json!({
-                "name": listener_name, "addresses": [{"host": host, "port": port}],
-                "bootstrapServers": format!("{host}:{port}"),
-            });
-            if at(listener, "tls").as_bool() == Some(true) {
-                shown["certificates"] = json!([certificate(&format!("{cluster} cluster CA"))]);
-            }
-            shown
+            let served = broker.and_then(|broker| served(listener, broker));
+            shown(kafka, listener, served)
         })
         .collect();
     let version = text(kafka, "spec.kafka.version");
@@ -254,6 +224,52 @@ fn status_fields(kafka: &Value, pools: &[Arc<Value>]) -> Value {
             .collect();
     }
     fields
+}
+
+/// Where the broker serves a listener: with SCRAM on a port of its own, anything else in plain text.
+fn served(listener: &Value, broker: &dyn Broker) -> Option<(String, i64)> {
+    let scram = text(listener, "authentication.type") == "scram-sha-512";
+    let address = scram.then(|| broker.sasl_address()).flatten();
+    let address = address.unwrap_or_else(|| broker.address());
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host.to_owned(), port.parse().ok()?))
+}
+
+/// A listener in the status; its address is the broker's, or else one that looks as it would in a cluster.
+fn shown(kafka: &Value, listener: &Value, served: Option<(String, i64)>) -> Value {
+    let (cluster, space) = (name(kafka), namespace(kafka));
+    let (kind, port) = (text(listener, "type"), int_or(listener, "port", 9092));
+    let listener_name = text(listener, "name");
+    let (host, port) = served.unwrap_or_else(|| match kind {
+        "loadbalancer" => {
+            let last = 1 + digest(&[uid(kafka), listener_name])[0] % 254;
+            (format!("203.0.113.{last}"), port)
+        }
+        "nodeport" => (
+            crate::pod::report::NODE_IP.to_owned(),
+            30_000 + port % 2_768,
+        ),
+        "ingress" | "route" => {
+            let host = text(listener, "configuration.bootstrap.host");
+            (
+                if host.is_empty() {
+                    format!("{cluster}.example.org")
+                } else {
+                    host.to_owned()
+                },
+                443,
+            )
+        }
+        _ => (format!("{cluster}-kafka-bootstrap.{space}.svc"), port),
+    });
+    let mut shown = json!({
+        "name": listener_name, "addresses": [{"host": host, "port": port}],
+        "bootstrapServers": format!("{host}:{port}"),
+    });
+    if at(listener, "tls").as_bool() == Some(true) {
+        shown["certificates"] = json!([certificate(&format!("{cluster} cluster CA"))]);
+    }
+    shown
 }
 
 fn cluster_id(kafka: &Value) -> String {

@@ -1,7 +1,7 @@
 //! KafkaTopics, as the unidirectional Topic Operator reconciles them: it runs only once its cluster is up, never writes
 //! `NotReady`, and holds a managed topic by a finalizer.
 
-use super::{CLUSTER, SMALL, kafka, paused, runs, watched_by};
+use super::{CLUSTER, SMALL, broker_topic, kafka, paused, runs, shared, watched_by};
 use crate::conditions::{Condition, conditions, is_true};
 use crate::context::Context;
 use crate::resources::{KAFKA_NODE_POOLS, KAFKA_TOPICS};
@@ -15,9 +15,11 @@ use std::sync::Arc;
 const FINALIZER: &str = "strimzi.io/topic-operator";
 /// How long the operator outlives its cluster: deletions that come with the cluster's are still served.
 const FAREWELL: u64 = 3_000;
+/// How often the operator looks at every topic though nothing in the cluster changed.
+const PERIODIC: u64 = 120_000;
 
 /// A failed reconciliation: reason and message.
-struct Refusal(&'static str, String);
+pub(super) struct Refusal(pub(super) &'static str, pub(super) String);
 
 pub(crate) fn react(cx: &mut Context<'_>) {
     let topic = cx.object;
@@ -27,9 +29,9 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     cx.remember("operator", json!(true));
     cx.forget("farewell");
     if deleting(topic) {
-        return delete(cx);
+        return delete(cx, &kafka);
     }
-    if annotation(topic, "strimzi.io/managed") == Some("false") {
+    if unmanaged_by_wish(topic) {
         return unmanaged(cx);
     }
     let settled = observed(topic) == cx.generation() && is_true(topic, "Ready");
@@ -40,7 +42,7 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     if !at(topic, "spec").is_object() {
         return;
     }
-    if let Err(Refusal(reason, message)) = identity(cx) {
+    if let Err(Refusal(reason, message)) = identity(cx, &kafka) {
         return refuse(cx, reason, &message);
     }
     if paused(cx) {
@@ -49,9 +51,13 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     if !has_finalizer(topic, FINALIZER) {
         cx.patch_self(finalizers_patch(topic, FINALIZER, Hold::Add));
     }
+    if cx.broker().is_some() && cx.waited("periodic", PERIODIC) {
+        cx.forget("periodic");
+        cx.waited("periodic", PERIODIC);
+    }
     match reconcile(cx, &kafka) {
         Err(Refusal(reason, message)) => refuse(cx, reason, &message),
-        Ok(()) => accept(cx),
+        Ok(id) => accept(cx, id),
     }
 }
 
@@ -64,19 +70,27 @@ fn orphaned(cx: &mut Context<'_>) {
         && deleting(topic)
         && has_finalizer(topic, FINALIZER)
     {
+        if !unmanaged_by_wish(topic) && renamed(topic).is_ok() {
+            // A cluster that goes takes what it cannot delete along.
+            let _ = broker_topic::delete(cx, topic_name(topic));
+        }
         cx.patch_self(finalizers_patch(topic, FINALIZER, Hold::Remove));
     }
 }
 
-fn delete(cx: &mut Context<'_>) {
+fn delete(cx: &mut Context<'_>, kafka: &Value) {
     let topic = cx.object;
     if !has_finalizer(topic, FINALIZER) || !cx.waited("delete", SMALL) {
         return;
     }
-    if annotation(topic, "strimzi.io/managed") != Some("false")
-        && let Err(Refusal(reason, message)) = renamed(topic)
-    {
-        return refuse(cx, reason, &message);
+    if !unmanaged_by_wish(topic) {
+        let mut outcome = renamed(topic);
+        if outcome.is_ok() && held_elsewhere(cx, kafka).is_ok() {
+            outcome = broker_topic::delete(cx, topic_name(topic));
+        }
+        if let Err(Refusal(reason, message)) = outcome {
+            return refuse(cx, reason, &message);
+        }
     }
     cx.patch_self(finalizers_patch(topic, FINALIZER, Hold::Remove));
 }
@@ -84,6 +98,10 @@ fn delete(cx: &mut Context<'_>) {
 fn unmanaged(cx: &mut Context<'_>) {
     let list = conditions(cx.object, &[Condition::new("Unmanaged", "True")], cx.now);
     cx.status(json!({"conditions": list, "observedGeneration": cx.generation()}));
+}
+
+fn unmanaged_by_wish(topic: &Value) -> bool {
+    annotation(topic, "strimzi.io/managed") == Some("false")
 }
 
 fn topic_name(topic: &Value) -> &str {
@@ -105,16 +123,14 @@ fn renamed(topic: &Value) -> Result<(), Refusal> {
 }
 
 /// The topic's name is what it was, and no other resource manages the same topic.
-fn identity(cx: &mut Context<'_>) -> Result<(), Refusal> {
+fn identity(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
     let topic = cx.object;
     renamed(topic)?;
     let cluster = crate::value::label(topic, CLUSTER).unwrap_or("");
     let rivals = cx.labelled(&KAFKA_TOPICS, cx.namespace(), CLUSTER, cluster);
     let wanted = topic_name(topic);
     let same = |other: &Arc<Value>| {
-        uid(other) != uid(topic)
-            && topic_name(other) == wanted
-            && annotation(other, "strimzi.io/managed") != Some("false")
+        uid(other) != uid(topic) && topic_name(other) == wanted && !unmanaged_by_wish(other)
     };
     let age = |topic: &Value| time(at(topic, "metadata.creationTimestamp"));
     for rival in rivals.iter().filter(|other| same(other)) {
@@ -132,70 +148,116 @@ fn identity(cx: &mut Context<'_>) -> Result<(), Refusal> {
             ));
         }
     }
-    Ok(())
+    held_elsewhere(cx, kafka)
 }
 
-/// What Kafka and the operator say to the topic's partitions and replicas.
-fn reconcile(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
-    let topic = cx.object;
+/// No other cluster of the sandbox holds the topic on the broker that they share.
+fn held_elsewhere(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
+    let wanted = topic_name(cx.object);
+    let holds = |topic: &Value| {
+        topic_name(topic) == wanted
+            && !unmanaged_by_wish(topic)
+            && !text(topic, "status.topicId").is_empty()
+    };
+    match shared::rival(cx, &KAFKA_TOPICS, "topicOperator", kafka, holds) {
+        None => Ok(()),
+        Some(rival) => Err(Refusal(
+            "ResourceConflict",
+            shared::conflict(&format!("topic '{wanted}'"), &rival),
+        )),
+    }
+}
+
+/// What Kafka and the operator say to the topic; its id on the broker, when there is one.
+fn reconcile(cx: &mut Context<'_>, kafka: &Value) -> Result<Option<String>, Refusal> {
     if let Some(message) = failure(cx) {
         return Err(Refusal("KafkaError", message));
     }
-    let cluster = name(kafka);
-    let pools = cx.labelled(&KAFKA_NODE_POOLS, namespace(kafka), CLUSTER, cluster);
-    let brokers = kafka::brokers(kafka, &pools);
-    let default = |key: &str| {
-        let value = at(kafka, "spec.kafka.config").get(key);
-        value
-            .and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()))
-            .unwrap_or(1)
-    };
-    let partitions = int(topic, "spec.partitions");
-    let replicas = int(topic, "spec.replicas");
-    let (known_partitions, known_replicas) =
-        (cx.fact("partitions").as_i64(), cx.fact("replicas").as_i64());
-    let Some((had_partitions, had_replicas)) = known_partitions.zip(known_replicas) else {
-        let replicas = replicas.unwrap_or_else(|| default("default.replication.factor"));
-        // A topic that was there before this memory began keeps what its status implies.
-        if replicas > brokers && !is_true(topic, "Ready") {
-            return Err(Refusal(
-                "KafkaError",
-                format!(
-                    "org.apache.kafka.common.errors.InvalidReplicationFactorException: Unable to replicate the partition {replicas} time(s): The target replication factor of {replicas} cannot be reached because only {brokers} broker(s) are registered."
-                ),
-            ));
+    replicable(cx, kafka)?;
+    let default = default_of(kafka, "num.partitions");
+    let id = match broker_topic::reconcile(cx, topic_name(cx.object), default)? {
+        Some(live) => {
+            cx.remember("partitions", json!(live.partitions));
+            Some(live.id)
         }
-        cx.remember(
-            "partitions",
-            json!(partitions.unwrap_or_else(|| default("num.partitions"))),
-        );
+        None => {
+            grow(cx, default)?;
+            None
+        }
+    };
+    replicate(cx, kafka)?;
+    Ok(id)
+}
+
+fn default_of(kafka: &Value, key: &str) -> i64 {
+    let value = at(kafka, "spec.kafka.config").get(key);
+    value
+        .and_then(|value| value.as_i64().or_else(|| value.as_str()?.parse().ok()))
+        .unwrap_or(1)
+}
+
+/// Whether a topic that is not known yet can have its replicas in this cluster.
+fn replicable(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
+    let topic = cx.object;
+    if cx.fact("replicas").is_number() {
+        return Ok(());
+    }
+    let pools = cx.labelled(&KAFKA_NODE_POOLS, namespace(kafka), CLUSTER, name(kafka));
+    let brokers = kafka::brokers(kafka, &pools);
+    let replicas = int(topic, "spec.replicas");
+    let replicas = replicas.unwrap_or_else(|| default_of(kafka, "default.replication.factor"));
+    // A topic that was there before this memory began keeps what its status implies.
+    if replicas > brokers && !is_true(topic, "Ready") {
+        return Err(Refusal(
+            "KafkaError",
+            format!(
+                "org.apache.kafka.common.errors.InvalidReplicationFactorException: Unable to replicate the partition {replicas} time(s): The target replication factor of {replicas} cannot be reached because only {brokers} broker(s) are registered."
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// The partitions of a topic that no broker has.
+fn grow(cx: &mut Context<'_>, default: i64) -> Result<(), Refusal> {
+    let wanted = int(cx.object, "spec.partitions");
+    match (cx.fact("partitions").as_i64(), wanted) {
+        (Some(had), Some(wanted)) if wanted < had => return Err(decreasing()),
+        (Some(_), None) => {}
+        (_, wanted) => cx.remember("partitions", json!(wanted.unwrap_or(default))),
+    }
+    Ok(())
+}
+
+pub(super) fn decreasing() -> Refusal {
+    Refusal("NotSupported", "Decreasing partitions not supported".into())
+}
+
+/// The replicas: only Cruise Control moves them.
+fn replicate(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
+    let wanted = int(cx.object, "spec.replicas");
+    let Some(had) = cx.fact("replicas").as_i64() else {
+        let replicas = wanted.unwrap_or_else(|| default_of(kafka, "default.replication.factor"));
         cx.remember("replicas", json!(replicas));
         return Ok(());
     };
-    if let Some(wanted) = partitions {
-        if wanted < had_partitions {
-            return Err(Refusal(
-                "NotSupported",
-                "Decreasing partitions not supported".into(),
-            ));
-        }
-        cx.remember("partitions", json!(wanted));
+    let Some(wanted) = wanted.filter(|wanted| *wanted != had) else {
+        return Ok(());
+    };
+    if at(kafka, "spec.cruiseControl").is_null() {
+        let partitions = cx.fact("partitions").as_i64().unwrap_or(1);
+        let all: Vec<String> = (0..partitions.min(1_000))
+            .map(|number| number.to_string())
+            .collect();
+        return Err(Refusal(
+            "NotSupported",
+            format!(
+                "Replication factor change not supported, but required for partitions [{}]",
+                all.join(", ")
+            ),
+        ));
     }
-    if let Some(wanted) = replicas.filter(|wanted| *wanted != had_replicas) {
-        if at(kafka, "spec.cruiseControl").is_null() {
-            let all: Vec<String> = (0..had_partitions.min(1_000))
-                .map(|number| number.to_string())
-                .collect();
-            return Err(Refusal(
-                "NotSupported",
-                format!(
-                    "Replication factor change not supported, but required for partitions [{}]",
-                    all.join(", ")
-                ),
-            ));
-        }
-        cx.remember("replicas", json!(wanted));
-    }
+    cx.remember("replicas", json!(wanted));
     Ok(())
 }
 
@@ -206,16 +268,15 @@ fn failure(cx: &mut Context<'_>) -> Option<String> {
     }
 }
 
-fn accept(cx: &mut Context<'_>) {
+fn accept(cx: &mut Context<'_>, id: Option<String>) {
     let topic = cx.object;
     let list = conditions(topic, &[Condition::new("Ready", "True")], cx.now);
     let wanted = topic_name(topic);
     let known = text(topic, "status.topicId");
-    let id = if known.is_empty() {
-        kafka_id(&[uid(topic), wanted])
-    } else {
-        known.to_owned()
-    };
+    let id = id.unwrap_or_else(|| match known {
+        "" => kafka_id(&[uid(topic), wanted]),
+        known => known.to_owned(),
+    });
     cx.status(json!({
         "conditions": list, "observedGeneration": cx.generation(), "topicName": wanted, "topicId": id,
     }));
