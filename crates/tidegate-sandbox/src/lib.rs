@@ -5,8 +5,10 @@
 //! everything. It composes and decides nothing; it must not know the engine.
 
 mod argo;
+mod broker;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 use tidegate_sandbox_aws::{AwsOptions, SandboxAws};
@@ -139,7 +141,11 @@ impl Sandbox {
         };
         let kafka = SandboxKafka::start(kafka).await;
         let kafka = kafka.map_err(SandboxError::Kafka)?;
-        let controllers = Controllers::start(server.objects(), ControllerOptions::default());
+        let controllers = ControllerOptions {
+            broker: Some(Arc::new(broker::Shared::of(&kafka))),
+            ..ControllerOptions::default()
+        };
+        let controllers = Controllers::start(server.objects(), controllers);
         let kubeconfig = server.kubeconfig_path().map_or(options.dir, Path::to_owned);
         let ready = SandboxReady {
             kubeconfig,
