@@ -248,40 +248,44 @@ impl Lambda {
                 Ok(Outgoing::new(204, "application/json", ""))
             }
             "Event" => {
-                let event = serde_json::from_slice(&event).unwrap_or_default();
                 let id = self.invoke_later(scope, &named, event)?;
                 Ok(Outgoing::new(202, "application/json", "").header("x-amzn-requestid", id))
             }
-            _ => {
-                let client = request.header("x-amz-client-context");
-                let client = client.and_then(|text| STANDARD.decode(text).ok());
-                let client = client.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-                let call = Call {
-                    id: uuid::Uuid::new_v4().to_string(),
-                    arn: arn(scope, &named.name, named.qualifier.as_deref()),
-                    event,
-                    client: client.unwrap_or_default(),
-                };
-                let (ready, outcome) = self.run(scope, &named, &call).await?;
-                let tail = request.header("x-amz-log-type") == Some("Tail");
-                let mut answer = match &outcome.result {
-                    Ok(bytes) => Outgoing::new(200, "application/json", bytes.clone()),
-                    Err((kind, shape)) => Outgoing::new(200, "application/json", shape.to_string())
-                        .header("x-amz-function-error", *kind),
-                };
-                answer = answer.header("x-amz-executed-version", ready.job.version.clone());
-                answer = answer.header("x-amzn-requestid", call.id.clone());
-                if tail {
-                    let text = log_lines(&ready.job, &call, &outcome).join("\n") + "\n";
-                    let from = text.len().saturating_sub(TAIL_BYTES);
-                    answer = answer.header(
-                        "x-amz-log-result",
-                        STANDARD.encode(&text.as_bytes()[from..]),
-                    );
-                }
-                Ok(answer)
-            }
+            _ => self.invoke_now(scope, &named, request, event).await,
         }
+    }
+
+    async fn invoke_now(
+        self: &Arc<Self>,
+        scope: &Scope,
+        named: &Named,
+        request: &Incoming,
+        event: Bytes,
+    ) -> Result<Outgoing, Refusal> {
+        let client = request.header("x-amz-client-context");
+        let client = client.and_then(|text| STANDARD.decode(text).ok());
+        let client = client.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let call = Call {
+            id: uuid::Uuid::new_v4().to_string(),
+            arn: arn(scope, &named.name, named.qualifier.as_deref()),
+            event,
+            client: client.unwrap_or_default(),
+        };
+        let (ready, outcome) = self.run(scope, named, &call).await?;
+        let mut answer = match &outcome.result {
+            Ok(bytes) => Outgoing::new(200, "application/json", bytes.clone()),
+            Err((kind, shape)) => Outgoing::new(200, "application/json", shape.to_string())
+                .header("x-amz-function-error", *kind),
+        };
+        if request.header("x-amz-log-type") == Some("Tail") {
+            let text = log_lines(&ready.job, &call, &outcome).join("\n") + "\n";
+            let from = text.len().saturating_sub(TAIL_BYTES);
+            let tail = STANDARD.encode(&text.as_bytes()[from..]);
+            answer = answer.header("x-amz-log-result", tail);
+        }
+        Ok(answer
+            .header("x-amz-executed-version", ready.job.version)
+            .header("x-amzn-requestid", call.id))
     }
 }
 

@@ -302,6 +302,7 @@ impl Functions for Asked {
     fn invoke(&self, scope: &Scope, arn: &str, event: Value) -> Result<(), Refusal> {
         let scope = self.0.scope_of(scope, arn);
         let named = names::parse(arn, None)?;
+        let event = bytes::Bytes::from(event.to_string());
         self.0.invoke_later(&scope, &named, event).map(drop)
     }
 

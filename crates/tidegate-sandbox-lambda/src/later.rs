@@ -91,17 +91,67 @@ struct Last {
     version: String,
 }
 
+impl Last {
+    /// What a function returned, or failed with.
+    fn of(version: String, result: Result<Bytes, (&'static str, Value)>) -> Self {
+        let (condition, payload) = match result {
+            Ok(bytes) => {
+                let body = serde_json::from_slice(&bytes).unwrap_or_default();
+                (Condition::Success, body)
+            }
+            Err((_, shape)) => (Condition::RetriesExhausted, shape),
+        };
+        Self {
+            condition,
+            payload: Some(payload),
+            version,
+        }
+    }
+
+    /// A run that was refused, and whether that may pass.
+    fn refused(refusal: &Refusal, ways: &Ways) -> (Self, bool) {
+        let never = ways.reserved == Some(0);
+        let passes = matches!(
+            refusal.code.as_str(),
+            "TooManyRequestsException" | "ResourceConflictException"
+        );
+        if !passes {
+            tracing::warn!(
+                code = refusal.code,
+                message = refusal.message,
+                "an asynchronous invocation was refused"
+            );
+        }
+        let last = Self {
+            condition: if never {
+                Condition::ZeroReservedConcurrency
+            } else {
+                Condition::RetriesExhausted
+            },
+            payload: None,
+            version: String::new(),
+        };
+        (last, passes && !never)
+    }
+}
+
 impl Lambda {
     /// Starts an asynchronous invocation and gives its id.
     ///
     /// # Errors
-    /// There is no such function, or too many wait already.
+    /// There is no such function, too many wait already, or the event is no JSON.
     pub(crate) fn invoke_later(
         &self,
         scope: &Scope,
         named: &Named,
-        event: Value,
+        event: Bytes,
     ) -> Result<String, Refusal> {
+        let payload: Value = serde_json::from_slice(&event).map_err(|error| {
+            refuse(
+                "InvalidRequestContentException",
+                format!("Could not parse request body into json: {error}"),
+            )
+        })?;
         let lambda = self
             .own
             .upgrade()
@@ -118,10 +168,10 @@ impl Lambda {
             call: Call {
                 id: id.clone(),
                 arn: arn(&scope, &named.name, named.qualifier.as_deref()),
-                event: Bytes::from(event.to_string()),
+                event,
                 client: Value::Null,
             },
-            payload: event,
+            payload,
             accepted: self.neighbours.clock().now(),
             failures: 0,
             invocations: 0,
@@ -152,22 +202,9 @@ impl Lambda {
             let (last, pause) = match done {
                 Ok((ready, outcome)) => {
                     event.invocations += 1;
-                    let version = ready.job.version;
-                    let (condition, payload) = match outcome.result {
-                        Ok(bytes) => {
-                            let body = serde_json::from_slice(&bytes).unwrap_or_default();
-                            (Condition::Success, body)
-                        }
-                        Err((_, shape)) => (Condition::RetriesExhausted, shape),
-                    };
-                    let last = Last {
-                        condition,
-                        payload: Some(payload),
-                        version,
-                    };
-                    if condition == Condition::Success
-                        || u64::from(event.failures) >= ways.retries()
-                    {
+                    let last = Last::of(ready.job.version, outcome.result);
+                    let ends = u64::from(event.failures) >= ways.retries();
+                    if last.condition == Condition::Success || ends {
                         self.send_on(&scope, named, &ways, &event, &last);
                         return;
                     }
@@ -175,37 +212,15 @@ impl Lambda {
                     (last, self.options.retry * event.failures)
                 }
                 Err(refusal) => {
-                    let last = Last {
-                        condition: Condition::RetriesExhausted,
-                        payload: None,
-                        version: String::new(),
-                    };
-                    let passes = matches!(
-                        refusal.code.as_str(),
-                        "TooManyRequestsException" | "ResourceConflictException"
-                    );
-                    let never = ways.reserved == Some(0);
-                    if !passes || never {
-                        tracing::warn!(
-                            code = refusal.code,
-                            message = refusal.message,
-                            "an asynchronous invocation was refused"
-                        );
-                        let condition = if never {
-                            Condition::ZeroReservedConcurrency
-                        } else {
-                            Condition::RetriesExhausted
-                        };
-                        let last = Last { condition, ..last };
+                    let (last, passes) = Last::refused(&refusal, &ways);
+                    if !passes {
                         self.send_on(&scope, named, &ways, &event, &last);
                         return;
                     }
+                    let factor = 2_u32.saturating_pow(throttles).min(THROTTLED_MOST);
                     throttles += 1;
-                    let factor = 2_u32.saturating_pow(throttles - 1).min(THROTTLED_MOST);
-                    (
-                        last,
-                        (self.options.retry * factor).max(Duration::from_millis(1)),
-                    )
+                    let pause = self.options.retry * factor;
+                    (last, pause.max(Duration::from_millis(1)))
                 }
             };
             let wake = clock
@@ -259,7 +274,7 @@ impl Lambda {
                 // An empty value is no attribute to a queue.
                 "ErrorMessage": {"DataType": "String", "StringValue": words.filter(|words| !words.is_empty()).unwrap_or("Rate Exceeded.")},
             });
-            let text = event.payload.to_string();
+            let text = String::from_utf8_lossy(&event.call.event);
             self.sent(target, self.send(scope, target, &text, Some(attributes)));
         }
         let which = if failed { "OnFailure" } else { "OnSuccess" };
@@ -311,7 +326,8 @@ impl Lambda {
         match target.split(':').nth(2) {
             Some("lambda") => {
                 let named = names::parse(target, None)?;
-                self.invoke_later(&there, &named, document).map(drop)
+                let event = Bytes::from(document.to_string());
+                self.invoke_later(&there, &named, event).map(drop)
             }
             Some("events") => {
                 let how = if failed { "Failure" } else { "Success" };

@@ -269,6 +269,12 @@ assert answer == "done", answer
 assert client("s3").get_object(Bucket="written", Key="k")["Body"].read() == b"by a function"
 refused("RequestEntityTooLargeException", "", c.invoke, FunctionName="echo", InvocationType="Event", Payload=json.dumps("x" * (1 << 20)))
 
+# An event goes through as it came: large numbers, order, spaces; one that is too deep is refused, not lost.
+make("raw", "app.handler", Code={"ZipFile": archive({"app.py": "import boto3, json\ndef handler(event, context):\n    boto3.client('sqs').send_message(QueueUrl='" + good + "', MessageBody=json.dumps(event))\n"})}, Timeout=20)
+c.invoke(FunctionName="raw", InvocationType="Event", Payload=b'{"z": 123456789012345678901234567890, "a": 0.1}')
+assert message(good)["Body"] == '{"z": 123456789012345678901234567890, "a": 0.1}'
+refused("InvalidRequestContentException", "Could not parse request body into json", c.invoke, FunctionName="raw", InvocationType="Event", Payload=b"[" * 5000 + b"]" * 5000)
+
 # Other destinations: a bucket, a bus, a function, a topic.
 arn = lambda service, rest: f"arn:aws:{service}:eu-west-1:{ACCOUNT}:{rest}"
 c.put_function_event_invoke_config(FunctionName="attempt", MaximumRetryAttempts=0, DestinationConfig={"OnSuccess": {"Destination": arn("events", "event-bus/default")}, "OnFailure": {"Destination": "arn:aws:s3:::written"}})
