@@ -20,6 +20,7 @@ use crate::discover::Discovery;
 use crate::dynamic::BuiltInValues;
 use crate::evaluate::secret_pointers;
 use crate::facts::is_known;
+use crate::pace::Pace;
 use crate::resolve::{Known, lookup_of};
 use crate::state::Records;
 use crate::{
@@ -29,7 +30,7 @@ use crate::{
 
 /// The version of the language, which every kind is served in.
 const LANGUAGE_VERSION: &str = "2010-09-09";
-/// Calls that are under way at once.
+/// Reads that are under way at once.
 const PARALLEL: usize = 24;
 /// Longest wait for a resource to settle after a change; a slower one is reported as progressing.
 const SETTLE: Duration = Duration::from_secs(600);
@@ -428,14 +429,14 @@ impl Applier for AwsApplier {
             order::dependencies(&batch)
         };
         let leftovers: Mutex<Vec<Leftover>> = Mutex::default();
+        let pace = Pace::default();
         let work = |place: usize| {
             let (request, resource) = (&requests[place], &resources[place]);
-            let (known, leftovers) = (&known, &leftovers);
+            let (known, leftovers, pace) = (&known, &leftovers, &pace);
             async move {
                 let resource = resource.as_ref().map_err(Clone::clone)?;
-                let applied = self
-                    .inner
-                    .apply_one(request, resource, known, leftovers)
+                let applied = pace
+                    .keep(|| self.inner.apply_one(request, resource, known, leftovers))
                     .await;
                 applied.map_err(|error| at_resource(error, resource))
             }
@@ -447,7 +448,7 @@ impl Applier for AwsApplier {
                 "mend {name} first; its own error says what is wrong"
             ))
         };
-        let answers = batch::run(&needs, PARALLEL, work, blocked).await;
+        let answers = batch::run(&needs, &pace, work, blocked).await;
         let leftovers = leftovers
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);

@@ -474,8 +474,7 @@ fn with_ownership(
             return refuse(format!("is part of application {other}"), adopt);
         }
         // What has no tags hangs on something that has: its owner answers for it.
-        let hangs_on_ours = !resource.references.is_empty() || record.is_some() || may_adopt;
-        if hangs_on_ours {
+        if hangs_on_another(resource) || record.is_some() || may_adopt {
             return Ok(difference);
         }
         return refuse("bears no mark".to_owned(), adopt);
@@ -505,6 +504,26 @@ fn with_ownership(
             None => refuse("bears no mark of Tidegate".to_owned(), adopt),
         },
     }
+}
+
+/// Whether a resource is a part of another one that the template names: what identifies it names the other, or it has
+/// no name of its own. One with a name of its own is somebody's by itself, whatever else it names.
+fn hangs_on_another(resource: &CloudFormationResource) -> bool {
+    if resource.references.is_empty() {
+        return false;
+    }
+    if resource.physical_name.is_none() {
+        return true;
+    }
+    let facts = facts(&resource.resource_type);
+    let mut identifying = facts.primary_identifier.iter().chain(&facts.create_only);
+    identifying.any(|name| {
+        let mut asked = std::collections::BTreeSet::new();
+        if let Some(value) = resource.properties.get(name) {
+            crate::evaluate::asks(value, &mut asked);
+        }
+        !asked.is_empty()
+    })
 }
 
 /// Whether a second one can be made while the first is still there.

@@ -98,6 +98,19 @@ pub fn predicted(
             Some(name.to_owned())
         }
         "AWS::IAM::Role" => Some(name.to_owned()),
+        "AWS::IAM::ManagedPolicy" if properties.is_some() => {
+            let is_open = properties
+                .is_some_and(|found| found.get("Path").is_some_and(|path| !path.is_string()));
+            let path = text("Path").unwrap_or("/");
+            let (partition, account) = (&aws.partition, &aws.account_id);
+            let arn = format!("arn:{partition}:iam::{account}:policy{path}{name}");
+            if is_open {
+                None
+            } else {
+                known.attributes.insert("PolicyArn".to_owned(), json!(arn));
+                Some(arn)
+            }
+        }
         _ => None,
     };
     known.reference = reference;

@@ -6,11 +6,13 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tidegate_applier::{ApplierError, ErrorKind};
 
+use crate::pace::Pace;
+
 /// Runs `work` for every place so that it begins after all of its needs succeeded. A place whose
 /// need failed is not begun: `blocked` makes its answer.
 pub(crate) async fn run<T, F>(
     needs: &[BTreeSet<usize>],
-    parallel: usize,
+    pace: &Pace,
     mut work: impl FnMut(usize) -> F,
     blocked: impl Fn(usize, usize) -> ApplierError,
 ) -> Vec<Result<T, ApplierError>>
@@ -43,7 +45,7 @@ where
                     answers[place] = Some(Err(blocked(place, need)));
                     settled_one = true;
                 }
-                None if running.len() < parallel => {
+                None if running.len() < pace.limit() => {
                     waiting.remove(&place);
                     let task = work(place);
                     running.push(async move { (place, task.await) });
@@ -95,7 +97,7 @@ mod tests {
         let order = RefCell::new(Vec::new());
         let answers = run(
             &needs,
-            2,
+            &Pace::default(),
             |place| {
                 order.borrow_mut().push(place);
                 async move {
@@ -123,7 +125,13 @@ mod tests {
     #[tokio::test]
     async fn a_circle_is_told_and_the_rest_goes_on() {
         let needs = [BTreeSet::from([1]), BTreeSet::from([0]), BTreeSet::new()];
-        let answers = run(&needs, 8, |place| async move { Ok(place) }, blocked).await;
+        let answers = run(
+            &needs,
+            &Pace::default(),
+            |place| async move { Ok(place) },
+            blocked,
+        )
+        .await;
         assert!(answers[0].is_err() && answers[1].is_err());
         assert_eq!(answers[2].as_ref().ok(), Some(&2));
     }

@@ -16,8 +16,10 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(60);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(25);
 /// Longest time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Tries of a call that is throttled or meets a failing service.
-const ATTEMPTS_MAX: u32 = 8;
+/// Tries of a call that is throttled or meets a failing service. What is throttled still is the applier's, which then
+/// does less at once: the SDK's adaptive mode shares one rate among all clients of the process, falls to one call in
+/// two seconds in a burst of throttles, and takes minutes to come back.
+const ATTEMPTS_MAX: u32 = 5;
 
 /// How AWS is to be reached.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl Aws {
     /// There is no region, there are no credentials, or AWS refuses them.
     pub async fn connect(options: &AwsOptions) -> Result<Self, ApplierError> {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS_MAX))
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS_MAX))
             .timeout_config(
                 TimeoutConfig::builder()
                     .connect_timeout(CONNECT_TIMEOUT)

@@ -7,10 +7,8 @@ use tidegate_applier::{ApplierError, DeleteOutcome, DeleteRequest, ErrorKind};
 use crate::applier::{Inner, record_key};
 use crate::apply::owner_of;
 use crate::order::deletion_rank;
+use crate::pace::Pace;
 use crate::{Deletion, Lookup, Mark, Record, batch};
-
-/// Deletions that are under way at once.
-const PARALLEL: usize = 16;
 
 impl Inner {
     pub(crate) async fn delete_all(
@@ -18,13 +16,14 @@ impl Inner {
         requests: &[DeleteRequest],
     ) -> Vec<Result<DeleteOutcome, ApplierError>> {
         let needs = self.deletion_order(requests);
-        let work = |place: usize| self.delete_one(&requests[place]);
+        let pace = Pace::default();
+        let work = |place: usize| pace.keep(move || self.delete_one(&requests[place]));
         let blocked = |_: usize, need: usize| {
             let name = &requests[need].key.name;
             let message = format!("not deleted: {name}, which names it, is still there");
             ApplierError::new(ErrorKind::Conflict, message).retryable(true)
         };
-        batch::run(&needs, PARALLEL, work, blocked).await
+        batch::run(&needs, &pace, work, blocked).await
     }
 
     /// For each request the requests that must be done before it.

@@ -24,6 +24,7 @@ mod handler;
 mod mark;
 mod mask;
 mod order;
+mod pace;
 mod preview;
 mod resolve;
 mod retry;

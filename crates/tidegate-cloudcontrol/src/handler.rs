@@ -8,7 +8,8 @@ use aws_sdk_cloudcontrol::types::ProgressEvent;
 use serde_json::{Map, Value, json};
 use tidegate_applier::{ApplierError, ErrorKind};
 use tidegate_aws::{
-    Deletion, Handler, LiveResource, Lookup, Mark, Resource, TypeFacts, facts, tags_of,
+    Aws, Deletion, Handler, LiveResource, Lookup, Mark, Resource, TypeFacts, facts, predicted,
+    tags_of,
 };
 use tidegate_manifest::{Health, HealthStatus};
 
@@ -27,12 +28,14 @@ const SEARCHED_MAX: usize = 500;
 #[derive(Debug)]
 pub(crate) struct CloudControl {
     client: Client,
+    aws: Aws,
 }
 
 impl CloudControl {
-    pub(crate) fn new(config: &aws_types::SdkConfig) -> Self {
+    pub(crate) fn new(aws: &Aws) -> Self {
         Self {
-            client: Client::new(config),
+            client: Client::new(&aws.config),
+            aws: aws.clone(),
         }
     }
 
@@ -74,7 +77,10 @@ impl CloudControl {
             let entry = properties.entry(property.to_owned());
             entry.or_insert_with(|| json!(name));
         }
-        match identifier(&facts, &properties) {
+        let name = lookup.physical_name.as_deref();
+        // A type with a name that is found by its ARN.
+        let by_name = || predicted(&self.aws, &lookup.resource_type, name, Some(&properties));
+        match identifier(&facts, &properties).or_else(|| by_name().reference) {
             Some(id) => Ok(Some(id)),
             None => self.search(lookup, &facts).await,
         }

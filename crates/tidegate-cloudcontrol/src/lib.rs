@@ -16,5 +16,5 @@ use tidegate_aws::{Aws, Handler};
 
 /// The handler for all types that no other handler serves.
 pub fn handlers(aws: &Aws) -> Vec<Arc<dyn Handler>> {
-    vec![Arc::new(handler::CloudControl::new(&aws.config))]
+    vec![Arc::new(handler::CloudControl::new(aws))]
 }

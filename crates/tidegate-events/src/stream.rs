@@ -347,6 +347,15 @@ impl Handler for Streams {
         let sent = call.send().await;
         sent.map_err(|error| from_sdk("CreateStream", &error))?;
         self.active(&name).await?;
+        // Servers that know no tags at creation leave them out: a stream without a mark is nobody's.
+        let found = self.tags(&name).await?;
+        if resource
+            .all_tags()
+            .keys()
+            .any(|key| !found.contains_key(key))
+        {
+            self.set_tags(&name, resource).await?;
+        }
         if let Some(hours) = integer(resource.get("RetentionPeriodHours")) {
             self.set_retention(&name, hours).await?;
         }

@@ -169,7 +169,7 @@ impl Aliases {
                 let error = from_sdk("GetProvisionedConcurrencyConfig", &error);
                 match error.kind {
                     // Emulators that do not know it.
-                    ErrorKind::NotFound | ErrorKind::Invalid => Ok(None),
+                    ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::Internal => Ok(None),
                     _ => Err(error),
                 }
             }

@@ -35,7 +35,7 @@ pub fn handlers(aws: &Aws, artifacts: Arc<dyn Artifacts>) -> Vec<Arc<dyn Handler
         Arc::new(invoke_config::InvokeConfigs::new(lambda.clone())),
         Arc::new(url::Urls::new(lambda)),
         Arc::new(role::Roles::new(iam.clone())),
-        Arc::new(policy::Policies::new(iam)),
+        Arc::new(policy::Policies::new(iam, aws.clone())),
     ]
 }
 

@@ -7,7 +7,7 @@ use aws_sdk_iam::Client;
 use aws_sdk_iam::types as sdk;
 use serde_json::{Map, Value, json};
 use tidegate_applier::{ApplierError, ErrorKind};
-use tidegate_aws::{Deletion, Handler, LiveResource, Lookup, Resource, from_sdk};
+use tidegate_aws::{Aws, Deletion, Handler, LiveResource, Lookup, Resource, from_sdk, predicted};
 use tidegate_manifest::{Health, HealthStatus};
 
 use crate::configuration::layers as texts;
@@ -22,11 +22,12 @@ const MANAGED: &str = "AWS::IAM::ManagedPolicy";
 #[derive(Debug)]
 pub(crate) struct Policies {
     client: Client,
+    aws: Aws,
 }
 
 impl Policies {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    pub(crate) fn new(client: Client, aws: Aws) -> Self {
+        Self { client, aws }
     }
 
     async fn read_inline(&self, lookup: &Lookup) -> Result<Option<LiveResource>, ApplierError> {
@@ -301,7 +302,14 @@ impl Handler for Policies {
 
     async fn read(&self, lookup: &Lookup) -> Result<Option<LiveResource>, ApplierError> {
         if lookup.resource_type == MANAGED {
-            self.read_managed(lookup).await
+            let name = lookup.physical_name.as_deref();
+            let by_name =
+                || predicted(&self.aws, MANAGED, name, Some(&lookup.properties)).reference;
+            let lookup = Lookup {
+                physical_id: lookup.physical_id.clone().or_else(by_name),
+                ..lookup.clone()
+            };
+            self.read_managed(&lookup).await
         } else {
             self.read_inline(lookup).await
         }

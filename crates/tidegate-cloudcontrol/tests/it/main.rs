@@ -5,5 +5,8 @@
 mod bench;
 mod canned;
 mod cases;
+mod cases_more;
+mod pace;
 mod protection;
+mod secrets;
 mod servers;

@@ -16,6 +16,7 @@ use tidegate_sandbox_lambda::LambdaOptions;
 
 use crate::bench::{Bench, Case, live};
 use crate::cases::{functions, neighbours, others};
+use crate::cases_more::{around, bindings, by_cloud_control};
 
 /// What moto lacks: the beginning of what is found, and why.
 const MOTO_LACKS: &[(&str, &str)] = &[
@@ -95,7 +96,10 @@ async fn types_live_on_the_sandbox() {
     let code = [package(&artifacts, "one"), package(&artifacts, "two")];
     let mut cases = neighbours();
     cases.extend(functions(&code));
+    cases.extend(around());
+    cases.extend(bindings(&code));
     cases.extend(others());
+    cases.extend(by_cloud_control(&code));
     only(&mut cases);
     let found = all(&aws, &artifacts, cases).await;
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -112,7 +116,10 @@ async fn types_live_on_an_emulator() {
     let code = [package(&artifacts, "one"), package(&artifacts, "two")];
     let mut cases = neighbours();
     cases.extend(functions(&code));
+    cases.extend(around());
+    cases.extend(bindings(&code));
     cases.extend(others());
+    cases.extend(by_cloud_control(&code));
     only(&mut cases);
     let found = all(&aws, &artifacts, cases).await;
     let lacks = |line: &&String| MOTO_LACKS.iter().any(|(what, _)| line.starts_with(what));
