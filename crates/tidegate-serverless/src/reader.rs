@@ -74,7 +74,7 @@ impl DocumentReader for TemplateReader {
             read_sam(input, path, &template)
         } else {
             let (template, packed) = pack_local(&template, &*input.tree, directory_of(path));
-            finish(input, path, &template, &input.aws, stack_of(input), packed)
+            finish(input, path, &template, &input.aws, &stack_of(input), packed)
         }
     }
 }
@@ -132,7 +132,7 @@ fn read_sam(input: &RenderInput, path: &str, template: &Template) -> Rendered {
                 path,
                 &transformed,
                 &environment,
-                stack_of(input),
+                &stack_of(input),
                 packed,
             )
         }
@@ -156,7 +156,7 @@ fn read_service(input: &RenderInput, path: &str, bytes: &[u8], origin: &Origin) 
                 parameters: composed.parameters,
                 ..(*input.aws).clone()
             };
-            finish(input, path, &template, &environment, stack, packed)
+            finish(input, path, &template, &environment, &stack, packed)
         }
         Some(_) | None => failed(std::mem::take(&mut packed.diagnostics)),
     }
@@ -168,10 +168,10 @@ fn finish(
     path: &str,
     template: &Template,
     environment: &AwsEnvironment,
-    stack: String,
+    stack: &str,
     mut packed: Packed,
 ) -> Rendered {
-    let evaluated = cloudformation::evaluate(template, environment, &stack);
+    let evaluated = cloudformation::evaluate(template, environment, stack);
     let mut rendered = Rendered {
         templates: vec![RenderedTemplate {
             path: path.to_owned(),

@@ -190,7 +190,7 @@ pub fn transform(
     template: &Template,
     options: &SamOptions,
 ) -> Result<(Template, Vec<Diagnostic>), Vec<Diagnostic>> {
-    let resources = sound(template).map_err(|found| vec![found])?;
+    let resources = sound(template)?;
     let mut sam = Sam {
         template,
         options,
@@ -222,10 +222,10 @@ pub fn transform(
 }
 
 /// The resources, when the template has the form of one.
-fn sound(template: &Template) -> Result<&Map<String, Value>, Diagnostic> {
+fn sound(template: &Template) -> Result<&Map<String, Value>, Vec<Diagnostic>> {
     let wrong = |path: &[&str], text: &str| {
         let subject = path.get(1).copied().unwrap_or("template");
-        Err(fault_at(template, path, text.to_owned(), subject))
+        Err(vec![fault_at(template, path, text.to_owned(), subject)])
     };
     let required = "Structure of the SAM template is invalid. 'Resources' section is required";
     let Some(resources) = template.section("Resources").filter(|all| !all.is_empty()) else {

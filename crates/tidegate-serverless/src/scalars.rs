@@ -171,7 +171,6 @@ fn sexagesimal(digits: &str) -> Option<i128> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use serde_json::json;
     use tidegate_manifest::Origin;
 

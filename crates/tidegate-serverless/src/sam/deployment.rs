@@ -191,7 +191,7 @@ impl Sam<'_> {
                 order.extend(preference.order.clone());
             }
         }
-        let tags = (!tags.is_empty()).then(|| Value::Object(tags));
+        let tags = (!tags.is_empty()).then_some(Value::Object(tags));
         let tags = tag_list(None, tags.as_ref(), &order);
         let application = fields([
             ("ComputePlatform", Some(json!("Lambda"))),

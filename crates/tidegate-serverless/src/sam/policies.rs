@@ -43,13 +43,9 @@ pub(crate) fn expand(id: &str, name: &str, values: &Value) -> Made<Value> {
             format!("Template with name '{name}' is not found"),
         ));
     };
-    let given = match values {
-        Value::Object(given) => given,
-        _ => {
-            let message =
-                format!("Must specify valid parameter values for policy template '{name}'");
-            return Err(Fault::new(id, message));
-        }
+    let Value::Object(given) = values else {
+        let message = format!("Must specify valid parameter values for policy template '{name}'");
+        return Err(Fault::new(id, message));
     };
     let missing: Vec<String> = template
         .parameters

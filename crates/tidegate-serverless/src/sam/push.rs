@@ -319,7 +319,7 @@ impl Sam<'_> {
         let (arn, url, policy_id, batch) = match queued {
             Value::Bool(_) => {
                 let queue = format!("{}Queue", event.id);
-                let fifo = self.is_fifo(topic).then(|| json!(true));
+                let fifo = self.is_fifo(topic).then_some(Value::Bool(true));
                 self.emit(
                     &queue,
                     "AWS::SQS::Queue",

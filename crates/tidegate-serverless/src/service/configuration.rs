@@ -249,7 +249,7 @@ fn merge(target: &mut Node, source: &Node) {
     }
 }
 
-/// How the framework that a service asks for takes mistakes of form: version 3 warns.
+/// How the framework that a service asks for takes mistakes of form: before version 4 it warned.
 fn is_lenient(root: &Node) -> bool {
     match root.get("configValidationMode").and_then(Node::as_str) {
         Some(mode) => mode != "error",
@@ -259,7 +259,7 @@ fn is_lenient(root: &Node) -> bool {
                 .and_then(Node::as_str)
                 .unwrap_or_default();
             let version = version.trim_start_matches(['^', '~', '>', '=', 'v', ' ']);
-            version.starts_with('2') || version.starts_with('3')
+            version.starts_with(['1', '2', '3'])
         }
     }
 }

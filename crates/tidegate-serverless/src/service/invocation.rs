@@ -35,7 +35,7 @@ pub(crate) fn url(context: &Context<'_>, function: &Function, template: &mut Com
     }
     let key = names::normalize(&function.key);
     let id = format!("{key}LambdaFunctionUrl");
-    let resource = after_alias(function, "AWS::Lambda::Url", properties);
+    let resource = after_alias(function, "AWS::Lambda::Url", &properties);
     template.resource(id.as_str(), resource, url.span);
     let output = json!({
         "Description": "Lambda Function URL",
@@ -66,12 +66,12 @@ pub(crate) fn url(context: &Context<'_>, function: &Function, template: &mut Com
             "Principal": "*",
         });
         properties[property] = value;
-        let resource = after_alias(function, "AWS::Lambda::Permission", properties);
+        let resource = after_alias(function, "AWS::Lambda::Permission", &properties);
         template.resource(format!("{key}{suffix}"), resource, url.span);
     }
 }
 
-fn after_alias(function: &Function, kind: &str, properties: Value) -> Value {
+fn after_alias(function: &Function, kind: &str, properties: &Value) -> Value {
     let mut resource = json!({"Type": kind, "Properties": properties});
     if let Some(alias) = &function.alias {
         resource["DependsOn"] = Value::from(alias.logical_id.as_str());

@@ -116,7 +116,6 @@ fn number(word: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use serde_json::json;
 
     use super::*;

@@ -80,7 +80,7 @@ impl Packer {
             path: context.directory.to_owned(),
             patterns: self.all_patterns(context, patterns, true),
         };
-        self.archive(context, function.at, &function.key, spec, template)
+        self.archive(context, function.at, &function.key, &spec, template)
     }
 
     fn artifact(
@@ -119,7 +119,7 @@ impl Packer {
         } else {
             format!("\"{given}\"")
         };
-        self.archive(context, artifact.span, &subject, spec, template)
+        self.archive(context, artifact.span, &subject, &spec, template)
     }
 
     /// The code of a layer; none when it cannot be had, which is told.
@@ -155,7 +155,7 @@ impl Packer {
             ),
             patterns,
         };
-        self.archive(context, node.span, &subject, spec, template)
+        self.archive(context, node.span, &subject, &spec, template)
     }
 
     /// Packs what a specification says, once.
@@ -164,14 +164,14 @@ impl Packer {
         context: &Context<'_>,
         at: tidegate_yaml::Span,
         subject: &str,
-        spec: ArchiveSpec,
+        spec: &ArchiveSpec,
         template: &mut Composer,
     ) -> Option<Code> {
         let key = (spec.path.clone(), spec.patterns.clone());
         if let Some(known) = self.packed.get(&key) {
             return known.clone();
         }
-        let code = match archive(context.tree, &spec) {
+        let code = match archive(context.tree, spec) {
             Ok(artifact) => {
                 let name = format!("{}.zip", hex(&artifact));
                 let code = Code {

@@ -126,7 +126,7 @@ fn log_statements(context: &Context<'_>, template: &mut Composer) {
         let is_silent = function.setting("disableLogs").is_some();
         match (function.name.starts_with(&prefix), is_silent) {
             (true, true) => {
-                silent.push(json!({"Fn::Sub": log_arn(&format!("{}:*", function.name))}))
+                silent.push(json!({"Fn::Sub": log_arn(&format!("{}:*", function.name))}));
             }
             (true, false) => has_canonical = true,
             (false, true) => {}

@@ -129,7 +129,7 @@ pub(crate) fn mapping(
 }
 
 /// A resource that waits for the function's alias, if it has one.
-pub(crate) fn after_alias(function: &Function, kind: &str, properties: Value) -> Value {
+pub(crate) fn after_alias(function: &Function, kind: &str, properties: &Value) -> Value {
     let mut resource = json!({"Type": kind, "Properties": properties});
     if let Some(alias) = &function.alias {
         resource["DependsOn"] = Value::from(alias.logical_id.as_str());
@@ -152,7 +152,7 @@ pub(crate) fn permission(
     if let (Some(properties), Value::Object(more)) = (properties.as_object_mut(), more) {
         properties.extend(more);
     }
-    after_alias(function, "AWS::Lambda::Permission", properties)
+    after_alias(function, "AWS::Lambda::Permission", &properties)
 }
 
 /// A statement that allows actions on resources.
@@ -246,7 +246,7 @@ pub(crate) fn missing(context: &Context<'_>, template: &mut Composer, at: &Node,
 }
 
 /// The ARN under which an API may invoke: `api` is the API's id, `path` what may call.
-pub(crate) fn execution_arn(api: Value, path: &str) -> Value {
+pub(crate) fn execution_arn(api: &Value, path: &str) -> Value {
     json!({"Fn::Join": ["", [
         "arn:", {"Ref": "AWS::Partition"}, ":execute-api:", {"Ref": "AWS::Region"}, ":",
         {"Ref": "AWS::AccountId"}, ":", api, path,
@@ -254,7 +254,7 @@ pub(crate) fn execution_arn(api: Value, path: &str) -> Value {
 }
 
 /// The URI under which API Gateway invokes a function.
-pub(crate) fn invocation_uri(function: Value) -> Value {
+pub(crate) fn invocation_uri(function: &Value) -> Value {
     json!({"Fn::Join": ["", [
         "arn:", {"Ref": "AWS::Partition"}, ":apigateway:", {"Ref": "AWS::Region"},
         ":lambda:path/2015-03-31/functions/", function, "/invocations",

@@ -59,7 +59,11 @@ fn rule(
     }
     let prefix = names::normalize(&function.key);
     let id = format!("{prefix}IotTopicRule{number}");
-    let resource = common::after_alias(function, "AWS::IoT::TopicRule", properties.0.into());
+    let resource = common::after_alias(
+        function,
+        "AWS::IoT::TopicRule",
+        &Value::Object(properties.0),
+    );
     let source = json!({"SourceArn": {"Fn::Join": ["", [
         "arn:", {"Ref": "AWS::Partition"}, ":iot:", {"Ref": "AWS::Region"}, ":",
         {"Ref": "AWS::AccountId"}, ":rule/", {"Ref": id},

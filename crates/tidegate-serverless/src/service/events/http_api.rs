@@ -478,7 +478,7 @@ fn add_authorizer(
         let version = truthy(settings, "payloadVersion").map(script::text);
         let version = version.unwrap_or_else(|| "2.0".to_owned());
         properties.set("AuthorizerPayloadFormatVersion", version);
-        properties.set("AuthorizerUri", common::invocation_uri(target.clone()));
+        properties.set("AuthorizerUri", common::invocation_uri(&target.clone()));
         let alias = authorizer
             .function
             .and_then(|function| function.alias.as_ref());
@@ -492,7 +492,7 @@ fn add_authorizer(
                     "FunctionName": target,
                     "Action": "lambda:InvokeFunction",
                     "Principal": "apigateway.amazonaws.com",
-                    "SourceArn": common::execution_arn(api.reference(), "/*"),
+                    "SourceArn": common::execution_arn(&api.reference(), "/*"),
                 },
             });
             if let Some(alias) = alias {
@@ -520,7 +520,7 @@ fn add_route(context: &Context<'_>, api: &Api<'_>, route: &Route<'_>, template: 
     let function = route.function;
     let prefix = names::normalize(&function.key);
     let at = route.event.span;
-    let source = json!({"SourceArn": common::execution_arn(api.reference(), "/*")});
+    let source = json!({"SourceArn": common::execution_arn(&api.reference(), "/*")});
     let permission = common::permission(context, function, "apigateway.amazonaws.com", source);
     template.resource(format!("{prefix}LambdaPermissionHttpApi"), permission, at);
     let payload = function
@@ -537,7 +537,7 @@ fn add_route(context: &Context<'_>, api: &Api<'_>, route: &Route<'_>, template: 
         "TimeoutInMillis": 30000,
     });
     let integration = format!("HttpApiIntegration{prefix}");
-    let resource = common::after_alias(function, "AWS::ApiGatewayV2::Integration", properties);
+    let resource = common::after_alias(function, "AWS::ApiGatewayV2::Integration", &properties);
     template.resource(&integration, resource, at);
     let mut properties = Properties(route.authorization.clone());
     properties.set("ApiId", api.reference());

@@ -69,7 +69,7 @@ pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
         let method = cors::method(
             context,
             &preflight.cors,
-            resources.resource(&preflight.path),
+            &resources.resource(&preflight.path),
         );
         let id = methods::logical_id(&preflight.path, "options");
         template.resource(&id, method, preflight.event.span);
@@ -91,7 +91,7 @@ pub(crate) fn compile(context: &Context<'_>, template: &mut Composer) {
     for endpoint in &endpoints {
         authorizer::add(context, endpoint, template);
     }
-    let deployment = deployment(context, ids, at, template);
+    let deployment = deployment(context, &ids, at, template);
     keys::compile(context, &deployment, template);
     for endpoint in &endpoints {
         permit(context, endpoint, template);
@@ -222,7 +222,7 @@ fn api(context: &Context<'_>, at: Span, template: &mut Composer) {
 /// Adds the deployment. Its id changes with what the API consists of: a deployment is a snapshot.
 fn deployment(
     context: &Context<'_>,
-    methods: Vec<String>,
+    methods: &[String],
     at: Span,
     template: &mut Composer,
 ) -> String {
@@ -262,7 +262,7 @@ fn deployment(
 }
 
 fn permit(context: &Context<'_>, endpoint: &Endpoint<'_>, template: &mut Composer) {
-    let source = json!({"SourceArn": common::execution_arn(reference(context), "/*/*")});
+    let source = json!({"SourceArn": common::execution_arn(&reference(context), "/*/*")});
     let function = endpoint.function;
     let resource = common::permission(context, function, "apigateway.amazonaws.com", source);
     let prefix = names::normalize(&function.key);

@@ -214,7 +214,8 @@ fn event_bridge_event(
             properties.set(property, node.to_json());
         }
     }
-    let mut resource = common::after_alias(function, "AWS::Events::Rule", properties.0.into());
+    let mut resource =
+        common::after_alias(function, "AWS::Events::Rule", &Value::Object(properties.0));
     if let Some(bus) = bus.logical_id {
         let alias = function.alias.iter().map(|alias| alias.logical_id.clone());
         let waits: Vec<String> = alias.chain([bus]).collect();

@@ -151,7 +151,11 @@ fn scheduler(
         "{}SchedulerSchedule{number}",
         names::normalize(&function.key)
     );
-    let resource = common::after_alias(function, "AWS::Scheduler::Schedule", properties.0.into());
+    let resource = common::after_alias(
+        function,
+        "AWS::Scheduler::Schedule",
+        &serde_json::Value::Object(properties.0),
+    );
     template.resource(id, resource, event.span);
 }
 

@@ -100,7 +100,6 @@ pub(crate) fn text(node: &Node) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use tidegate_yaml::{ParseOptions, parse_one};
 
     use super::*;

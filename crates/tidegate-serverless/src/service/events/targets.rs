@@ -129,7 +129,7 @@ pub(crate) fn rule(
     event: &Node,
     template: &mut Composer,
 ) {
-    let resource = common::after_alias(function, "AWS::Events::Rule", properties.0.into());
+    let resource = common::after_alias(function, "AWS::Events::Rule", &Value::Object(properties.0));
     let source = json!({"SourceArn": {"Fn::GetAtt": [id, "Arn"]}});
     template.resource(id, resource, event.span);
     let resource = common::permission(context, function, "events.amazonaws.com", source);

@@ -123,7 +123,7 @@ fn subscribe(
         if has_settings {
             properties.set("TopicArn", json!({"Ref": id}));
         } else {
-            subscribe_within(&id, context.target(function), template);
+            subscribe_within(&id, &context.target(function), template);
         }
     } else {
         properties.set("TopicArn", topic.arn.clone());
@@ -133,7 +133,11 @@ fn subscribe(
     }
     if !is_own || has_settings {
         let id = format!("{prefix}SnsSubscription{topic_name}");
-        let resource = common::after_alias(function, "AWS::SNS::Subscription", properties.0.into());
+        let resource = common::after_alias(
+            function,
+            "AWS::SNS::Subscription",
+            &Value::Object(properties.0),
+        );
         template.resource(id, resource, event.span);
     }
     let arn = topic.arn.unwrap_or_else(|| {
@@ -152,7 +156,7 @@ fn subscribe(
 }
 
 /// Adds a subscription to the topic's own list.
-fn subscribe_within(topic: &str, endpoint: Value, template: &mut Composer) {
+fn subscribe_within(topic: &str, endpoint: &Value, template: &mut Composer) {
     let properties = template
         .resources
         .get_mut(topic)

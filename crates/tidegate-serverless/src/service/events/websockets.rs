@@ -182,10 +182,10 @@ fn integrate(context: &Context<'_>, route: &Route<'_>, template: &mut Composer) 
     let properties = json!({
         "ApiId": reference(context),
         "IntegrationType": "AWS_PROXY",
-        "IntegrationUri": common::invocation_uri(context.target(route.function)),
+        "IntegrationUri": common::invocation_uri(&context.target(route.function)),
     });
     let kind = "AWS::ApiGatewayV2::Integration";
-    let resource = common::after_alias(route.function, kind, properties);
+    let resource = common::after_alias(route.function, kind, &properties);
     template.resource(integration_id(route.function), resource, route.event.span);
 }
 
@@ -199,7 +199,7 @@ fn authorize(context: &Context<'_>, route: &Route<'_>, template: &mut Composer) 
             "ApiId": reference(context),
             "Name": authorizer.name,
             "AuthorizerType": "REQUEST",
-            "AuthorizerUri": common::invocation_uri(authorizer.target.clone()),
+            "AuthorizerUri": common::invocation_uri(&authorizer.target.clone()),
             "IdentitySource": authorizer.source,
         },
     });

@@ -490,7 +490,6 @@ pub(crate) fn whole_number(value: f64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     fn shown(pieces: &[Piece]) -> String {

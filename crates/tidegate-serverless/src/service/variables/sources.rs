@@ -34,7 +34,7 @@ pub(crate) fn ask(resolver: &mut Resolver<'_>, call: &Call<'_>) -> Step<Option<N
     match call.kind {
         "self" => {
             let path = call.address.filter(|address| !address.is_empty());
-            let path = path.map_or_else(Vec::new, |address| split(address));
+            let path = path.map_or_else(Vec::new, split);
             resolver.value_at(&path)
         }
         "opt" => Ok(option(resolver, call)),

@@ -215,7 +215,7 @@ pub(super) fn add(context: &Context<'_>, endpoint: &Endpoint<'_>, template: &mut
     } else {
         let kind = authorizer.kind.as_ref().map(|kind| kind.to_uppercase());
         properties.set("Type", kind.as_deref().unwrap_or("TOKEN"));
-        properties.set("AuthorizerUri", common::invocation_uri(arn.clone()));
+        properties.set("AuthorizerUri", common::invocation_uri(&arn.clone()));
     }
     let mut resource = json!({"Type": "AWS::ApiGateway::Authorizer", "Properties": properties.0});
     if let Some(alias) = &authorizer.alias {
@@ -247,7 +247,7 @@ pub(super) fn permit(context: &Context<'_>, endpoint: &Endpoint<'_>, template: &
             "FunctionName": function,
             "Action": "lambda:InvokeFunction",
             "Principal": "apigateway.amazonaws.com",
-            "SourceArn": common::execution_arn(super::reference(context), "/*/*"),
+            "SourceArn": common::execution_arn(&super::reference(context), "/*/*"),
         },
     });
     template.resource(id, resource, endpoint.event.span);

@@ -129,7 +129,7 @@ impl Cors {
 }
 
 /// The method that answers a browser's preflight.
-pub(super) fn method(context: &Context<'_>, cors: &Cors, resource: Value) -> Value {
+pub(super) fn method(context: &Context<'_>, cors: &Cors, resource: &Value) -> Value {
     let (origins, origin) = cors.origins();
     let mut methods = cors.methods.join(",");
     if cors.methods.iter().any(|method| method == "ANY") {

@@ -103,8 +103,8 @@ fn words(name: &str) -> Vec<String> {
             .take_while(|letter| is(letter))
             .count()
     };
-    let (upper, lower): (fn(&char) -> bool, fn(&char) -> bool) =
-        (char::is_ascii_uppercase, char::is_ascii_lowercase);
+    type Test = fn(&char) -> bool;
+    let (upper, lower): (Test, Test) = (char::is_ascii_uppercase, char::is_ascii_lowercase);
     let mut words = Vec::new();
     let mut at = 0;
     while at < letters.len() {
