@@ -232,7 +232,6 @@ pub(crate) fn written(rules: &BTreeSet<Acl>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     fn check(acls: &Value, expected: Result<&[&str], &str>) {

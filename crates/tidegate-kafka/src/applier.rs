@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt as _};
@@ -15,6 +16,7 @@ use tidegate_applier::{
 };
 use tidegate_manifest::{GroupKind, ResourceKey, Target};
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::document::{GROUP, VERSIONS};
@@ -23,9 +25,13 @@ use crate::registry::SchemaRegistry;
 use crate::secrets::{NoSecrets, SecretSource};
 use crate::shape::Plan;
 use crate::subject;
+use crate::topics::Looks;
 
 /// Objects that are applied at one time.
 pub(crate) const PARALLEL: usize = 8;
+
+/// After this no further item of a batch is begun: each may wait for a broker that is silent.
+const BATCH: Duration = Duration::from_secs(80);
 
 /// What the applier is made with beside the cluster.
 #[derive(Clone, Debug)]
@@ -272,32 +278,44 @@ impl Inner {
         )))
     }
 
-    async fn plan_one(&self, request: &ApplyRequest, book: &Book) -> Result<Plan, ApplierError> {
+    async fn plan_one(
+        &self,
+        request: &ApplyRequest,
+        book: &Book,
+        seen: &Looks,
+    ) -> Result<Plan, ApplierError> {
         match Self::kind_of(request)? {
-            Kind::Topic => self.plan_topic(request, book).await,
+            Kind::Topic => self.plan_topic(request, book, seen).await,
             Kind::User => self.plan_user(request, book).await,
             Kind::Subject => self.plan_subject(request, book).await,
         }
     }
 
-    async fn apply_one(&self, request: &ApplyRequest) -> Result<ApplyResult, ApplierError> {
+    async fn apply_one(
+        &self,
+        request: &ApplyRequest,
+        book: &Book,
+    ) -> Result<ApplyResult, ApplierError> {
         let kind = Self::kind_of(request)?;
         if request.dry_run {
-            let book = self.book().await?;
-            return Ok(foretold(request, self.plan_one(request, &book).await?));
+            let plan = self.plan_one(request, book, &Looks::new()).await?;
+            return Ok(foretold(request, plan));
         }
         match kind {
-            Kind::Topic => self.apply_topic(request).await,
-            Kind::User => self.apply_user(request).await,
-            Kind::Subject => self.apply_subject(request).await,
+            Kind::Topic => self.apply_topic(request, book).await,
+            Kind::User => self.apply_user(request, book).await,
+            Kind::Subject => self.apply_subject(request, book).await,
         }
     }
 
-    async fn delete_one(&self, request: &DeleteRequest) -> Result<DeleteOutcome, ApplierError> {
+    async fn delete_one(
+        &self,
+        request: &DeleteRequest,
+        book: &Book,
+    ) -> Result<DeleteOutcome, ApplierError> {
         let Some(kind) = Kind::of(&request.key.group_kind()) else {
             return Ok(DeleteOutcome::Absent);
         };
-        let book = self.book().await?;
         let Some((application, record)) = book.find(&request.key) else {
             return Ok(DeleteOutcome::Absent);
         };
@@ -334,6 +352,20 @@ impl Inner {
         found.extend(self.read_subjects(&of_kind(Kind::Subject), &book).await);
         let answers = keys.iter().map(|key| found.remove(key).unwrap_or(Ok(None)));
         answers.collect()
+    }
+}
+
+/// Does the work unless the batch that it belongs to has gone on for too long already.
+fn in_time<'f, T: Send + 'f>(
+    work: impl Future<Output = Result<T, ApplierError>> + Send + 'f,
+) -> impl Future<Output = Result<T, ApplierError>> + Send + 'f {
+    let end = Instant::now() + BATCH;
+    async move {
+        if Instant::now() > end {
+            let message = "not attempted: the rest of its batch took too long";
+            return Err(ApplierError::new(ErrorKind::Timeout, message));
+        }
+        work.await
     }
 }
 
@@ -411,9 +443,10 @@ impl Applier for KafkaApplier {
             Ok(book) => book,
             Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
         };
+        let seen = self.inner.look_at_topics(&requests).await;
         let mut plans = Vec::with_capacity(requests.len());
         for request in &requests {
-            plans.push(self.inner.plan_one(request, &book));
+            plans.push(in_time(self.inner.plan_one(request, &book, &seen)));
         }
         let plans: Vec<_> = stream::iter(plans).buffered(PARALLEL).collect().await;
         let preview = |plan: Plan| ChangePreview {
@@ -428,9 +461,13 @@ impl Applier for KafkaApplier {
     }
 
     async fn apply(&self, requests: Vec<ApplyRequest>) -> Vec<Result<ApplyResult, ApplierError>> {
+        let book = match self.inner.book().await {
+            Ok(book) => book,
+            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+        };
         let mut work = Vec::with_capacity(requests.len());
         for request in &requests {
-            work.push(self.inner.apply_one(request));
+            work.push(in_time(self.inner.apply_one(request, &book)));
         }
         stream::iter(work).buffered(PARALLEL).collect().await
     }
@@ -439,9 +476,13 @@ impl Applier for KafkaApplier {
         &self,
         requests: Vec<DeleteRequest>,
     ) -> Vec<Result<DeleteOutcome, ApplierError>> {
+        let book = match self.inner.book().await {
+            Ok(book) => book,
+            Err(error) => return requests.iter().map(|_| Err(error.clone())).collect(),
+        };
         let mut work = Vec::with_capacity(requests.len());
         for request in &requests {
-            work.push(self.inner.delete_one(request));
+            work.push(in_time(self.inner.delete_one(request, &book)));
         }
         stream::iter(work).buffered(PARALLEL).collect().await
     }

@@ -106,7 +106,6 @@ fn subject(kind: Kind, object: &Object) -> Result<String, ApplierError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use std::sync::Arc;
 
     use serde_json::{Value, json};

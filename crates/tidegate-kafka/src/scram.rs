@@ -147,7 +147,6 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     /// The example of RFC 7677.

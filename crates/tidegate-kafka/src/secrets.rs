@@ -150,7 +150,6 @@ fn checked(text: String) -> Result<String, ApplierError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     #[tokio::test]

@@ -221,7 +221,6 @@ fn password(settings: &BTreeMap<String, String>) -> Result<String, KafkaError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
     use super::*;
 
     fn read(settings: &[(&str, &str)]) -> Result<Security, String> {

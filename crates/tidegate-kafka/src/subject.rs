@@ -82,7 +82,6 @@ impl SubjectSpec {
         }
         if kind != "PROTOBUF"
             && let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&schema)
-            && !(kind == "AVRO" && !schema.trim_start().starts_with(['{', '[', '"']))
         {
             return Err(invalid(
                 format!(".spec.schema is no JSON: {error}"),

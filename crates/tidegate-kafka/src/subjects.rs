@@ -225,9 +225,9 @@ impl Inner {
     pub(crate) async fn apply_subject(
         &self,
         request: &ApplyRequest,
+        book: &Book,
     ) -> Result<ApplyResult, ApplierError> {
-        let book = self.book().await?;
-        let mut asked = self.asked_subject(request, &book)?;
+        let mut asked = self.asked_subject(request, book)?;
         let (plan, live) = self.planned(&asked).await?;
         let registry = self.registry()?;
         let subject = &asked.spec.subject;

@@ -359,3 +359,6 @@ pub(crate) fn risks(wanted: &TopicSpec, live: &LiveTopic, changes: &TopicChanges
     }
     risks
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! Must not know: other kinds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::admin::LiveTopic;
-use crate::applier::{Book, Inner};
+use crate::applier::{Book, Inner, Kind};
 use crate::client::pause;
 use crate::document::{self, Care};
 use crate::error::{Code, KafkaError};
@@ -27,6 +27,9 @@ use crate::topic::{self, TopicChanges, TopicSpec};
 const ROUNDS: u32 = 6;
 /// How long a change may take to be seen, and how long rounds go on.
 const SEEN: Duration = Duration::from_secs(20);
+
+/// Topics that were asked for together, by name.
+pub(crate) type Looks = BTreeMap<String, Result<Option<LiveTopic>, KafkaError>>;
 
 /// What a request and the record say, before anything is looked at.
 struct Asked<'r> {
@@ -245,14 +248,35 @@ impl Inner {
         found.remove(name).unwrap_or(Ok(None))
     }
 
+    /// All topics that these requests speak of, asked for together.
+    pub(crate) async fn look_at_topics(&self, requests: &[ApplyRequest]) -> Looks {
+        let of_topics = requests.iter().filter(|request| {
+            Kind::of(&request.key.group_kind()) == Some(Kind::Topic)
+                && document::care(&request.body, &request.key.kind) == Care::Managed
+        });
+        let names = of_topics.filter_map(|request| {
+            let spec = TopicSpec::read(&request.body, &request.key).ok()?;
+            Some(spec.name)
+        });
+        let names: Vec<String> = names.collect::<BTreeSet<_>>().into_iter().collect();
+        if names.is_empty() {
+            return Looks::new();
+        }
+        self.client.topics(&names).await
+    }
+
     /// What applying would do; the broker is asked whether it would.
     pub(crate) async fn plan_topic(
         &self,
         request: &ApplyRequest,
         book: &Book,
+        seen: &Looks,
     ) -> Result<Plan, ApplierError> {
         let asked = self.asked(request, book)?;
-        let topic = self.look(&asked).await;
+        let topic = match seen.get(&asked.spec.name) {
+            Some(seen) if asked.care == Care::Managed => seen.clone(),
+            _ => self.look(&asked).await,
+        };
         let topic = topic.map_err(|error| error.of_what(&asked.what()))?;
         let before = asked.live(topic.as_ref());
         let seen = before
@@ -269,9 +293,9 @@ impl Inner {
     pub(crate) async fn apply_topic(
         &self,
         request: &ApplyRequest,
+        book: &Book,
     ) -> Result<ApplyResult, ApplierError> {
-        let book = self.book().await?;
-        let mut asked = self.asked(request, &book)?;
+        let mut asked = self.asked(request, book)?;
         let tell = |asked: &Asked<'_>, error: &KafkaError| error.of_what(&asked.what());
         let topic = self.look(&asked).await;
         let mut topic = topic.map_err(|error| tell(&asked, &error))?;

@@ -268,9 +268,9 @@ impl Inner {
     pub(crate) async fn apply_user(
         &self,
         request: &ApplyRequest,
+        book: &Book,
     ) -> Result<ApplyResult, ApplierError> {
-        let book = self.book().await?;
-        let mut asked = self.asked_user(request, &book).await?;
+        let mut asked = self.asked_user(request, book).await?;
         let what = asked.what();
         let live = self.look_at_user(&asked).await;
         let mut live = live.map_err(|error| error.of_what(&what))?;
@@ -300,6 +300,39 @@ impl Inner {
                 .map_err(|error| error.of_what(&what))?;
             changes = asked.changes(&live);
         }
+        if !changes.is_empty() {
+            live = self.converge(&mut asked, &mut record, changes).await?;
+        }
+        if !matches!(asked.spec.authentication, Authentication::Scram(..))
+            && asked.care == Care::Managed
+        {
+            record.password = None;
+        }
+        self.keep_user(&asked, &record).await?;
+        asked.record = Some(record);
+        let live = asked.live(&live);
+        let live = live.ok_or_else(|| {
+            ApplierError::new(
+                ErrorKind::Internal,
+                format!("{what}: the record is not there"),
+            )
+        })?;
+        Ok(ApplyResult {
+            outcome: plan.outcome,
+            live,
+            warnings: plan.warnings,
+        })
+    }
+
+    /// Acts and looks until nothing differs, and remembers which password was set.
+    async fn converge(
+        &self,
+        asked: &mut Asked<'_>,
+        record: &mut Record,
+        mut changes: UserChanges,
+    ) -> Result<LiveUser, ApplierError> {
+        let what = asked.what();
+        let mut live = LiveUser::default();
         let begin = Instant::now();
         let mut round = 0;
         while !changes.is_empty() {
@@ -334,7 +367,7 @@ impl Inner {
                 Err(error) => return Err(error.of_what(&what)),
             }
             live = self
-                .look_at_user(&asked)
+                .look_at_user(asked)
                 .await
                 .map_err(|error| error.of_what(&what))?;
             changes = asked.changes(&live);
@@ -346,31 +379,13 @@ impl Inner {
                 // Brokers learn of a change a moment after the controller.
                 tokio::time::sleep(pause(1, None) / 2).await;
                 live = self
-                    .look_at_user(&asked)
+                    .look_at_user(asked)
                     .await
                     .map_err(|error| error.of_what(&what))?;
                 changes = asked.changes(&live);
             }
         }
-        if !matches!(asked.spec.authentication, Authentication::Scram(..))
-            && asked.care == Care::Managed
-        {
-            record.password = None;
-        }
-        self.keep_user(&asked, &record).await?;
-        asked.record = Some(record);
-        let live = asked.live(&live);
-        let live = live.ok_or_else(|| {
-            ApplierError::new(
-                ErrorKind::Internal,
-                format!("{what}: the record is not there"),
-            )
-        })?;
-        Ok(ApplyResult {
-            outcome: plan.outcome,
-            live,
-            warnings: plan.warnings,
-        })
+        Ok(live)
     }
 
     async fn keep_user(&self, asked: &Asked<'_>, record: &Record) -> Result<(), ApplierError> {

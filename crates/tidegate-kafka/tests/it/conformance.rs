@@ -122,11 +122,10 @@ impl FaultInjector for Objects<'_> {
 }
 
 async fn passes(kind: &'static str) {
-    for stage in stage::all().await {
-        let stage = &stage;
+    for stage in &stage::all().await {
         stage.secret.set(Some("s3cret"));
         let report = conformance::run(&stage.applier, &Objects { stage, kind }).await;
-        eprintln!("{report}");
+        stage::say(&report.to_string());
         assert!(report.passed(), "{report}");
     }
 }

@@ -104,9 +104,15 @@ pub(crate) async fn all() -> Vec<Stage> {
                 prefix: format!("t{}-", &uuid()[..8]),
             });
         }
-        Err(_) => eprintln!("SKIPPED on Apache Kafka: TIDEGATE_TEST_KAFKA is not set"),
+        Err(_) => say("SKIPPED on Apache Kafka: TIDEGATE_TEST_KAFKA is not set"),
     }
     stages
+}
+
+/// Tells people something.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so loudly")]
+pub(crate) fn say(words: &str) {
+    eprintln!("{words}");
 }
 
 /// Something that no earlier run had.

@@ -249,7 +249,7 @@ async fn kcat_sees_what_git_says() {
             .await
             .unwrap();
         let Some(shown) = shown else {
-            eprintln!("SKIPPED: kcat is not installed");
+            stage::say("SKIPPED: kcat is not installed");
             continue;
         };
         let line = format!("topic \"{}\" with 5 partitions", document.0.name);
