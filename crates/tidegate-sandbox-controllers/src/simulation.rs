@@ -6,7 +6,8 @@ mod perform;
 use crate::broker::Broker;
 use crate::context::{Action, Memory, Pace};
 use crate::kinds::{react, simulates, watched};
-use crate::resources::{CUSTOM_RESOURCES, EVENTS, NODES};
+use crate::resources::{CUSTOM_RESOURCES, EVENTS, KAFKA_USERS, NODES};
+use crate::strimzi::user::ON_BROKER;
 use crate::value::{at, later, text, uid};
 use crate::world::{Cache, Interest, Key, World};
 use jiff::Timestamp;
@@ -201,7 +202,6 @@ impl Simulation {
         if kind == ChangeKind::Deleted {
             self.cache.remove(&key);
             self.forget(&key);
-            crate::strimzi::user::gone(&self.cache, &resource, &object);
         } else {
             self.cache.put(&resource, object);
             if simulates(&resource) {
@@ -245,13 +245,10 @@ impl Simulation {
             .filter(|key| cache.find(key).is_none())
             .cloned()
             .collect();
-        let before = std::mem::replace(&mut self.cache, cache);
+        self.cache = cache;
         self.revision = revision;
         for key in gone {
             self.forget(&key);
-            if let Some(object) = before.find(&key) {
-                crate::strimzi::user::gone(&self.cache, &key.resource, object);
-            }
         }
         self.take_served();
         let all: Vec<Key> = self
@@ -279,6 +276,13 @@ impl Simulation {
         }
         for interest in state.interests {
             self.lose_interest(&interest, key);
+        }
+        // A KafkaUser has no finalizer: its operator sees that it is gone.
+        let held = state.memory.facts.get(ON_BROKER).and_then(Value::as_str);
+        if let (Some(broker), Some(user)) = (&self.options.broker, held)
+            && key.resource == KAFKA_USERS
+        {
+            broker.delete_user(user);
         }
     }
 

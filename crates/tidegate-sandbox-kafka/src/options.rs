@@ -23,6 +23,8 @@ pub struct KafkaOptions {
     pub auto_create_topics: bool,
     /// Partitions of a topic whose creator names none.
     pub default_partitions: i32,
+    /// Replicas that count as in sync for `min.insync.replicas`; more than one where this broker stands for several.
+    pub in_sync_replicas: i64,
     /// How long a first member waits for others, in milliseconds (`group.initial.rebalance.delay.ms`).
     pub initial_rebalance_delay_ms: i32,
     /// What it holds at most.
@@ -40,6 +42,7 @@ impl Default for KafkaOptions {
             clock: Clock::System,
             auto_create_topics: true,
             default_partitions: 1,
+            in_sync_replicas: 1,
             initial_rebalance_delay_ms: 0,
             limits: Limits::default(),
         }

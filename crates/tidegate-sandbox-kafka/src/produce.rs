@@ -161,11 +161,12 @@ fn write(
             ),
         ));
     }
-    if place.all && number("min.insync.replicas") > 1 {
+    let in_sync = hub.options.in_sync_replicas;
+    if place.all && number("min.insync.replicas") > in_sync {
         return Err(Refusal::new(
             Code::NotEnoughReplicas,
             format!(
-                "The size of the current ISR : 1 is insufficient to satisfy the min.isr requirement of {} for partition {name}-{index}",
+                "The size of the current ISR : {in_sync} is insufficient to satisfy the min.isr requirement of {} for partition {name}-{index}",
                 number("min.insync.replicas")
             ),
         ));

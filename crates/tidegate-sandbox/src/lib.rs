@@ -24,6 +24,10 @@ pub use tidegate_sandbox_kubernetes::{
 /// The file in the sandbox's folder that says where it serves what: [`SandboxReady`] as JSON.
 pub const READY_FILE: &str = "sandbox.json";
 
+/// The broker stands for clusters of several brokers: what their topics ask of `min.insync.replicas` holds as long as
+/// it runs.
+const IN_SYNC: i64 = i16::MAX as i64;
+
 /// How to start a sandbox.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
@@ -137,6 +141,7 @@ impl Sandbox {
         let kafka = KafkaOptions {
             port: options.kafka_port,
             sasl_port: Some(0),
+            in_sync_replicas: IN_SYNC,
             ..KafkaOptions::default()
         };
         let kafka = SandboxKafka::start(kafka).await;

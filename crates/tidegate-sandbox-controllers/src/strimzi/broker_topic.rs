@@ -2,8 +2,7 @@
 //! It owns every setting of the topic: what is not in the manifest is taken off.
 
 use super::topic::{Refusal, decreasing};
-use crate::broker::{BrokerRefusal, BrokerTopic};
-use crate::context::Context;
+use crate::broker::{Broker, BrokerRefusal, BrokerTopic};
 use crate::value::{at, int};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -11,24 +10,21 @@ use std::collections::BTreeMap;
 /// A setting as the operator hands it to Kafka; `None` for a null.
 type Setting = Option<String>;
 
-/// Brings the topic to what its manifest says; the topic as it then stands, `None` without a broker.
+/// Brings the topic to what its manifest says; the topic as it then stands.
 pub(super) fn reconcile(
-    cx: &mut Context<'_>,
+    broker: &dyn Broker,
+    topic: &Value,
     name: &str,
     default_partitions: i64,
-) -> Result<Option<BrokerTopic>, Refusal> {
-    let Some(broker) = cx.broker() else {
-        return Ok(None);
-    };
-    let topic = cx.object;
+) -> Result<BrokerTopic, Refusal> {
     let wanted = settings(topic)?;
     let partitions = int(topic, "spec.partitions");
     let Some(live) = broker.topic(name) else {
         let partitions = count(partitions.unwrap_or(default_partitions));
         let made = broker.create_topic(name, partitions, &all_set(wanted)?);
-        return made.map(Some).map_err(refused);
+        return made.map_err(refused);
     };
-    let configured = configure(cx, name, &live, wanted);
+    let configured = configure(broker, name, &live, wanted);
     // A change of the partitions is tried although the settings were refused.
     let grown = match partitions.map(count) {
         Some(wanted) if wanted < live.partitions => Err(decreasing()),
@@ -38,26 +34,20 @@ pub(super) fn reconcile(
         _ => Ok(()),
     };
     configured.and(grown)?;
-    Ok(broker.topic(name))
+    Ok(broker.topic(name).unwrap_or(live))
 }
 
 /// Deletes the topic.
-pub(super) fn delete(cx: &Context<'_>, name: &str) -> Result<(), Refusal> {
-    match cx.broker() {
-        Some(broker) => broker.delete_topic(name).map_err(refused),
-        None => Ok(()),
-    }
+pub(super) fn delete(broker: &dyn Broker, name: &str) -> Result<(), Refusal> {
+    broker.delete_topic(name).map_err(refused)
 }
 
 fn configure(
-    cx: &Context<'_>,
+    broker: &dyn Broker,
     name: &str,
     live: &BrokerTopic,
     wanted: BTreeMap<String, Setting>,
 ) -> Result<(), Refusal> {
-    let Some(broker) = cx.broker() else {
-        return Ok(());
-    };
     let nulls = nulls(&wanted);
     if !nulls.is_empty() {
         let error = "INVALID_REQUEST".to_owned();

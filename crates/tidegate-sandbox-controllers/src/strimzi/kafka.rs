@@ -41,10 +41,13 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         return;
     }
     // A change of a node pool is a reason to roll the cluster too.
-    let shape: Vec<String> = pools
+    let broker = super::shared::broker_of(cx, kafka);
+    let mut shape: Vec<String> = pools
         .iter()
         .map(|pool| format!("{}/{}", uid(pool), pool_generation(pool)))
         .collect();
+    // So is the broker, when it becomes this cluster's.
+    shape.extend(broker.map(|broker| broker.address()));
     let shape = hex(&shape.iter().map(String::as_str).collect::<Vec<_>>(), 8);
     let settled = is_true(kafka, "Ready") && observed(kafka) == cx.generation();
     if cx.fact("shape").as_str() != Some(&shape) {
@@ -60,7 +63,7 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         Some(Err(message)) => not_ready(cx, "TimeoutException", &message),
         Some(Ok(())) => {
             children(cx);
-            let fields = status_fields(kafka, &pools, cx.broker());
+            let fields = status_fields(kafka, &pools, broker);
             let warnings = warnings(kafka, &pools);
             ready(cx, &warnings, fields);
         }

@@ -4,7 +4,7 @@
 use super::{CLUSTER, SMALL, broker_topic, kafka, paused, runs, shared, watched_by};
 use crate::conditions::{Condition, conditions, is_true};
 use crate::context::Context;
-use crate::resources::{KAFKA_NODE_POOLS, KAFKA_TOPICS};
+use crate::resources::{KAFKA_NODE_POOLS, KAFKA_TOPICS, KAFKAS};
 use crate::value::{
     Hold, annotation, at, deleting, finalizers_patch, has_finalizer, int, kafka_id, name,
     namespace, observed, text, time, uid,
@@ -42,7 +42,7 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     if !at(topic, "spec").is_object() {
         return;
     }
-    if let Err(Refusal(reason, message)) = identity(cx, &kafka) {
+    if let Err(Refusal(reason, message)) = identity(cx) {
         return refuse(cx, reason, &message);
     }
     if paused(cx) {
@@ -61,19 +61,29 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     }
 }
 
-/// No operator looks at the topic. One that did look is let go if it was deleted together with its cluster.
+/// No operator looks at the topic. One that did look is let go if it was deleted together with its cluster. A cluster
+/// that is gone leaves no topics on the broker.
 fn orphaned(cx: &mut Context<'_>) {
     let topic = cx.object;
+    let cluster = crate::value::label(topic, CLUSTER).unwrap_or("");
+    if cx.fact("on-broker").as_bool() == Some(true) {
+        let gone = !cx
+            .list(&KAFKAS, "")
+            .iter()
+            .any(|kafka| name(kafka) == cluster);
+        let drop = gone || (deleting(topic) && !unmanaged_by_wish(topic));
+        if let Some(broker) = cx.broker().filter(|_| drop) {
+            // What cannot be deleted is told to nobody: the operator that would tell is gone.
+            let _ = broker_topic::delete(broker, topic_name(topic));
+            cx.remember("on-broker", json!(false));
+        }
+    }
     let served = cx.fact("operator").as_bool() == Some(true);
     if served
         && !cx.waited("farewell", FAREWELL)
         && deleting(topic)
         && has_finalizer(topic, FINALIZER)
     {
-        if !unmanaged_by_wish(topic) && renamed(topic).is_ok() {
-            // A cluster that goes takes what it cannot delete along.
-            let _ = broker_topic::delete(cx, topic_name(topic));
-        }
         cx.patch_self(finalizers_patch(topic, FINALIZER, Hold::Remove));
     }
 }
@@ -85,8 +95,8 @@ fn delete(cx: &mut Context<'_>, kafka: &Value) {
     }
     if !unmanaged_by_wish(topic) {
         let mut outcome = renamed(topic);
-        if outcome.is_ok() && held_elsewhere(cx, kafka).is_ok() {
-            outcome = broker_topic::delete(cx, topic_name(topic));
+        if let (Ok(()), Some(broker)) = (&outcome, shared::broker_of(cx, kafka)) {
+            outcome = broker_topic::delete(broker, topic_name(topic));
         }
         if let Err(Refusal(reason, message)) = outcome {
             return refuse(cx, reason, &message);
@@ -123,7 +133,7 @@ fn renamed(topic: &Value) -> Result<(), Refusal> {
 }
 
 /// The topic's name is what it was, and no other resource manages the same topic.
-fn identity(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
+fn identity(cx: &mut Context<'_>) -> Result<(), Refusal> {
     let topic = cx.object;
     renamed(topic)?;
     let cluster = crate::value::label(topic, CLUSTER).unwrap_or("");
@@ -148,24 +158,7 @@ fn identity(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
             ));
         }
     }
-    held_elsewhere(cx, kafka)
-}
-
-/// No other cluster of the sandbox holds the topic on the broker that they share.
-fn held_elsewhere(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
-    let wanted = topic_name(cx.object);
-    let holds = |topic: &Value| {
-        topic_name(topic) == wanted
-            && !unmanaged_by_wish(topic)
-            && !text(topic, "status.topicId").is_empty()
-    };
-    match shared::rival(cx, &KAFKA_TOPICS, "topicOperator", kafka, holds) {
-        None => Ok(()),
-        Some(rival) => Err(Refusal(
-            "ResourceConflict",
-            shared::conflict(&format!("topic '{wanted}'"), &rival),
-        )),
-    }
+    Ok(())
 }
 
 /// What Kafka and the operator say to the topic; its id on the broker, when there is one.
@@ -175,15 +168,15 @@ fn reconcile(cx: &mut Context<'_>, kafka: &Value) -> Result<Option<String>, Refu
     }
     replicable(cx, kafka)?;
     let default = default_of(kafka, "num.partitions");
-    let id = match broker_topic::reconcile(cx, topic_name(cx.object), default)? {
-        Some(live) => {
-            cx.remember("partitions", json!(live.partitions));
-            Some(live.id)
-        }
-        None => {
-            grow(cx, default)?;
-            None
-        }
+    let id = if let Some(broker) = shared::broker_of(cx, kafka) {
+        cx.remember("on-broker", json!(true));
+        let name = topic_name(cx.object);
+        let live = broker_topic::reconcile(broker, cx.object, name, default)?;
+        cx.remember("partitions", json!(live.partitions));
+        Some(live.id)
+    } else {
+        grow(cx, default)?;
+        None
     };
     replicate(cx, kafka)?;
     Ok(id)

@@ -3,16 +3,13 @@
 
 use super::{SMALL, attempt, not_ready, paused, ready, runs, shared, watched_by};
 use crate::broker::{BrokerRule, BrokerUser};
-use crate::conditions::is_true;
 use crate::context::Context;
-use crate::resources::{KAFKA_USERS, SECRETS};
+use crate::resources::SECRETS;
 use crate::value::{
     at, base64, controller_ref, deleting, from_base64, hex, items, label, name, text, uid,
 };
-use crate::world::World;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use tidegate_sandbox_kubernetes::ResourceName;
 
 /// The quotas of a KafkaUser and Kafka's own names of them.
 const QUOTAS: &[(&str, &str)] = &[
@@ -21,6 +18,9 @@ const QUOTAS: &[(&str, &str)] = &[
     ("requestPercentage", "request_percentage"),
     ("controllerMutationRate", "controller_mutation_rate"),
 ];
+
+/// The user's name on the broker, in the memory of a user that is there.
+pub(crate) const ON_BROKER: &str = "on-broker";
 
 /// A refused reconciliation: a Java exception's name and its message.
 struct Refusal(String, String);
@@ -50,7 +50,6 @@ fn reconcile(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
     let kind = text(user, "spec.authentication.type");
     let username = principal(user);
     let mut fields = json!({"username": username});
-    held_elsewhere(cx, kafka, &username)?;
     let mut password = None;
     if matches!(kind, "tls" | "scram-sha-512") {
         let wanted = chosen(cx)?;
@@ -58,7 +57,12 @@ fn reconcile(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
         password = made.filter(|_| kind == "scram-sha-512");
         fields["secret"] = json!(cx.name());
     }
-    if let Some(broker) = cx.broker() {
+    if let Some(broker) = shared::broker_of(cx, kafka) {
+        let before = cx.fact(ON_BROKER).as_str();
+        if let Some(before) = before.filter(|before| *before != username) {
+            broker.delete_user(before);
+        }
+        cx.remember(ON_BROKER, json!(username));
         let wanted = BrokerUser {
             password,
             rules: rules(user),
@@ -71,41 +75,11 @@ fn reconcile(cx: &mut Context<'_>, kafka: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A user that was deleted leaves nothing on the broker, unless another document speaks for it.
-pub(crate) fn gone(world: &dyn World, resource: &ResourceName, user: &Value) {
-    let username = text(user, "status.username");
-    let Some(broker) = world.broker() else {
-        return;
-    };
-    if *resource != KAFKA_USERS || username.is_empty() || !is_true(user, "Ready") {
-        return;
-    }
-    let rest = world.list(&KAFKA_USERS, "");
-    if !rest
-        .iter()
-        .any(|other| text(other, "status.username") == username)
-    {
-        broker.delete_user(username);
-    }
-}
-
 /// The user's name on the broker.
 fn principal(user: &Value) -> String {
     match text(user, "spec.authentication.type") {
         "tls" | "tls-external" => format!("CN={}", name(user)),
         _ => name(user).to_owned(),
-    }
-}
-
-/// No other cluster of the sandbox holds the user on the broker that they share.
-fn held_elsewhere(cx: &mut Context<'_>, kafka: &Value, username: &str) -> Result<(), Refusal> {
-    let holds = |user: &Value| text(user, "status.username") == username && is_true(user, "Ready");
-    match shared::rival(cx, &KAFKA_USERS, "userOperator", kafka, holds) {
-        None => Ok(()),
-        Some(rival) => Err(Refusal(
-            "InvalidResourceException".to_owned(),
-            shared::conflict(&format!("user '{username}'"), &rival),
-        )),
     }
 }
 

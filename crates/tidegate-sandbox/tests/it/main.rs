@@ -5,6 +5,8 @@
     reason = "what these helpers do must work for a test to mean anything"
 )]
 
+mod kafka;
+
 use serde_json::json;
 use tidegate_sandbox::{Clock, ManualClock, Sandbox, SandboxOptions};
 use tidegate_sandbox_kubernetes::ResourceName;
