@@ -66,6 +66,8 @@ pub struct BridgeApplier {
 #[derive(Debug)]
 struct State {
     store: Store,
+    /// The operation that made a binding anew last: the same one does not do it twice.
+    recreated: BTreeMap<(String, String), String>,
     bridge: Option<Bridge>,
 }
 
@@ -114,7 +116,11 @@ impl BridgeApplier {
             inner: options.inner,
             target,
             defaults: Arc::new(options.defaults),
-            state: Arc::new(Mutex::new(State { store, bridge })),
+            state: Arc::new(Mutex::new(State {
+                store,
+                recreated: BTreeMap::new(),
+                bridge,
+            })),
         })
     }
 
@@ -203,7 +209,9 @@ impl BridgeApplier {
     async fn apply_one(&self, request: &ApplyRequest) -> Result<ApplyResult, ApplierError> {
         let mut state = self.state.lock().await;
         let mut plan = self.plan_one(&state, request)?;
-        if request.mode == ApplyMode::Recreate && plan.before.is_some() {
+        let own = place(&request.key);
+        let again = state.recreated.get(&own) == Some(&request.operation_id);
+        if request.mode == ApplyMode::Recreate && plan.before.is_some() && !again {
             plan.outcome = ChangeOutcome::Replaced;
         }
         if request.dry_run {
@@ -218,6 +226,9 @@ impl BridgeApplier {
             if plan.before.is_none() || plan.outcome == ChangeOutcome::Replaced {
                 let uid = uuid::Uuid::new_v4().to_string();
                 document["metadata"]["uid"] = Value::String(uid);
+            }
+            if plan.outcome == ChangeOutcome::Replaced {
+                state.recreated.insert(own, request.operation_id.clone());
             }
             let binding = self.binding(&document)?;
             state.store.put(&place(&request.key), document)?;
@@ -258,6 +269,7 @@ impl BridgeApplier {
         }
         let name = self.binding(&live.body).map(|binding| binding.name);
         state.store.remove(&place(&request.key))?;
+        state.recreated.remove(&place(&request.key));
         if let (Some(bridge), Ok(name)) = (&mut state.bridge, name) {
             bridge.remove(&name).await;
         }
@@ -279,7 +291,7 @@ fn refused(findings: &[Diagnostic]) -> ApplierError {
 
 /// Sends what is ours one way and the rest another; answers come back in the order of the items.
 macro_rules! split {
-    ($self:ident, $items:ident, $inner:ident $(($($more:expr),*))?, |$item:ident| $key:expr => $own:expr) => {{
+    ($self:ident, $items:ident, $inner:ident $(($($more:expr),*))?, |$item:ident| $key:expr => $own:expr, else $none:expr) => {{
         let mut answers = BTreeMap::new();
         let mut others = Vec::new();
         let mut places = Vec::new();
@@ -294,7 +306,7 @@ macro_rules! split {
         if !others.is_empty() {
             let theirs = match &$self.inner {
                 Some(inner) => inner.$inner(others $($(, $more)*)?).await,
-                None => others.iter().map(|_| Err(unserved())).collect(),
+                None => others.iter().map(|_| $none).collect(),
             };
             answers.extend(places.into_iter().zip(theirs));
         }
@@ -354,7 +366,7 @@ impl Applier for BridgeApplier {
     async fn read(&self, keys: Vec<ResourceKey>, options: ReadOptions) -> Vec<ReadResult> {
         split!(self, keys, read(options), |key| &key => {
             Ok(self.live(&*self.state.lock().await, &key))
-        })
+        }, else Ok(None))
     }
 
     async fn plan_change(
@@ -371,13 +383,13 @@ impl Applier for BridgeApplier {
                 assumed: false,
                 warnings: Vec::new(),
             })
-        })
+        }, else Err(unserved()))
     }
 
     async fn apply(&self, requests: Vec<ApplyRequest>) -> Vec<Result<ApplyResult, ApplierError>> {
         split!(self, requests, apply, |request| &request.key => {
             self.apply_one(&request).await
-        })
+        }, else Err(unserved()))
     }
 
     async fn delete(
@@ -386,7 +398,7 @@ impl Applier for BridgeApplier {
     ) -> Vec<Result<DeleteOutcome, ApplierError>> {
         split!(self, requests, delete, |request| &request.key => {
             self.delete_one(&request).await
-        })
+        }, else Err(unserved()))
     }
 
     async fn list_owned(&self, owner: OwnerRef) -> Result<OwnedList, ApplierError> {

@@ -169,7 +169,7 @@ impl Context {
             for partition in metadata
                 .topics()
                 .iter()
-                .flat_map(|topic| topic.partitions())
+                .flat_map(rdkafka::metadata::MetadataTopic::partitions)
             {
                 all.add_partition(topic, partition.id());
             }
