@@ -35,7 +35,7 @@ fn properties(text: &str, parameters: &[(&str, &str)]) -> (Value, Vec<String>) {
 }
 
 /// One property of a resource among others.
-fn check(value: &str, expected: Value) {
+fn check(value: &str, expected: &Value) {
     let text = format!(
         "Parameters: {{P: {{Type: String, Default: pv}}, L: {{Type: CommaDelimitedList, Default: 'a, b,c'}}}}\n\
          Mappings: {{M: {{k: {{v: 7}}}}}}\n\
@@ -46,50 +46,56 @@ fn check(value: &str, expected: Value) {
     assert_eq!(messages, Vec::<String>::new(), "{value}");
     assert_eq!(
         found.get("V").cloned().unwrap_or_default(),
-        expected,
+        *expected,
         "{value}"
     );
 }
 
 #[test]
 fn functions_are_evaluated_as_far_as_the_template_says() {
-    check("!Ref P", json!("pv"));
-    check("!Ref L", json!(["a", "b", "c"]));
-    check("!Ref AWS::Region", json!("us-east-1"));
+    check("!Ref P", &json!("pv"));
+    check("!Ref L", &json!(["a", "b", "c"]));
+    check("!Ref AWS::Region", &json!("us-east-1"));
     check(
         "!Sub '${AWS::StackName}-${P}-${!x}'",
-        json!("stack-pv-${x}"),
+        &json!("stack-pv-${x}"),
     );
-    check("!Sub ['${a}.${P}', {a: !Ref P}]", json!("pv.pv"));
-    check("!Ref Other", json!({"Ref": "Other"}));
-    check("!GetAtt Other.Arn", json!({"Fn::GetAtt": ["Other", "Arn"]}));
+    check("!Sub ['${a}.${P}', {a: !Ref P}]", &json!("pv.pv"));
+    check("!Ref Other", &json!({"Ref": "Other"}));
+    check(
+        "!GetAtt Other.Arn",
+        &json!({"Fn::GetAtt": ["Other", "Arn"]}),
+    );
     check(
         "!Sub '${Other.Arn}'",
-        json!({"Fn::GetAtt": ["Other", "Arn"]}),
+        &json!({"Fn::GetAtt": ["Other", "Arn"]}),
     );
     check(
         "!Sub 'a${P}/${Other.Arn}/*'",
-        json!({"Fn::Join": ["", ["apv/", {"Fn::GetAtt": ["Other", "Arn"]}, "/*"]]}),
+        &json!({"Fn::Join": ["", ["apv/", {"Fn::GetAtt": ["Other", "Arn"]}, "/*"]]}),
     );
-    check("!Join ['-', [a, !Ref P, 3]]", json!("a-pv-3"));
-    check("!Join [',', !Ref L]", json!("a,b,c"));
-    check("!Select [1, !Ref L]", json!("b"));
-    check("!Select ['0', !Split ['/', 'x/y']]", json!("x"));
-    check("!FindInMap [M, k, v]", json!(7));
-    check("!If [Good, 1, 2]", json!(1));
-    check("!If [Bad, 1, !Ref AWS::NoValue]", json!(null));
-    check("!If [Both, 1, 2]", json!(2));
-    check("[a, !If [Bad, b, !Ref AWS::NoValue], c]", json!(["a", "c"]));
-    check("{Fn::Base64: hi}", json!("aGk="));
+    check("!Join ['-', [a, !Ref P, 3]]", &json!("a-pv-3"));
+    check("!Join [',', !Ref L]", &json!("a,b,c"));
+    check("!Select [1, !Ref L]", &json!("b"));
+    check("!Select ['0', !Split ['/', 'x/y']]", &json!("x"));
+    check("!FindInMap [M, k, v]", &json!(7));
+    check("!If [Good, 1, 2]", &json!(1));
+    check("!If [Bad, 1, !Ref AWS::NoValue]", &json!(null));
+    check("!If [Both, 1, 2]", &json!(2));
+    check(
+        "[a, !If [Bad, b, !Ref AWS::NoValue], c]",
+        &json!(["a", "c"]),
+    );
+    check("{Fn::Base64: hi}", &json!("aGk="));
     check(
         "!Cidr ['10.0.0.0/24', 2, 6]",
-        json!(["10.0.0.0/26", "10.0.0.64/26"]),
+        &json!(["10.0.0.0/26", "10.0.0.64/26"]),
     );
-    check("{Fn::Length: !Ref L}", json!(3));
-    check("{Fn::ToJsonString: {a: 1}}", json!("{\"a\":1}"));
+    check("{Fn::Length: !Ref L}", &json!(3));
+    check("{Fn::ToJsonString: {a: 1}}", &json!("{\"a\":1}"));
     check(
         "{Statement: [{Condition: {StringEquals: {a: b}}}]}",
-        json!({"Statement": [{"Condition": {"StringEquals": {"a": "b"}}}]}),
+        &json!({"Statement": [{"Condition": {"StringEquals": {"a": "b"}}}]}),
     );
 }
 
