@@ -210,6 +210,7 @@ impl Runtime {
                 metrics.rebalances.add(1);
                 tracing::info!(binding = %self.parts.name, ?partitions, "assigned");
                 self.partitions.assign(partitions);
+                self.partitions.report(self.now());
             }
             SourceEvent::Revoking { partitions, reply } => {
                 metrics.rebalances.add(1);
@@ -225,6 +226,7 @@ impl Runtime {
                 metrics.rebalances.add(1);
                 tracing::warn!(binding = %self.parts.name, ?partitions, "lost");
                 self.partitions.remove(&partitions);
+                self.partitions.report(self.now());
             }
             SourceEvent::Ends(ends) => self.partitions.set_ends(ends),
             SourceEvent::Trouble(text) => {
