@@ -124,13 +124,7 @@ pub fn escape(text: &str) -> String {
 pub type Maps = &'static [&'static str];
 
 /// An answer in XML, its lists as `member` elements.
-pub fn answer(
-    action: &str,
-    namespace: &str,
-    result: &Value,
-    maps: Maps,
-    request: &str,
-) -> String {
+pub fn answer(action: &str, namespace: &str, result: &Value, maps: Maps, request: &str) -> String {
     let mut inner = String::new();
     if let Value::Object(map) = result {
         for (name, value) in map {
@@ -148,13 +142,7 @@ pub fn answer(
 }
 
 /// An error in XML.
-pub fn error(
-    namespace: &str,
-    code: &str,
-    message: &str,
-    status: u16,
-    request: &str,
-) -> String {
+pub fn error(namespace: &str, code: &str, message: &str, status: u16, request: &str) -> String {
     let kind = if status < 500 { "Sender" } else { "Receiver" };
     format!(
         "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>{kind}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{request}</RequestId></ErrorResponse>",

@@ -298,7 +298,7 @@ impl Lambda {
             document["responseContext"] = context;
             document["responsePayload"] = payload.clone();
         }
-        let sent = self.send_document(scope, named, target, &function, failed, document);
+        let sent = self.send_document(scope, named, target, &function, failed, &document);
         self.sent(target, sent);
     }
 
@@ -320,7 +320,7 @@ impl Lambda {
         target: &str,
         function: &str,
         failed: bool,
-        document: Value,
+        document: &Value,
     ) -> Result<(), Refusal> {
         let there = self.there(scope, target);
         match target.split(':').nth(2) {
