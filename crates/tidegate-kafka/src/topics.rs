@@ -444,26 +444,24 @@ impl Inner {
         } else {
             None
         };
-        let live = match &topic {
-            Some(topic) => Some(live_topic(
-                key,
-                topic,
-                Some(&record.document),
-                &[&record.document],
-            )),
-            None if is_managed => None,
-            None => Some(shell(key, record)),
-        };
-        let seen = live
-            .as_ref()
-            .map(|live| (live.uid.as_str(), live.version.as_str()));
-        shape::check(key, &request.precondition, seen)?;
-        if live.is_none() {
+        let is_gone = is_managed && topic.is_none();
+        if is_gone && request.precondition.exists != Some(true) {
             if !request.dry_run {
                 self.remember(application, key, None).await?;
             }
             return Ok(DeleteOutcome::Absent);
         }
+        // A topic that somebody made anew under the name is not the one that was applied: it stays.
+        let topic = topic.filter(|topic| topic.id.to_string() == record.id);
+        let live = match &topic {
+            Some(topic) => {
+                let recorded = &record.document;
+                live_topic(key, topic, Some(recorded), &[recorded])
+            }
+            None => shell(key, record),
+        };
+        let seen = (!is_gone).then_some((live.uid.as_str(), live.version.as_str()));
+        shape::check(key, &request.precondition, seen)?;
         if request.dry_run {
             return Ok(DeleteOutcome::Deleted);
         }

@@ -214,10 +214,22 @@ impl Stage {
     }
 
     pub(crate) async fn delete(&self, key: &ResourceKey) -> Result<DeleteOutcome, ApplierError> {
+        self.delete_very(key, None).await
+    }
+
+    /// Deletes the very object with this identity.
+    pub(crate) async fn delete_very(
+        &self,
+        key: &ResourceKey,
+        uid: Option<String>,
+    ) -> Result<DeleteOutcome, ApplierError> {
         let request = DeleteRequest {
             key: key.clone(),
             propagation: PropagationPolicy::Background,
-            precondition: Precondition::default(),
+            precondition: Precondition {
+                uid,
+                ..Precondition::default()
+            },
             owner: Some(owner("shop")),
             remove_finalizer: None,
             dry_run: false,

@@ -153,6 +153,46 @@ async fn deletion_keeps_data_unless_the_document_says_so() {
 }
 
 #[tokio::test]
+async fn what_somebody_else_deleted_or_made_anew_is_let_go_of() {
+    use tidegate_applier::Applier as _;
+    let stage = stage::sandbox().await;
+    let topics = stage.sandbox.as_ref().unwrap().topics();
+    let marks = [(tidegate_kafka::DELETE_DATA, "true")];
+    for (name, is_made_anew) in [("lost", false), ("anew", true)] {
+        let document = stage.document("KafkaTopic", name, "shop", &marks, &json!({}));
+        stage.apply(&document).await.unwrap();
+        let owned = stage
+            .applier
+            .list_owned(stage::owner("shop"))
+            .await
+            .unwrap();
+        assert_eq!(owned.items.len(), 1);
+        topics.delete(name).unwrap();
+        if is_made_anew {
+            topics
+                .create(name, 1, 1, &std::collections::BTreeMap::new())
+                .unwrap();
+        }
+        // As a prune asks: by the identity that was listed.
+        let uid = Some(owned.items[0].uid.clone());
+        let deleted = stage.delete_very(&document.0, uid).await;
+        let expected = if is_made_anew {
+            DeleteOutcome::Deleted
+        } else {
+            DeleteOutcome::Absent
+        };
+        assert_eq!(deleted, Ok(expected));
+        assert_eq!(topics.get(name).is_some(), is_made_anew);
+        let left = stage
+            .applier
+            .list_owned(stage::owner("shop"))
+            .await
+            .unwrap();
+        assert!(left.items.is_empty(), "{left:?}");
+    }
+}
+
+#[tokio::test]
 async fn unmanaged_and_paused_topics_are_left_alone() {
     for stage in stage::all().await {
         let document = stage.topic("free", &json!({"config": {"retention.ms": 1000}}));
