@@ -19,7 +19,7 @@ const LEAST: usize = 2;
 /// Throttles within this time of a slowdown are of the same crowd.
 const CROWD: Duration = Duration::from_secs(1);
 /// Further tries of a resource that is throttled beyond what single calls bear.
-const TRIES: usize = 6;
+const TRIES: usize = 16;
 
 /// The number, as it is learnt.
 #[derive(Debug)]

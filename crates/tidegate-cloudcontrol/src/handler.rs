@@ -77,13 +77,16 @@ impl CloudControl {
             let entry = properties.entry(property.to_owned());
             entry.or_insert_with(|| json!(name));
         }
-        let name = lookup.physical_name.as_deref();
-        // A type with a name that is found by its ARN.
-        let by_name = || predicted(&self.aws, &lookup.resource_type, name, Some(&properties));
-        match identifier(&facts, &properties).or_else(|| by_name().reference) {
-            Some(id) => Ok(Some(id)),
-            None => self.search(lookup, &facts).await,
+        if let Some(id) = identifier(&facts, &properties) {
+            return Ok(Some(id));
         }
+        if let Some(id) = self.search(lookup, &facts).await? {
+            return Ok(Some(id));
+        }
+        // A type with a name that is found by its ARN: whose it is, its tags say.
+        let name = lookup.physical_name.as_deref();
+        let named = predicted(&self.aws, &lookup.resource_type, name, Some(&properties));
+        Ok(named.reference)
     }
 
     async fn search(

@@ -313,11 +313,17 @@ impl Handler for Streams {
             Health::new(HealthStatus::Progressing, format!("the stream is {status}"))
         };
         let name = found.stream_name().to_owned();
+        let tags = match self.tags(&name).await {
+            Ok(tags) => tags,
+            // It went between the two questions.
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
         Ok(Some(LiveResource {
             reference: name.clone(),
             attributes: BTreeMap::from([("Arn".to_owned(), json!(found.stream_arn()))]),
             properties,
-            tags: Some(self.tags(&name).await?),
+            tags: Some(tags),
             version: String::new(),
             health,
             is_settled: is_active,

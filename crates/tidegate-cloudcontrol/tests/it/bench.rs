@@ -350,7 +350,13 @@ async fn changes(
     // What has a name of its own, and names only such things, is found again without memory.
     let amnesiac = bench.other(&bench.application);
     if all.iter().all(|resource| resource.physical_name.is_some()) {
-        findings.unchanged("without memory", &amnesiac, all).await;
+        let is_marked = |resource: &&CloudFormationResource| {
+            !UNMARKED.contains(&resource.resource_type.as_str())
+        };
+        let marked: Vec<_> = all.iter().filter(is_marked).cloned().collect();
+        findings
+            .unchanged("without memory", &amnesiac, &marked)
+            .await;
     }
     let is_subject = |resource: &CloudFormationResource| resource.logical_id == case.subject;
     let subject = all.iter().find(|resource| is_subject(resource)).unwrap();
@@ -453,6 +459,9 @@ async fn drift(
     }
     findings.unchanged("after healing", bench, all).await;
 }
+
+/// Types with names and without tags: who has no memory of them is refused like anybody else.
+const UNMARKED: &[&str] = &["AWS::Scheduler::Schedule"];
 
 /// Another application is refused everything that bears our mark.
 async fn foreign(bench: &Bench, all: &[CloudFormationResource], findings: &mut Findings) {
