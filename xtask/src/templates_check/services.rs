@@ -22,11 +22,10 @@ const MOTO_PORT: u16 = 15_077;
 
 pub(super) fn compare(directory: &Path, options: &Options) -> Result<Option<Vec<Compared>>> {
     let named = options.program.clone();
-    let program =
-        match named.or_else(|| peer(crate::peers::bin().join("osls"), "osls", "serverless")) {
-            Some(program) => program,
-            None => return Ok(None),
-        };
+    let known = || peer(crate::peers::bin().join("osls"), "osls", "serverless");
+    let Some(program) = named.or_else(known) else {
+        return Ok(None);
+    };
     let scratch = std::env::temp_dir().join(format!("templates-check-{}", std::process::id()));
     fs::create_dir_all(&scratch)?;
     let compared = compare_all(directory, options, &program, &scratch);
