@@ -69,7 +69,7 @@ const MOTO_DIFFERS: [(&str, &str); 27] = [
 ];
 
 /// How long one script may take.
-const PATIENCE: Duration = Duration::from_secs(480);
+const PATIENCE: Duration = Duration::from_secs(1_200);
 
 fn peers() -> Option<PathBuf> {
     let cache = match std::env::var_os("TIDEGATE_PEERS") {

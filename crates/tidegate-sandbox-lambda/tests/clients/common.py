@@ -38,9 +38,10 @@ def role(name="runs", service="lambda.amazonaws.com"):
     return client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
 
 
-def when(check, seconds=10):
+def when(check, seconds=60):
     """Waits until a check holds; gives what it gave."""
-    end = time.time() + seconds
+    # A machine that is busy takes its time; nothing waits longer than it must.
+    end = time.time() + max(seconds, 60)
     while True:
         found = check()
         if found:

@@ -8,7 +8,7 @@ environment = dict(os.environ, AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b",
 
 
 def cli(*words, fails=None):
-    done = subprocess.run([sys.executable, aws, "--endpoint-url", endpoint, *map(str, words)], env=environment, capture_output=True, text=True, cwd=work, timeout=60)
+    done = subprocess.run([sys.executable, aws, "--endpoint-url", endpoint, *map(str, words)], env=environment, capture_output=True, text=True, cwd=work, timeout=180)
     if fails:
         assert done.returncode and fails in done.stderr, (words, done.stderr)
         return None
