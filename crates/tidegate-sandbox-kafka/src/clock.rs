@@ -22,7 +22,7 @@ impl Clock {
         match self {
             Self::System => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| millis(since)),
+                .map_or(0, millis),
             Self::Manual(manual) => manual.now(),
         }
     }

@@ -228,8 +228,15 @@ pub(crate) const TOPIC: &[Key] = &[
     ),
 ];
 
+/// A setting of a topic, the broker's setting behind it, and another one with its unit.
+type Fallback = (
+    &'static str,
+    &'static str,
+    Option<(&'static str, &'static str)>,
+);
+
 /// Keys of the broker that, once set, give a topic's default in its own unit.
-const FALLBACKS: &[(&str, &str, Option<(&str, &str)>)] = &[
+const FALLBACKS: &[Fallback] = &[
     ("flush.ms", "log.flush.interval.ms", None),
     (
         "retention.ms",

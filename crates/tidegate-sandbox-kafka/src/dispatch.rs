@@ -87,7 +87,7 @@ pub(crate) async fn answer(hub: &Arc<Hub>, session: &mut Session, mut frame: Byt
         Some(FaultKind::Disconnect) => return Reply::Hangup("a fault was asked for"),
         Some(FaultKind::Delay(by)) => tokio::time::sleep(by).await,
         Some(FaultKind::Throttle(by)) => {
-            call.throttle = i32::try_from(by.as_millis()).unwrap_or(i32::MAX)
+            call.throttle = i32::try_from(by.as_millis()).unwrap_or(i32::MAX);
         }
         _ => {}
     }

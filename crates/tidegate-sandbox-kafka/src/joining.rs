@@ -136,7 +136,7 @@ impl Attempt<'_> {
         let id = format!("{prefix}-{}", Uuid::new_v4());
         if let Some(instance) = self.instance() {
             return match group.instance(&instance).map(str::to_owned) {
-                Some(old) => self.replacing(group, &old, id),
+                Some(old) => self.replacing(group, &old, &id),
                 None => self.admitted(group, id),
             };
         }
@@ -188,20 +188,17 @@ impl Attempt<'_> {
     }
 
     /// A process with the instance id of a member that is there.
-    fn replacing(self, group: &mut Group, old: &str, id: String) -> Outcome<Joined> {
-        group.replace(old, id.clone());
-        let (before, leads) = (
-            group.protocol.clone(),
-            group.leader.as_deref() == Some(id.as_str()),
-        );
-        let Some(same) = self.update(group, &id) else {
+    fn replacing(self, group: &mut Group, old: &str, id: &str) -> Outcome<Joined> {
+        group.replace(old, id.to_owned());
+        let (before, leads) = (group.protocol.clone(), group.leader.as_deref() == Some(id));
+        let Some(same) = self.update(group, id) else {
             return self.refused(Code::UnknownMemberId);
         };
         if group.phase == Phase::Stable && same && group.would_elect() == before {
-            if let Some(member) = group.members.get_mut(&id) {
+            if let Some(member) = group.members.get_mut(id) {
                 member.touch(self.now);
             }
-            let mut joined = group.joined(&id);
+            let mut joined = group.joined(id);
             if leads && self.call.version >= 9 {
                 joined.skip_assignment = true;
             } else if leads {
@@ -211,7 +208,7 @@ impl Attempt<'_> {
             }
             return Outcome::Now(joined);
         }
-        self.rejoin(group, &id)
+        self.rejoin(group, id)
     }
 
     /// Writes what the request says about a member; says whether its protocols stayed the same.
