@@ -22,15 +22,15 @@ pub(super) fn reconcile(
     let Some(live) = broker.topic(name) else {
         let partitions = count(partitions.unwrap_or(default_partitions));
         let made = broker.create_topic(name, partitions, &all_set(wanted)?);
-        return made.map_err(refused);
+        return made.map_err(|refusal| refused(&refusal));
     };
     let configured = configure(broker, name, &live, wanted);
     // A change of the partitions is tried although the settings were refused.
     let grown = match partitions.map(count) {
         Some(wanted) if wanted < live.partitions => Err(decreasing()),
-        Some(wanted) if wanted > live.partitions => {
-            broker.grow_topic(name, wanted).map_err(refused)
-        }
+        Some(wanted) if wanted > live.partitions => broker
+            .grow_topic(name, wanted)
+            .map_err(|refusal| refused(&refusal)),
         _ => Ok(()),
     };
     configured.and(grown)?;
@@ -39,7 +39,9 @@ pub(super) fn reconcile(
 
 /// Deletes the topic.
 pub(super) fn delete(broker: &dyn Broker, name: &str) -> Result<(), Refusal> {
-    broker.delete_topic(name).map_err(refused)
+    broker
+        .delete_topic(name)
+        .map_err(|refusal| refused(&refusal))
 }
 
 fn configure(
@@ -52,7 +54,7 @@ fn configure(
     if !nulls.is_empty() {
         let error = "INVALID_REQUEST".to_owned();
         let message = format!("Null value not supported for : {nulls}");
-        return Err(refused(BrokerRefusal { error, message }));
+        return Err(refused(&BrokerRefusal { error, message }));
     }
     let mut changes: BTreeMap<String, Setting> = live
         .configs
@@ -68,7 +70,9 @@ fn configure(
     if changes.is_empty() {
         return Ok(());
     }
-    broker.configure_topic(name, &changes).map_err(refused)
+    broker
+        .configure_topic(name, &changes)
+        .map_err(|refusal| refused(&refusal))
 }
 
 /// The settings of the manifest as text: numbers and booleans as they are written, the parts of a list with commas.
@@ -109,7 +113,7 @@ fn all_set(wanted: BTreeMap<String, Setting>) -> Result<BTreeMap<String, String>
     }
     let error = "INVALID_CONFIG".to_owned();
     let message = format!("Null value not supported for topic configs: {nulls}");
-    Err(refused(BrokerRefusal { error, message }))
+    Err(refused(&BrokerRefusal { error, message }))
 }
 
 fn nulls(wanted: &BTreeMap<String, Setting>) -> String {
@@ -123,6 +127,6 @@ fn count(partitions: i64) -> i32 {
     i32::try_from(partitions).unwrap_or(if partitions < 0 { 0 } else { i32::MAX })
 }
 
-fn refused(refusal: BrokerRefusal) -> Refusal {
+fn refused(refusal: &BrokerRefusal) -> Refusal {
     Refusal("KafkaError", refusal.to_string())
 }

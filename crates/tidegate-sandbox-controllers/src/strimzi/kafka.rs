@@ -47,7 +47,7 @@ pub(crate) fn react(cx: &mut Context<'_>) {
         .map(|pool| format!("{}/{}", uid(pool), pool_generation(pool)))
         .collect();
     // So is the broker, when it becomes this cluster's.
-    shape.extend(broker.map(|broker| broker.address()));
+    shape.extend(broker.map(Broker::address));
     let shape = hex(&shape.iter().map(String::as_str).collect::<Vec<_>>(), 8);
     let settled = is_true(kafka, "Ready") && observed(kafka) == cx.generation();
     if cx.fact("shape").as_str() != Some(&shape) {
