@@ -197,9 +197,8 @@ fn find(
         return Ok((tree, found));
     }
     if chart.repo.is_empty() {
-        return Err(fault(format!(
-            "no repo specified for pull, no chart found at '{directory}'"
-        )));
+        // The original means to name the place, and names none.
+        return Err(fault("no repo specified for pull, no chart found at ''"));
     }
     let wanted = ChartAddress {
         name: chart.name.clone(),

@@ -3,7 +3,7 @@
 //! match, and can create.
 
 use crate::go_regex;
-use crate::node::{Node, Scalar, Style, Tag};
+use crate::node::{MAX_PATH, Node, Scalar, Style, Tag};
 
 /// What a path makes when it leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -258,6 +258,9 @@ pub(crate) fn visit(
     create: Option<Kind>,
     set: &mut Setter<'_>,
 ) -> Result<usize, String> {
+    if path.len() > MAX_PATH {
+        return Err(format!("a path has more than {MAX_PATH} parts"));
+    }
     let Some((part, rest)) = path.split_first() else {
         set(node)?;
         return Ok(1);

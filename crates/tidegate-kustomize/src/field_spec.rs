@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::field_path::split;
 use crate::id::Gvk;
-use crate::node::{Node, Scalar, Tag};
+use crate::node::{MAX_PATH, Node, Scalar, Tag};
 use crate::resource::Resource;
 
 /// One entry of a list of field specs.
@@ -120,6 +120,9 @@ impl FieldSpec {
         made: &Made,
         set: &mut Setter<'_>,
     ) -> Result<(), String> {
+        if self.parts().len() > MAX_PATH {
+            return Err(format!("a field spec has more than {MAX_PATH} parts"));
+        }
         let walk = Walk {
             create: self.create,
             made,

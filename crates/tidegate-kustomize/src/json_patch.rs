@@ -1,6 +1,7 @@
 //! JSON patches (RFC 6902) as evanphx/json-patch v4 applies them, its looser rules and its words
 //! included: negative indexes count from the end, `replace` of a missing key of a mapping adds it.
 
+use crate::node::{MAX_DEPTH, MAX_PATH};
 use serde_json::{Map, Value};
 
 /// What `copy` operations of one patch may add to an object, in bytes of JSON.
@@ -227,6 +228,9 @@ impl Operation<'_> {
             .map_err(|e| format!("error in copy for from: '{from}': {e}"))?
             .cloned()
             .unwrap_or_default();
+        if is_deeper(&value, MAX_DEPTH) {
+            return Err(format!("a copy is deeper than {MAX_DEPTH}"));
+        }
         *copied += value.to_string().len();
         if *copied > MAX_COPIED {
             return Err(format!("copies of more than {MAX_COPIED} bytes"));
@@ -243,10 +247,30 @@ impl Operation<'_> {
     }
 }
 
+/// Whether a value is deeper than a limit. Does not recurse.
+fn is_deeper(value: &Value, limit: usize) -> bool {
+    let mut pending = vec![(value, 1)];
+    while let Some((value, depth)) = pending.pop() {
+        if depth > limit {
+            return true;
+        }
+        match value {
+            Value::Array(items) => pending.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Object(map) => pending.extend(map.values().map(|item| (item, depth + 1))),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// The container that a path's last part stands in, and that part. What stands before the first
 /// slash is ignored.
 fn find<'d>(document: &'d mut Value, path: &str) -> Option<(&'d mut Value, String)> {
     let mut parts: Vec<&str> = path.split('/').skip(1).collect();
+    // No document that is read is so deep.
+    if parts.len() > MAX_PATH {
+        return None;
+    }
     let key = unescape(parts.pop()?);
     let mut at = document;
     for part in parts {

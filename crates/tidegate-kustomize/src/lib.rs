@@ -35,6 +35,7 @@ mod sort;
 mod strategic;
 mod target;
 mod transformers;
+mod variables;
 mod vars;
 
 pub use build::{BuildOptions, Built, BuiltObject, KUSTOMIZE_VERSION, Reorder, build};

@@ -91,7 +91,31 @@ impl Key {
     }
 }
 
+/// Most parts of a path into an object: deeper than any document that is read.
+pub(crate) const MAX_PATH: usize = 128;
+/// Deepest value that a build puts into an object.
+pub(crate) const MAX_DEPTH: usize = 512;
+
 impl Node {
+    /// About how many bytes it takes, and how deep it is. Does not recurse.
+    pub(crate) fn weight(&self) -> (usize, usize) {
+        let (mut bytes, mut deepest) = (0, 0);
+        let mut pending = vec![(self, 1)];
+        while let Some((node, depth)) = pending.pop() {
+            deepest = deepest.max(depth);
+            bytes += size_of::<Node>();
+            match node {
+                Node::Scalar(scalar) => bytes += scalar.text.len(),
+                Node::Seq(items) => pending.extend(items.iter().map(|item| (item, depth + 1))),
+                Node::Map(entries) => pending.extend(entries.iter().map(|(key, value)| {
+                    bytes += key.0.text.len();
+                    (value, depth + 1)
+                })),
+            }
+        }
+        (bytes, deepest)
+    }
+
     /// A scalar whose text decides its type.
     pub(crate) fn plain(text: &str) -> Self {
         Node::Scalar(Scalar {

@@ -11,6 +11,7 @@ use tidegate_render::{RenderInput, Rendered, Renderer, SourceType};
 use crate::build::{BuildOptions, Built, edited};
 use crate::fault::{CODE_KUSTOMIZATION, CODE_OBJECT};
 use crate::kustomization::{Image, Kustomization, Label, Patch, PatchOptions, Replica, Selector};
+use crate::variables;
 
 /// Renders kustomizations.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +39,19 @@ impl Renderer for KustomizeRenderer {
             .cloned()
             .unwrap_or_default();
         let mut mistakes = Vec::new();
-        let edits = Edits::read(&spec, &mut mistakes);
+        let mut edits = Edits::read(&spec, &mut mistakes);
+        if spec
+            .get("commonAnnotationsEnvsubst")
+            .and_then(Value::as_bool)
+            == Some(true)
+        {
+            for text in edits.annotations.values_mut() {
+                match variables::expand(text, input) {
+                    Ok(expanded) => *text = expanded,
+                    Err(mistake) => mistakes.push(mistake),
+                }
+            }
+        }
         let mut rendered = Rendered::default();
         if !mistakes.is_empty() {
             let at = Origin {
@@ -144,9 +157,6 @@ impl Edits {
                 })
                 .collect()
         };
-        if flag("commonAnnotationsEnvsubst") {
-            mistakes.push("commonAnnotationsEnvsubst is not supported".to_owned());
-        }
         let images = list("images");
         let counts = list("replicas");
         let replicas = counts.iter().filter_map(|replica| {

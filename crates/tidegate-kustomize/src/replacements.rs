@@ -3,11 +3,13 @@
 use crate::field_path::{Kind, lookup, lookup_mut, split_smart, visit};
 use crate::id::{Gvk, ResId};
 use crate::kustomization::{FieldOptions, Replacement, SourceSelector, TargetSelector};
-use crate::node::Node;
+use crate::node::{MAX_DEPTH, MAX_PATH, Node};
 use crate::read;
 use crate::resource::Resource;
 use crate::selector::Matcher;
 
+/// Most bytes that the replacements of one kustomization write.
+const MAX_WRITTEN: usize = 64 << 20;
 /// The field that stands where none is named.
 const DEFAULT_FIELD: &str = "metadata.name";
 
@@ -16,6 +18,7 @@ const DEFAULT_FIELD: &str = "metadata.name";
 /// # Errors
 /// Sources and fields that are not there, and options that do not fit them.
 pub(crate) fn apply(list: &mut [Resource], replacements: &[Replacement]) -> Result<(), String> {
+    let mut written = 0;
     replacements.iter().try_for_each(|replacement| {
         let targets = match (
             &replacement.targets,
@@ -30,7 +33,7 @@ pub(crate) fn apply(list: &mut [Resource], replacements: &[Replacement]) -> Resu
         let mut value = value_of(list, replacement)?;
         targets
             .iter()
-            .try_for_each(|target| put(list, &mut value, target))
+            .try_for_each(|target| put(list, &mut value, target, &mut written))
     })
 }
 
@@ -166,7 +169,12 @@ fn refined(value: &Node, options: Option<&FieldOptions>) -> Result<Node, String>
     Ok(Node::Scalar(scalar))
 }
 
-fn put(list: &mut [Resource], value: &mut Value, target: &TargetSelector) -> Result<(), String> {
+fn put(
+    list: &mut [Resource],
+    value: &mut Value,
+    target: &TargetSelector,
+    written: &mut usize,
+) -> Result<(), String> {
     let Some(select) = &target.select else {
         return Err("target must specify resources to select".to_owned());
     };
@@ -186,7 +194,7 @@ fn put(list: &mut [Resource], value: &mut Value, target: &TargetSelector) -> Res
                 || (!reject.is_unnamed() && ids.iter().any(|id| reject.id(id)))
         });
         if selects.texts(resource) && !rejected && ids.iter().any(|id| selects.id(id)) {
-            put_into(list, index, value, target)?;
+            put_into(list, index, value, target, written)?;
             // Who writes all annotations anew writes over the build's own.
             let replaces = |path: &String| path == "metadata.annotations" || path == "metadata";
             if target.field_paths.iter().any(replaces) {
@@ -202,6 +210,7 @@ fn put_into(
     index: usize,
     value: &mut Value,
     target: &TargetSelector,
+    written: &mut usize,
 ) -> Result<(), String> {
     let default = [DEFAULT_FIELD.to_owned()];
     let paths = if target.field_paths.is_empty() {
@@ -218,6 +227,19 @@ fn put_into(
         let value = &value.node;
         let object = &mut list[index].node;
         let parts = split_smart(path);
+        let (bytes, depth) = value.weight();
+        if parts.len() > MAX_PATH || depth > MAX_DEPTH {
+            return Err(format!(
+                "a replacement reaches deeper than {MAX_PATH} fields, or holds a value deeper than {MAX_DEPTH}"
+            ));
+        }
+        let mut fits = || {
+            *written += bytes;
+            if *written > MAX_WRITTEN {
+                return Err(format!("replacements write more than {MAX_WRITTEN} bytes"));
+            }
+            Ok(())
+        };
         if put_into_text(object, value, &parts, create).is_some() {
             continue;
         }
@@ -227,7 +249,9 @@ fn put_into(
         };
         let mut refused = None;
         let count = visit(object, &parts, create, &mut |field| {
-            set(field, value, options).inspect_err(|error| refused = Some(error.clone()))
+            fits()
+                .and_then(|()| set(field, value, options))
+                .inspect_err(|error| refused = Some(error.clone()))
         });
         match (count, refused) {
             (_, Some(error)) => return Err(error),

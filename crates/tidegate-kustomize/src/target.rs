@@ -72,6 +72,18 @@ pub(crate) struct Target {
     path: String,
     /// The directory relative to the one that is built.
     origin: String,
+    /// The namespace of the nearest kustomization that includes it, for charts that have none.
+    outer_namespace: String,
+}
+
+impl Target {
+    /// The namespace of charts that name none.
+    fn chart_namespace(&self) -> &str {
+        match self.file.namespace.as_str() {
+            "" => &self.outer_namespace,
+            own => own,
+        }
+    }
 }
 
 /// What was accumulated so far.
@@ -173,6 +185,7 @@ impl Build {
             file_name: name.to_owned(),
             path,
             origin,
+            outer_namespace: String::new(),
         })
     }
 
@@ -254,8 +267,7 @@ impl Build {
             let loader = target.loader.enter(path).map_err(|fault| {
                 at(fault.prefix("accumulating components: loader.New")).field("components")
             })?;
-            let origin = join_origin(&target.origin, path);
-            let component = self.child(loader, origin, true).map_err(|fault| {
+            let component = self.child(target, loader, path, true).map_err(|fault| {
                 at(fault.prefix("accumulating components: accumulateDirectory")).field("components")
             })?;
             all = self.accumulate(&component, all).map_err(|fault| {
@@ -301,9 +313,7 @@ impl Build {
         };
         let both = |fault: Fault| fault.prefix(&format!("accumulation err='{}'", as_file.message));
         let shown = loader.shown();
-        let inner = self
-            .accumulate_base(loader, join_origin(&target.origin, path))
-            .map_err(both)?;
+        let inner = self.accumulate_base(target, loader, path).map_err(both)?;
         merge_accumulated(all, inner).map_err(|fault| {
             both(fault.prefix(&format!("recursed merging from path '{shown}'")))
         })?;
@@ -312,9 +322,15 @@ impl Build {
 
     /// What a base gives. One that is needed a third time is copied, unless what it gives depends on
     /// who asks.
-    fn accumulate_base(&mut self, loader: Loader, origin: String) -> Outcome<Accumulated> {
+    fn accumulate_base(
+        &mut self,
+        parent: &Target,
+        loader: Loader,
+        path: &str,
+    ) -> Outcome<Accumulated> {
         let key = (loader.tree_id(), loader.root().to_owned());
-        let may_share = |build: &Self| !build.marks && !build.schema_is_set;
+        let may_share =
+            |build: &Self| !build.marks && !build.schema_is_set && !build.options.enable_helm;
         if may_share(self)
             && let Some(Some(shared)) = self.bases.get(&key)
             && loader.may_enter_all(&shared.roots)
@@ -324,7 +340,7 @@ impl Build {
         }
         let shown = loader.shown();
         let warned = self.warnings.len();
-        let child = self.child(loader, origin, false)?;
+        let child = self.child(parent, loader, path, false)?;
         let opened = self.opened.len();
         let accumulated = self
             .accumulate(&child, Accumulated::default())
@@ -349,11 +365,18 @@ impl Build {
         Ok(())
     }
 
-    fn child(&mut self, loader: Loader, origin: String, is_component: bool) -> Outcome<Target> {
+    fn child(
+        &mut self,
+        parent: &Target,
+        loader: Loader,
+        path: &str,
+        is_component: bool,
+    ) -> Outcome<Target> {
         let shown = loader.shown();
-        let target = self
-            .open(loader, origin)
+        let mut target = self
+            .open(loader, join_origin(&parent.origin, path))
             .map_err(|fault| fault.prefix(&format!("couldn't make target for path '{shown}'")))?;
+        target.outer_namespace = parent.chart_namespace().to_owned();
         self.take_schema(&target, false)?;
         let kind = &target.file.kind;
         if is_component && kind != "Component" {
@@ -474,8 +497,12 @@ impl Build {
         }
         let globals = file.helm_globals.clone().unwrap_or_default();
         for chart in &file.helm_charts {
+            let mut chart = chart.clone();
+            if chart.namespace.is_empty() {
+                target.chart_namespace().clone_into(&mut chart.namespace);
+            }
             let mut found =
-                charts::inflate(self, &target.loader, &globals, chart).map_err(|fault| {
+                charts::inflate(self, &target.loader, &globals, &chart).map_err(|fault| {
                     fault
                         .prefix("trouble configuring builtin HelmChartInflationGenerator")
                         .at(&target.path)

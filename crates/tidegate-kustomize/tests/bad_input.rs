@@ -123,6 +123,112 @@ fn long_merged_lists_end() {
     assert!(refusal(tree, "").contains("a merged list has more than 4096 elements"));
 }
 
+/// An object with a list of replacements or a patch, all of which refuse to grow without end.
+fn grown(file: &str) -> String {
+    let tree = MemoryTree::default()
+        .with_file("kustomization.yaml", file)
+        .with_file(
+            "a.yaml",
+            "apiVersion: v1\nkind: Thing\nmetadata: {name: a}\nspec: {a: {b: c}}\n",
+        );
+    refusal(tree, "")
+}
+
+#[test]
+fn values_do_not_double_without_end() {
+    let replacement = |n: usize| {
+        format!(
+            "- source: {{kind: Thing, fieldPath: spec}}\n  targets: [{{select: {{kind: Thing}}, fieldPaths: [spec.x{n}], options: {{create: true}}}}]\n"
+        )
+    };
+    let all: String = (0..60).map(replacement).collect();
+    let said = grown(&format!("resources: [a.yaml]\nreplacements:\n{all}"));
+    assert!(said.contains("write more than 67108864 bytes"), "{said}");
+
+    let copies: String = (0..60)
+        .map(|n| format!("    - {{op: copy, from: /spec, path: /spec/x{n}}}\n"))
+        .collect();
+    let said = grown(&format!(
+        "resources: [a.yaml]\npatches:\n- target: {{kind: Thing}}\n  patch: |-\n{copies}"
+    ));
+    assert!(said.contains("copies of more than"), "{said}");
+}
+
+#[test]
+fn values_do_not_deepen_without_end() {
+    let deep = ".d".repeat(100);
+    let replacement = |_| {
+        format!(
+            "- source: {{kind: Thing, fieldPath: spec}}\n  targets: [{{select: {{kind: Thing}}, fieldPaths: [spec{deep}], options: {{create: true}}}}]\n"
+        )
+    };
+    let all: String = (0..400).map(replacement).collect();
+    let said = grown(&format!("resources: [a.yaml]\nreplacements:\n{all}"));
+    assert!(said.contains("a value deeper than 512"), "{said}");
+
+    let deep = ".d".repeat(200_000);
+    let one = format!(
+        "- source: {{kind: Thing, fieldPath: spec}}\n  targets: [{{select: {{kind: Thing}}, fieldPaths: [spec{deep}], options: {{create: true}}}}]\n"
+    );
+    let said = grown(&format!("resources: [a.yaml]\nreplacements:\n{one}"));
+    assert!(said.contains("deeper than 128 fields"), "{said}");
+
+    let spec = format!("commonLabels: {{a: b}}\nconfigurations: [c.yaml]\nresources: [a.yaml]\n");
+    let tree = MemoryTree::default()
+        .with_file("kustomization.yaml", spec)
+        .with_file("a.yaml", MAP)
+        .with_file(
+            "c.yaml",
+            format!(
+                "commonLabels: [{{path: s{}, create: true}}]\n",
+                "/d".repeat(200_000)
+            ),
+        );
+    let said = refusal(tree, "");
+    assert!(said.contains("more than 128 parts"), "{}", &said[..200]);
+
+    let copies: String = (0..200)
+        .map(|_| {
+            format!(
+                "    - {{op: copy, from: /spec, path: '/spec{}'}}\n",
+                "/a".repeat(3)
+            )
+        })
+        .collect();
+    let patch = format!("    - {{op: add, path: /spec/a, value: {{a: {{a: {{}}}}}}}}\n{copies}");
+    let said = grown(&format!(
+        "resources: [a.yaml]\npatches:\n- target: {{kind: Thing}}\n  patch: |-\n{patch}"
+    ));
+    assert!(said.contains("a copy is deeper than 512"), "{said}");
+}
+
+#[test]
+fn aliases_do_not_explode() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..12 {
+        let before = n - 1;
+        bomb.push_str(&format!(
+            "a{n}: &a{n} [{}]\n",
+            vec![format!("*a{before}"); 9].join(", ")
+        ));
+    }
+    for (file, object) in [
+        ("resources: [a.yaml]\n".to_owned(), format!("{MAP}{bomb}")),
+        (format!("resources: [a.yaml]\n{bomb}"), MAP.to_owned()),
+        (
+            "resources: [a.yaml]\npatches: [{path: p.yaml, target: {kind: ConfigMap}}]\n"
+                .to_owned(),
+            MAP.to_owned(),
+        ),
+    ] {
+        let tree = MemoryTree::default()
+            .with_file("kustomization.yaml", file)
+            .with_file("a.yaml", object)
+            .with_file("p.yaml", format!("{MAP}{bomb}"));
+        refusal(tree, "");
+    }
+}
+
 #[test]
 fn places_are_named() {
     let tree = MemoryTree::default()

@@ -162,6 +162,15 @@ async fn the_example_renders_again_what_reads_the_change() {
     };
     assert_eq!(changed().await.0, "dev staging prod");
     assert_eq!(changed().await.0, "");
+    let seen = |name: &str| tidegate.source(name).unwrap().fingerprint_blocking();
+    let before = ["orders-dev", "orders-prod"].map(seen);
+    let spread = dir.join("pipeline/components/high-availability/spread.yaml");
+    let text = std::fs::read_to_string(&spread).unwrap();
+    std::fs::write(&spread, format!("{text}# seen\n")).unwrap();
+    let after = ["orders-dev", "orders-prod"].map(seen);
+    assert_eq!(before[0], after[0], "dev does not read it");
+    assert_ne!(before[1], after[1], "what lies outside of the overlay is looked at too");
+    assert_eq!(changed().await.0, "staging prod");
     for (file, expected) in [
         ("pipeline/base/enricher.properties", "dev staging prod"),
         ("pipeline/base/reconcile.yaml", "dev staging prod"),
@@ -203,7 +212,7 @@ async fn charts_need_an_operator() {
     write(
         dir,
         "app/kustomization.yaml",
-        "namespace: n\nhelmCharts: [{name: c, releaseName: r, namespace: from-helm}]\n",
+        "namespace: outer\nhelmCharts: [{name: c, releaseName: r, namespace: from-helm}]\n",
     );
     write(
         dir,
