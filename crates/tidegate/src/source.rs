@@ -27,6 +27,7 @@ pub struct ReadFrom {
 struct Kept {
     source: ApplicationSource,
     aws: Arc<AwsEnvironment>,
+    revision: String,
     rendered: Rendered,
     source_type: &'static str,
 }
@@ -120,11 +121,16 @@ impl GitSource {
         use std::hash::{Hash as _, Hasher as _};
         let mut hasher = std::hash::DefaultHasher::new();
         let mut is_any = false;
-        for source in &self.inner.application.sources {
+        for (index, source) in self.inner.application.sources.iter().enumerate() {
             if let Some(root) = self.inner.repository.directory_of(source) {
                 is_any = true;
                 let path = source.path.as_deref().unwrap_or_default().trim_matches('/');
                 stat(&root.join(path), 0, &mut hasher);
+                // Bases lie outside of the source's own folder.
+                let kept = self.lock().get(index).cloned().flatten();
+                if let Some(kept) = kept {
+                    stat_read(&root, &kept.rendered.read_set, &mut hasher);
+                }
             }
         }
         is_any.hash(&mut hasher);
@@ -215,6 +221,7 @@ impl GitSource {
         let keep = Kept {
             source: source.clone(),
             aws,
+            revision: snapshot.revision.clone(),
             rendered: rendered.clone(),
             source_type,
         };
@@ -233,6 +240,7 @@ impl GitSource {
         let kept = self.lock().get(index)?.clone()?;
         let is_same = kept.source == *source
             && kept.aws == *aws
+            && (kept.revision == snapshot.revision || !is_of_one_revision(source))
             && kept.rendered.read_set != ReadSet::default()
             && kept.rendered.read_set.still_valid(&*snapshot.tree);
         is_same.then_some((kept.rendered, kept.source_type))
@@ -276,6 +284,24 @@ fn stat(path: &std::path::Path, depth: usize, hasher: &mut std::hash::DefaultHas
         found.len().hash(hasher);
         found.modified().ok().hash(hasher);
     }
+}
+
+/// Adds what the files and folders look like that a render read.
+fn stat_read(root: &std::path::Path, read: &ReadSet, hasher: &mut std::hash::DefaultHasher) {
+    use std::hash::Hash as _;
+    let names = read.files.keys().chain(read.directories.keys());
+    for name in names.chain(read.kinds.keys()).chain(read.links.keys()) {
+        let found = std::fs::symlink_metadata(root.join(name)).ok();
+        let looks = found.map(|found| (found.len(), found.modified().ok()));
+        (name, looks).hash(hasher);
+    }
+}
+
+/// Whether what it renders to holds for one revision only.
+fn is_of_one_revision(source: &ApplicationSource) -> bool {
+    let spec = source.kustomize.as_ref();
+    let expands = spec.and_then(|spec| spec.get("commonAnnotationsEnvsubst"));
+    expands.and_then(serde_json::Value::as_bool) == Some(true)
 }
 
 /// A kept render belongs to the commit at hand.
