@@ -289,14 +289,18 @@ fn declared(found: &GetEventSourceMappingOutput) -> Map<String, Value> {
     set("EventSourceArn", json!(found.event_source_arn()));
     set(
         "StartingPosition",
-        json!(found.starting_position().map(|position| position.as_str())),
+        json!(
+            found
+                .starting_position()
+                .map(aws_sdk_lambda::types::EventSourcePosition::as_str)
+        ),
     );
     set(
         "StartingPositionTimestamp",
         json!(
             found
                 .starting_position_timestamp()
-                .map(|at| at.as_secs_f64())
+                .map(aws_smithy_types::DateTime::as_secs_f64)
         ),
     );
     set("BatchSize", json!(found.batch_size()));
@@ -331,7 +335,7 @@ fn declared(found: &GetEventSourceMappingOutput) -> Map<String, Value> {
     let names: Vec<&str> = found
         .function_response_types()
         .iter()
-        .map(|kind| kind.as_str())
+        .map(aws_sdk_lambda::types::FunctionResponseType::as_str)
         .collect();
     set("FunctionResponseTypes", json!(names));
     let failure = found
@@ -346,7 +350,7 @@ fn declared(found: &GetEventSourceMappingOutput) -> Map<String, Value> {
     }
     let patterns: Vec<Value> = found
         .filter_criteria()
-        .map(|criteria| criteria.filters())
+        .map(aws_sdk_lambda::types::FilterCriteria::filters)
         .unwrap_or_default()
         .iter()
         .map(|filter| json!({"Pattern": filter.pattern()}))
@@ -360,7 +364,7 @@ fn declared(found: &GetEventSourceMappingOutput) -> Map<String, Value> {
     let mut list: Vec<Value> = found
         .source_access_configurations()
         .iter()
-        .map(|one| json!({"Type": one.r#type().map(|kind| kind.as_str()), "URI": one.uri()}))
+        .map(|one| json!({"Type": one.r#type().map(aws_sdk_lambda::types::SourceAccessType::as_str), "URI": one.uri()}))
         .collect();
     list.sort_by_key(Value::to_string);
     set("SourceAccessConfigurations", json!(list));
@@ -376,7 +380,7 @@ fn declared(found: &GetEventSourceMappingOutput) -> Map<String, Value> {
     }
     let count = found
         .scaling_config()
-        .and_then(|config| config.maximum_concurrency());
+        .and_then(aws_sdk_lambda::types::ScalingConfig::maximum_concurrency);
     if let Some(count) = count {
         set("ScalingConfig", json!({"MaximumConcurrency": count}));
     }
@@ -406,10 +410,10 @@ fn declared(found: &GetEventSourceMappingOutput) -> Map<String, Value> {
     }
     let names: Vec<&str> = found
         .metrics_config()
-        .map(|config| config.metrics())
+        .map(aws_sdk_lambda::types::EventSourceMappingMetricsConfig::metrics)
         .unwrap_or_default()
         .iter()
-        .map(|metric| metric.as_str())
+        .map(aws_sdk_lambda::types::EventSourceMappingMetric::as_str)
         .collect();
     if !names.is_empty() {
         set("MetricsConfig", json!({"Metrics": names}));

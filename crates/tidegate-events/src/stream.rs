@@ -254,7 +254,7 @@ fn names(value: Option<&Value>) -> Vec<String> {
 fn metrics_of(found: &sdk::StreamDescriptionSummary) -> Vec<String> {
     let lists = found.enhanced_monitoring().iter();
     let mut names: Vec<String> = lists
-        .flat_map(|one| one.shard_level_metrics())
+        .flat_map(aws_sdk_kinesis::types::EnhancedMetrics::shard_level_metrics)
         .map(|name| name.as_str().to_owned())
         .collect();
     names.sort();

@@ -436,7 +436,7 @@ impl Handler for Functions {
         properties.insert("Code".to_owned(), code_as_wanted(code, lookup));
         let reserved = found
             .concurrency()
-            .and_then(|c| c.reserved_concurrent_executions());
+            .and_then(aws_sdk_lambda::types::Concurrency::reserved_concurrent_executions);
         if let Some(count) = reserved {
             properties.insert("ReservedConcurrentExecutions".to_owned(), json!(count));
         }

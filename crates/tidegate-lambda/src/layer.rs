@@ -110,7 +110,7 @@ impl Handler for Layers {
         let mut runtimes: Vec<&str> = found
             .compatible_runtimes()
             .iter()
-            .map(|r| r.as_str())
+            .map(aws_sdk_lambda::types::Runtime::as_str)
             .collect();
         runtimes.sort_unstable();
         if !runtimes.is_empty() {
@@ -119,7 +119,7 @@ impl Handler for Layers {
         let mut names: Vec<&str> = found
             .compatible_architectures()
             .iter()
-            .map(|a| a.as_str())
+            .map(aws_sdk_lambda::types::Architecture::as_str)
             .collect();
         names.sort_unstable();
         if !names.is_empty() {

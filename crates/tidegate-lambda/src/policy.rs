@@ -222,7 +222,11 @@ impl Policies {
             .iter()
             .filter(|version| !version.is_default_version())
             .collect();
-        old.sort_by_key(|version| version.create_date().map(|date| date.secs()));
+        old.sort_by_key(|version| {
+            version
+                .create_date()
+                .map(aws_sdk_lambda::primitives::DateTime::secs)
+        });
         if listed.versions().len() >= 5
             && let Some(oldest) = old.first()
         {
