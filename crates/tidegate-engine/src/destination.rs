@@ -8,6 +8,10 @@ use tidegate_manifest::{GroupKind, Target, TargetKind};
 
 /// Kinds of CloudFormation begin so.
 const CLOUDFORMATION_PREFIX: &str = "AWS::";
+/// Kinds of Strimzi that need no Strimzi.
+const STRIMZI_KINDS: [&str; 2] = ["KafkaTopic", "KafkaUser"];
+/// Kinds of Tidegate's own that belong to a Kafka cluster.
+const KAFKA_KINDS: [&str; 2] = ["SchemaSubject", "EventSourceBinding"];
 
 /// The appliers that an application's destination resolves to: one per world at most.
 #[derive(Clone, Debug, Default)]
@@ -43,13 +47,21 @@ impl Destination {
         self.appliers.keys().find(|target| target.kind == kind)
     }
 
-    /// The targets that may take a kind, the preferred one first: a KafkaTopic goes to the cluster
-    /// when the cluster serves it, otherwise straight to Kafka.
+    /// The targets that may take a kind, the preferred one first: a KafkaTopic or KafkaUser goes to the
+    /// cluster when the cluster serves it, otherwise straight to Kafka.
     pub fn candidates(&self, kind: &GroupKind) -> Vec<&Target> {
         let worlds: &[TargetKind] = if kind.kind.starts_with(CLOUDFORMATION_PREFIX) {
             &[TargetKind::Aws]
-        } else if kind.is("kafka.strimzi.io", "KafkaTopic") {
+        } else if STRIMZI_KINDS
+            .iter()
+            .any(|known| kind.is("kafka.strimzi.io", known))
+        {
             &[TargetKind::Kubernetes, TargetKind::Kafka]
+        } else if KAFKA_KINDS
+            .iter()
+            .any(|known| kind.is("tidegate.dev", known))
+        {
+            &[TargetKind::Kafka]
         } else {
             &[TargetKind::Kubernetes]
         };

@@ -100,6 +100,11 @@ impl<'a> Identity<'a> {
         Self::new(SYNTHETIC, "topic", Place::Anywhere(near.into()), name)
     }
 
+    /// A Lambda function, by its name in AWS.
+    pub fn function(name: impl Into<Cow<'a, str>>, near: impl Into<Cow<'a, str>>) -> Self {
+        Self::new(SYNTHETIC, "function", Place::Anywhere(near.into()), name)
+    }
+
     /// `Secret shop/tls`, for people.
     pub(crate) fn words(&self) -> String {
         match &self.place {
@@ -113,7 +118,7 @@ impl<'a> Identity<'a> {
     }
 }
 
-/// The group of things that are no objects themselves: topics, and later streams.
+/// The group of things that are no objects themselves: topics and functions.
 pub(crate) const SYNTHETIC: &str = "tidegate.dev/name";
 
 /// One thing that an object needs.

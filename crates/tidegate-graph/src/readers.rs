@@ -1,5 +1,6 @@
 //! The built-in readers of references, by world. What resolves, and in which order it puts things, is decided elsewhere.
 
+mod bindings;
 mod cloudformation;
 mod path;
 mod provided;
@@ -19,5 +20,6 @@ pub fn built_in() -> Vec<Box<dyn ReferenceReader>> {
         Box::new(provided::Provided),
         Box::new(topics::Topics),
         Box::new(cloudformation::CloudFormation),
+        Box::new(bindings::Bindings),
     ]
 }

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use crate::Error;
 
 /// Credentials that emulators on loopback are given when nobody names any.
-const EMULATOR_CREDENTIALS: (&str, &str) = ("sandbox", "sandbox");
+pub(crate) const EMULATOR_CREDENTIALS: (&str, &str) = ("sandbox", "sandbox");
 /// The region of an emulator when nobody names one.
 const EMULATOR_REGION: &str = tidegate_render::DEFAULT_REGION;
 

@@ -48,7 +48,8 @@ impl KafkaWorld {
             return Ok((target, applier.clone()));
         }
         let security = Security::from_settings(&settings.security);
-        let client = security.and_then(|security| Client::new(&settings.bootstrap_servers, security));
+        let client =
+            security.and_then(|security| Client::new(&settings.bootstrap_servers, security));
         let client = client.map_err(|error| Error::Target {
             target: format!("Kafka of {name}"),
             source: error.into(),

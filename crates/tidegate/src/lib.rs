@@ -16,6 +16,7 @@
 //! `tidegate-sandbox`) and the engine (`tidegate-engine`).
 
 mod aws;
+mod bridge;
 mod control;
 mod discover;
 mod duration;

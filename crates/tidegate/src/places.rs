@@ -8,17 +8,20 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tidegate_applier::{Applier, ApplierError};
+use tidegate_bridge::applier::Runs;
 use tidegate_cluster::{Cluster, ClusterConfig};
 use tidegate_engine::Destination;
 use tidegate_manifest::{
-    Application, AwsTarget, Diagnostic, KubernetesTarget, KustomizeSettings, Settings, Target,
-    TargetKind,
+    Application, AwsTarget, Diagnostic, KafkaTarget, KubernetesTarget, KustomizeSettings, Settings,
+    Target, TargetKind,
 };
 use tidegate_render::AwsEnvironment;
 use tidegate_yaml::ParseOptions;
 use tokio::sync::Mutex;
 
 use crate::aws::{AwsWorld, sandbox_target};
+use crate::bridge::{Bindings, defaults};
+use crate::kafka::KafkaWorld;
 use crate::{Error, StateDir};
 
 /// What Argo CD calls the cluster that it runs in.
@@ -41,6 +44,8 @@ pub enum Place {
     },
     /// One AWS account and region takes every destination: what the `AWS_*` variables or the profile say.
     Aws(AwsTarget),
+    /// One Kafka cluster takes every destination.
+    Kafka(KafkaTarget),
     /// Several of these at once, one per world.
     Several(Vec<Place>),
     /// Destinations by name.
@@ -59,9 +64,11 @@ impl Place {
                 .map(Place::kustomize)
                 .find(|found| *found != KustomizeSettings::default())
                 .unwrap_or_default(),
-            Place::Sandbox(_) | Place::Kubeconfig { .. } | Place::Aws(_) | Place::Appliers(_) => {
-                KustomizeSettings::default()
-            }
+            Place::Sandbox(_)
+            | Place::Kubeconfig { .. }
+            | Place::Aws(_)
+            | Place::Kafka(_)
+            | Place::Appliers(_) => KustomizeSettings::default(),
         }
     }
 }
@@ -72,13 +79,23 @@ pub struct Places {
     place: Place,
     clusters: Mutex<BTreeMap<String, Cluster>>,
     aws: AwsWorld,
+    kafka: KafkaWorld,
+    bindings: Bindings,
 }
 
 impl Places {
-    /// Places of what was named; `dir` is where what was applied and packaged code are kept.
-    pub fn new(place: Place, dir: &StateDir) -> Self {
+    /// Places of what was named; `dir` is where what was applied and packaged code are kept. Bindings run in
+    /// this process, or are left for a bridge of their own.
+    pub fn new(place: Place, dir: &StateDir, runs_bindings: bool) -> Self {
+        let runs = if runs_bindings {
+            Runs::Here
+        } else {
+            Runs::Elsewhere
+        };
         Self {
             aws: AwsWorld::new(dir.aws(&place), dir.code()),
+            kafka: KafkaWorld::new(dir.kafka(&place)),
+            bindings: Bindings::new(dir.bindings(&place), runs),
             place,
             clusters: Mutex::default(),
         }
@@ -100,20 +117,40 @@ impl Places {
     /// [`Error::Destination`] when nothing stands for it, [`Error::Target`] when it cannot be reached.
     pub async fn destination(&self, application: &Application) -> Result<Destination, Error> {
         let mut destination = Destination::new();
+        // Passwords of Kafka's users come from the Secrets of the same destination.
+        let mut secrets = None;
+        // Bindings of its topics invoke functions of the same destination.
+        let mut account = None;
         for world in self.worlds(&self.place, application)? {
             destination = match world {
                 World::Kubernetes(name, config) => {
                     let (target, cluster) = self.cluster(&name, *config).await?;
+                    secrets = Some((target.clone(), Arc::clone(&cluster)));
                     destination.with(target, cluster)
                 }
                 World::Aws(name, settings) => {
                     let (target, applier) = self.aws.applier(&name, &settings).await?;
+                    account = Some(settings);
+                    destination.with(target, Arc::new(applier))
+                }
+                World::Kafka(name, settings) => {
+                    let made = self.kafka.applier(&name, &settings, secrets.clone());
+                    let (target, kafka) = made.await?;
+                    let is_sandbox = matches!(self.place, Place::Sandbox(_));
+                    let defaults = defaults(&settings, account.as_ref(), is_sandbox);
+                    let made = self.bindings.applier(&target, Arc::new(kafka), defaults);
+                    let applier = made.await?;
                     destination.with(target, Arc::new(applier))
                 }
                 World::Other(target, applier) => destination.with(target, applier),
             };
         }
         Ok(destination)
+    }
+
+    /// Drains and ends the bindings that run in this process.
+    pub async fn stop(&self) {
+        self.bindings.stop().await;
     }
 
     /// What the templates of an Application are read against: the account and region that its
@@ -136,8 +173,16 @@ impl Places {
             Place::Sandbox(kubeconfig) => {
                 let config = Box::new(ClusterConfig::kubeconfig(kubeconfig));
                 let mut worlds = vec![World::Kubernetes(SANDBOX.to_owned(), config)];
-                let aws = StateDir::sandbox_aws(kubeconfig);
+                let aws = StateDir::sandbox_address(kubeconfig, "aws");
                 worlds.extend(aws.map(|url| World::Aws(SANDBOX.to_owned(), sandbox_target(&url))));
+                let kafka = StateDir::sandbox_address(kubeconfig, "kafka");
+                worlds.extend(kafka.map(|bootstrap_servers| {
+                    let settings = KafkaTarget {
+                        bootstrap_servers,
+                        security: BTreeMap::new(),
+                    };
+                    World::Kafka(SANDBOX.to_owned(), settings)
+                }));
                 Ok(worlds)
             }
             Place::Kubeconfig { file, context } => {
@@ -153,6 +198,7 @@ impl Places {
                 Ok(vec![World::Kubernetes(name, Box::new(config))])
             }
             Place::Aws(settings) => Ok(vec![World::Aws("aws".to_owned(), settings.clone())]),
+            Place::Kafka(settings) => Ok(vec![World::Kafka("kafka".to_owned(), settings.clone())]),
             Place::Several(places) => {
                 let mut worlds = Vec::new();
                 for place in places {
@@ -192,6 +238,7 @@ impl Places {
 enum World {
     Kubernetes(String, Box<ClusterConfig>),
     Aws(String, AwsTarget),
+    Kafka(String, KafkaTarget),
     Other(Target, Arc<dyn Applier>),
 }
 
@@ -211,17 +258,6 @@ fn configured(application: &Application, settings: &Settings) -> Result<Vec<Worl
                 &format!("the settings have {}", or_none(&known)),
             )
         })?;
-    if found.kafka.is_some() {
-        let message = format!(
-            "destination {:?} has a kafka target, which this build cannot reach yet",
-            found.name
-        );
-        return Err(refused(
-            application,
-            message,
-            "keep only kubernetes and aws in the destination",
-        ));
-    }
     let kubernetes = found
         .kubernetes
         .as_ref()
@@ -231,7 +267,9 @@ fn configured(application: &Application, settings: &Settings) -> Result<Vec<Worl
         });
     let aws = found.aws.as_ref();
     let aws = aws.map(|aws| World::Aws(found.name.clone(), aws.clone()));
-    let worlds: Vec<World> = kubernetes.into_iter().chain(aws).collect();
+    let kafka = found.kafka.as_ref();
+    let kafka = kafka.map(|kafka| World::Kafka(found.name.clone(), kafka.clone()));
+    let worlds: Vec<World> = kubernetes.into_iter().chain(aws).chain(kafka).collect();
     if worlds.is_empty() {
         return Err(unknown(application, "it has no target"));
     }

@@ -38,6 +38,7 @@ pub struct Builder {
     events: Arc<dyn EventSink>,
     credentials: Credentials,
     options: EngineOptions,
+    runs_bindings: bool,
 }
 
 impl Builder {
@@ -53,6 +54,7 @@ impl Builder {
             events: Arc::new(NoEvents),
             credentials: Credentials::None,
             options: EngineOptions::default(),
+            runs_bindings: false,
         }
     }
 
@@ -65,6 +67,13 @@ impl Builder {
     /// Reads a repository URL from a directory.
     pub fn map(mut self, url: impl Into<String>, directory: impl Into<PathBuf>) -> Self {
         self.maps.push((url.into(), directory.into()));
+        self
+    }
+
+    /// Runs event-source bindings in this process, for as long as it goes on; otherwise their documents are
+    /// kept for a `tidegate-bridge` of their own.
+    pub fn run_bindings(mut self, runs: bool) -> Self {
+        self.runs_bindings = runs;
         self
     }
 
@@ -95,6 +104,7 @@ impl Builder {
                 Place::Sandbox(_)
                 | Place::Kubeconfig { .. }
                 | Place::Aws(_)
+                | Place::Kafka(_)
                 | Place::Several(_)
                 | Place::Settings(_),
             )
@@ -174,7 +184,7 @@ impl Builder {
         let kustomize = place.kustomize();
         let renderers = crate::renderers::renderers_of(&kustomize, &repository)?;
         let renderers = Arc::new(renderers);
-        let places = Arc::new(Places::new(place, &dir));
+        let places = Arc::new(Places::new(place, &dir, self.runs_bindings));
         let sources = sources(&declared, &repository, &renderers, &places);
         Ok(Tidegate {
             repository,
@@ -413,6 +423,11 @@ impl Tidegate {
     /// Nothing stands for its destination, or it cannot be reached.
     pub async fn destination(&self, name: &str) -> Result<tidegate_engine::Destination, Error> {
         self.places.destination(self.application(name)?).await
+    }
+
+    /// Ends what runs in this process: bindings finish what they have begun.
+    pub async fn shutdown(&self) {
+        self.places.stop().await;
     }
 
     /// What an Application renders to; `wanted` pins revisions.

@@ -53,16 +53,26 @@ impl StateDir {
         self.path.join(SANDBOX_FILE)
     }
 
-    /// The endpoint of the AWS API of the sandbox with this kubeconfig.
-    pub(crate) fn sandbox_aws(kubeconfig: &Path) -> Option<String> {
+    /// Where the sandbox with this kubeconfig serves `aws` or `kafka`.
+    pub(crate) fn sandbox_address(kubeconfig: &Path, world: &str) -> Option<String> {
         let bytes = std::fs::read(kubeconfig.parent()?.join(SANDBOX_FILE)).ok()?;
         let ready: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
-        ready.get("aws")?.as_str().map(str::to_owned)
+        ready.get(world)?.as_str().map(str::to_owned)
     }
 
     /// What was applied to the AWS side of a place is remembered here.
     pub fn aws(&self, place: &Place) -> PathBuf {
         self.path.join(format!("{}-aws", name_of(place)))
+    }
+
+    /// What was applied to the Kafka side of a place is remembered here.
+    pub fn kafka(&self, place: &Place) -> PathBuf {
+        self.path.join(format!("{}-kafka", name_of(place)))
+    }
+
+    /// Bindings that a bridge runs are kept here, a folder for each Kafka cluster.
+    pub fn bindings(&self, place: &Place) -> PathBuf {
+        self.path.join(format!("{}-bindings", name_of(place)))
     }
 
     /// Packaged code, by digest.
@@ -113,9 +123,11 @@ impl StateDir {
             Err(TryLockError::WouldBlock) => return Err(locked(&path)),
             Err(TryLockError::Error(error)) => return Err(Error::io("locking", &lock)(error)),
         }
-        let remembered = self.path.join(format!("{SANDBOX}-aws"));
-        if remembered.exists() {
-            std::fs::remove_dir_all(&remembered).map_err(Error::io("removing", &remembered))?;
+        for world in ["aws", "kafka", "bindings"] {
+            let remembered = self.path.join(format!("{SANDBOX}-{world}"));
+            if remembered.exists() {
+                std::fs::remove_dir_all(&remembered).map_err(Error::io("removing", &remembered))?;
+            }
         }
         if !path.exists() {
             return Ok(SandboxClaim { _file: file });
@@ -142,6 +154,7 @@ fn name_of(place: &Place) -> String {
         Place::Appliers(_) => return "appliers".to_owned(),
         Place::Kubeconfig { file, context } => ("kubeconfig", format!("{file:?} {context:?}")),
         Place::Aws(settings) => ("aws", format!("{settings:?} {:?}", aws_identity())),
+        Place::Kafka(settings) => ("kafka", settings.bootstrap_servers.clone()),
         Place::Several(places) => {
             let names: Vec<String> = places.iter().map(name_of).collect();
             ("several", names.join(" "))

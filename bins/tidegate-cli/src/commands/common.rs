@@ -10,7 +10,7 @@ use tidegate::engine::{
 };
 use tidegate::git::Credentials;
 use tidegate::manifest::{
-    Application, AwsTarget, HealthStatus, OperationPhase, Settings, SyncStatus,
+    Application, AwsTarget, HealthStatus, KafkaTarget, OperationPhase, Settings, SyncStatus,
 };
 use tidegate::{Answer, Ask, Builder, Error, Place, StateDir, Tidegate};
 
@@ -225,15 +225,10 @@ pub(crate) fn place(arguments: &WhereArguments, state: &StateDir) -> Result<Plac
 
 /// What the user named, if anything.
 pub(crate) fn named(arguments: &WhereArguments) -> Result<Option<Place>> {
-    if arguments.kafka.is_some() {
-        return Err(
-            Error::Refused("--kafka: this build has no Kafka target yet".to_owned()).into(),
-        );
-    }
-    let aws = arguments.aws.then(|| Place::Aws(AwsTarget::default()));
     if let Some(file) = &arguments.settings {
         return Ok(Some(Place::Settings(read_settings(file)?)));
     }
+    let mut places = Vec::new();
     if arguments.kubeconfig.is_some() || arguments.context.is_some() {
         if let Some(file) = arguments.kubeconfig.as_ref().filter(|file| !file.is_file()) {
             return Err(Error::Refused(format!(
@@ -241,16 +236,25 @@ pub(crate) fn named(arguments: &WhereArguments) -> Result<Option<Place>> {
                 file.display()
             )).into());
         }
-        let cluster = Place::Kubeconfig {
+        places.push(Place::Kubeconfig {
             file: arguments.kubeconfig.clone(),
             context: arguments.context.clone(),
-        };
-        return Ok(Some(match aws {
-            Some(aws) => Place::Several(vec![cluster, aws]),
-            None => cluster,
-        }));
+        });
     }
-    Ok(aws)
+    if arguments.aws {
+        places.push(Place::Aws(AwsTarget::default()));
+    }
+    let kafka = arguments.kafka.clone();
+    places.extend(kafka.map(|bootstrap_servers| {
+        Place::Kafka(KafkaTarget {
+            bootstrap_servers,
+            security: <_>::default(),
+        })
+    }));
+    Ok(match places.len() {
+        0 | 1 => places.pop(),
+        _ => Some(Place::Several(places)),
+    })
 }
 
 fn read_settings(file: &std::path::Path) -> Result<Settings> {

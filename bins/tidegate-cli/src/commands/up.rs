@@ -36,6 +36,7 @@ pub(crate) async fn run(arguments: UpArguments) -> Result<Exit> {
         .dir(Some(state.path().to_owned()))
         .store(state.store(&place)?)
         .events(Arc::clone(&events))
+        .run_bindings(sandbox.is_some() || arguments.keep)
         .place(place);
     let done = async {
         let tidegate = builder.build().await?;
@@ -45,7 +46,9 @@ pub(crate) async fn run(arguments: UpArguments) -> Result<Exit> {
         // Errors are told as events.
         output::warn_all(&tidegate.declared().diagnostics);
         let sandbox = sandbox.as_ref().map(|(sandbox, _)| sandbox);
-        follow(&tidegate, &arguments, sandbox, is_json, state.socket()).await
+        let done = follow(&tidegate, &arguments, sandbox, is_json, state.socket()).await;
+        tidegate.shutdown().await;
+        done
     }
     .await;
     if let Some((sandbox, _claim)) = sandbox {

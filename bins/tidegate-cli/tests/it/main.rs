@@ -10,4 +10,5 @@ mod kill;
 mod kit;
 mod looking;
 mod refusals;
+mod serverless;
 mod whole;

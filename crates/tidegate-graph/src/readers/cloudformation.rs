@@ -45,6 +45,10 @@ impl ReferenceReader for CloudFormation {
         if view.key.kind == "AWS::Lambda::EventSourceMapping" {
             topics(view, found);
         }
+        let own = view.body.get("PhysicalName").and_then(Value::as_str);
+        if let Some(name) = own.filter(|_| view.key.kind == "AWS::Lambda::Function") {
+            found.provide(Identity::function(name, stack));
+        }
     }
 }
 

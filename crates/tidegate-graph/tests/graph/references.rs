@@ -567,3 +567,25 @@ fn resources_of_templates_and_manifests_name_each_other_without_a_namespace() {
         &["Deployment a/x -> AWS::Kinesis::Stream etl/Orders: declared"],
     );
 }
+
+#[test]
+fn a_binding_ties_a_topic_to_a_function() {
+    let graph = World::new()
+        .apply(
+            "tidegate.dev/v1alpha1 EventSourceBinding a/alerts",
+            json!({"spec": {"Topics": ["alerts"], "FunctionName": "page-somebody:live"}}),
+        )
+        .apply("kafka.strimzi.io/v1 KafkaTopic a/alerts", NONE)
+        .apply(
+            "aws/2010-09-09 AWS::Lambda::Function stack/Page",
+            json!({"PhysicalName": "page-somebody"}),
+        )
+        .graph();
+    assert_eq!(
+        edges(&graph),
+        [
+            "EventSourceBinding a/alerts -> AWS::Lambda::Function stack/Page: reference",
+            "EventSourceBinding a/alerts -> KafkaTopic a/alerts: topic",
+        ]
+    );
+}

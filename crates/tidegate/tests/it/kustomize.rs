@@ -169,7 +169,10 @@ async fn the_example_renders_again_what_reads_the_change() {
     std::fs::write(&spread, format!("{text}# seen\n")).unwrap();
     let after = ["orders-dev", "orders-prod"].map(seen);
     assert_eq!(before[0], after[0], "dev does not read it");
-    assert_ne!(before[1], after[1], "what lies outside of the overlay is looked at too");
+    assert_ne!(
+        before[1], after[1],
+        "what lies outside of the overlay is looked at too"
+    );
     assert_eq!(changed().await.0, "staging prod");
     for (file, expected) in [
         ("pipeline/base/enricher.properties", "dev staging prod"),
