@@ -126,7 +126,7 @@ async fn code_change(sandbox: &Sandbox) {
             dir,
             "app/code/app.py",
             &format!("# {turn}\ndef handler(event, context):\n    return event\n"),
-        )
+        );
     };
     code(0);
     let tidegate = open(dir, sandbox).await;

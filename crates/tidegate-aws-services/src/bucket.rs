@@ -291,19 +291,27 @@ impl Buckets {
             for (name, flag) in [
                 (
                     "BlockPublicAcls",
-                    block.as_ref().and_then(|b| b.block_public_acls()),
+                    block.as_ref().and_then(
+                        aws_sdk_s3::types::PublicAccessBlockConfiguration::block_public_acls,
+                    ),
                 ),
                 (
                     "BlockPublicPolicy",
-                    block.as_ref().and_then(|b| b.block_public_policy()),
+                    block.as_ref().and_then(
+                        aws_sdk_s3::types::PublicAccessBlockConfiguration::block_public_policy,
+                    ),
                 ),
                 (
                     "IgnorePublicAcls",
-                    block.as_ref().and_then(|b| b.ignore_public_acls()),
+                    block.as_ref().and_then(
+                        aws_sdk_s3::types::PublicAccessBlockConfiguration::ignore_public_acls,
+                    ),
                 ),
                 (
                     "RestrictPublicBuckets",
-                    block.as_ref().and_then(|b| b.restrict_public_buckets()),
+                    block.as_ref().and_then(
+                        aws_sdk_s3::types::PublicAccessBlockConfiguration::restrict_public_buckets,
+                    ),
                 ),
             ] {
                 if wanted.get(name).is_some() {
@@ -428,10 +436,10 @@ fn declared_filter(found: Option<&sdk::NotificationConfigurationFilter>) -> Opti
 }
 
 /// One entry of CloudFormation's per event.
-fn entries(target: &str, arn: &str, events: &[sdk::Event], filter: Option<Value>) -> Vec<Value> {
+fn entries(target: &str, arn: &str, events: &[sdk::Event], filter: Option<&Value>) -> Vec<Value> {
     let made = events.iter().map(|event| {
         let mut entry = json!({"Event": event.as_str(), target: arn});
-        if let Some(filter) = &filter {
+        if let Some(filter) = filter {
             entry["Filter"] = filter.clone();
         }
         entry
@@ -452,7 +460,7 @@ impl Notifications {
                 "Function",
                 one.lambda_function_arn(),
                 one.events(),
-                declared_filter(one.filter()),
+                declared_filter(one.filter()).as_ref(),
             );
             lists
                 .entry("LambdaConfigurations")
@@ -468,7 +476,7 @@ impl Notifications {
                 "Queue",
                 one.queue_arn(),
                 one.events(),
-                declared_filter(one.filter()),
+                declared_filter(one.filter()).as_ref(),
             );
             lists.entry("QueueConfigurations").or_default().extend(made);
         }
@@ -481,7 +489,7 @@ impl Notifications {
                 "Topic",
                 one.topic_arn(),
                 one.events(),
-                declared_filter(one.filter()),
+                declared_filter(one.filter()).as_ref(),
             );
             lists.entry("TopicConfigurations").or_default().extend(made);
         }

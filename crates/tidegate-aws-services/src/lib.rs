@@ -22,19 +22,19 @@ use tidegate_aws::{Aws, Handler};
 
 /// The handlers of all services that this build has.
 pub fn handlers(aws: &Aws) -> Vec<Arc<dyn Handler>> {
-    let mut handlers: Vec<Arc<dyn Handler>> = Vec::new();
-    #[cfg(feature = "sqs")]
-    handlers.push(Arc::new(queue::Queues::new(&aws.config)));
-    #[cfg(feature = "sns")]
-    handlers.push(Arc::new(topic::Topics::new(aws)));
-    #[cfg(feature = "dynamodb")]
-    handlers.push(Arc::new(table::Tables::new(&aws.config)));
-    #[cfg(feature = "s3")]
-    handlers.push(Arc::new(bucket::Buckets::new(aws)));
-    #[cfg(feature = "logs")]
-    handlers.push(Arc::new(logs::Logs::new(&aws.config)));
-    #[cfg(feature = "events")]
-    handlers.push(Arc::new(rule::Rules::new(&aws.config)));
     let _ = aws;
-    handlers
+    vec![
+        #[cfg(feature = "sqs")]
+        Arc::new(queue::Queues::new(&aws.config)),
+        #[cfg(feature = "sns")]
+        Arc::new(topic::Topics::new(aws)),
+        #[cfg(feature = "dynamodb")]
+        Arc::new(table::Tables::new(&aws.config)),
+        #[cfg(feature = "s3")]
+        Arc::new(bucket::Buckets::new(aws)),
+        #[cfg(feature = "logs")]
+        Arc::new(logs::Logs::new(&aws.config)),
+        #[cfg(feature = "events")]
+        Arc::new(rule::Rules::new(&aws.config)),
+    ]
 }

@@ -277,7 +277,7 @@ fn projected(found: Option<&sdk::Projection>) -> Value {
         projection.insert("ProjectionType".to_owned(), json!(kind.as_str()));
     }
     let names = found
-        .map(|found| found.non_key_attributes())
+        .map(aws_sdk_dynamodb::types::Projection::non_key_attributes)
         .unwrap_or_default();
     if !names.is_empty() {
         projection.insert("NonKeyAttributes".to_owned(), json!(names));

@@ -300,7 +300,7 @@ fn declared(found: &GetEventSourceMappingOutput) -> Map<String, Value> {
         json!(
             found
                 .starting_position_timestamp()
-                .map(aws_smithy_types::DateTime::as_secs_f64)
+                .map(DateTime::as_secs_f64)
         ),
     );
     set("BatchSize", json!(found.batch_size()));

@@ -173,7 +173,7 @@ fn values_do_not_deepen_without_end() {
     let said = grown(&format!("resources: [a.yaml]\nreplacements:\n{one}"));
     assert!(said.contains("deeper than 128 fields"), "{said}");
 
-    let spec = format!("commonLabels: {{a: b}}\nconfigurations: [c.yaml]\nresources: [a.yaml]\n");
+    let spec = "commonLabels: {a: b}\nconfigurations: [c.yaml]\nresources: [a.yaml]\n".to_string();
     let tree = MemoryTree::default()
         .with_file("kustomization.yaml", spec)
         .with_file("a.yaml", MAP)

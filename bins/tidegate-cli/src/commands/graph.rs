@@ -11,6 +11,9 @@ use crate::arguments::{GraphArguments, GraphOutput};
 use crate::exit::Exit;
 use crate::output;
 
+/// The group of Strimzi's kinds.
+const STRIMZI: &str = "kafka.strimzi.io";
+
 pub(crate) async fn run(arguments: GraphArguments) -> Result<Exit> {
     let is_path = std::path::Path::new(&arguments.subject).exists();
     let repo = if is_path {
@@ -33,13 +36,19 @@ pub(crate) async fn run(arguments: GraphArguments) -> Result<Exit> {
     for name in &names {
         objects.extend(rendered(&tidegate, name, &mut findings).await?);
     }
-    let (kubernetes, aws) = (
-        Target::kubernetes(SANDBOX),
-        Target::new(TargetKind::Aws, SANDBOX),
-    );
+    let targets = [TargetKind::Kubernetes, TargetKind::Aws, TargetKind::Kafka]
+        .map(|kind| Target::new(kind, SANDBOX));
+    // No cluster is asked whether it serves Strimzi's kinds: it does where the repository brings a Kafka or their definitions.
+    let has_strimzi = objects.iter().any(|object| {
+        object.gvk.group == STRIMZI && object.gvk.kind == "Kafka"
+            || object.gvk.kind == "CustomResourceDefinition" && object.name.ends_with(STRIMZI)
+    });
     let inputs = objects.iter().flat_map(|object| {
-        let is_aws = CloudFormationResource::is_type(&object.gvk);
-        NodeInput::of_object(object, if is_aws { &aws } else { &kubernetes })
+        let world = world(object, has_strimzi);
+        let target = targets.iter().find(|target| target.kind == world);
+        target
+            .into_iter()
+            .flat_map(|target| NodeInput::of_object(object, target))
     });
     let graph = Graph::build(inputs, &GraphOptions::default());
     findings.extend(graph.diagnostics().to_vec());
@@ -59,6 +68,25 @@ pub(crate) async fn run(arguments: GraphArguments) -> Result<Exit> {
     } else {
         Exit::Ok
     })
+}
+
+/// The world that an object goes to.
+fn world(object: &Object, has_strimzi: bool) -> TargetKind {
+    let is_kafkas = match object.gvk.group.as_str() {
+        STRIMZI => !has_strimzi && matches!(object.gvk.kind.as_str(), "KafkaTopic" | "KafkaUser"),
+        "tidegate.dev" => matches!(
+            object.gvk.kind.as_str(),
+            "SchemaSubject" | "EventSourceBinding"
+        ),
+        _ => false,
+    };
+    if CloudFormationResource::is_type(&object.gvk) {
+        TargetKind::Aws
+    } else if is_kafkas {
+        TargetKind::Kafka
+    } else {
+        TargetKind::Kubernetes
+    }
 }
 
 /// The objects of an Application, in the namespace that it sends them to.

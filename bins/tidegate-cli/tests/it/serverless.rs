@@ -25,6 +25,7 @@ struct Pipeline {
     _sandbox: Running,
 }
 
+#[expect(clippy::print_stderr, reason = "what is skipped is said loudly")]
 fn has_python() -> bool {
     let found = Command::new("python3")
         .arg("--version")

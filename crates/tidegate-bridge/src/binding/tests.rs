@@ -1,6 +1,4 @@
 //! Binding files, good and bad.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use super::*;
 use crate::policy::Exhausted;
 

@@ -1,6 +1,4 @@
 //! Event JSON against AWS's published shapes, and sizes against the text itself.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

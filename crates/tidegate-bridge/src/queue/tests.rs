@@ -1,6 +1,4 @@
 //! The queue's laws by model, and its rules by example.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

@@ -260,6 +260,10 @@ mod tests {
         }
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "calls read best with `json!` in place"
+    )]
     fn check(record: &Record, expected: Value) {
         let partition = Partition::kafka(&"orders".into(), 2);
         let event = structured(target(CloudEventsMode::Batch).event(&partition, record));

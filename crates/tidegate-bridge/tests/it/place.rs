@@ -60,6 +60,10 @@ impl Place {
     }
 
     /// A binding of spec fields.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "calls read best with `json!` in place"
+    )]
     pub(crate) fn binding(&self, name: &str, spec: serde_json::Value) -> Binding {
         let document = serde_json::json!({
             "apiVersion": "tidegate.dev/v1alpha1",

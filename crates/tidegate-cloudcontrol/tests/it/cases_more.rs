@@ -75,6 +75,10 @@ pub(crate) fn around() -> Vec<Case> {
 }
 
 /// A function with a source.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "calls read best with `json!` in place"
+)]
 fn bound(kind: &str, source: Value, mapping: Value, code: &str) -> Value {
     let name = format!("it-bound-{kind}");
     let mut properties = json!({

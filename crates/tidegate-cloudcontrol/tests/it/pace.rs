@@ -1,7 +1,5 @@
 //! Many resources at once, while the service throttles; and what is not tried again.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::sync::Arc;
 use std::time::Instant;
 

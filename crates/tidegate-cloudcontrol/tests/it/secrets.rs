@@ -1,7 +1,5 @@
 //! Secret values are in no plan, no result and no error; and what the plan says of a mapping that is replaced.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::sync::Arc;
 
 use serde_json::{Value, json};

@@ -107,7 +107,7 @@ fn substituted(sub: &Value, id: &str) -> Option<Relation> {
         }
         let rest = name.strip_prefix(id)?;
         let is_attribute = rest.starts_with('.');
-        is_attribute.then(|| Relation::Other(Cow::Borrowed(TAKES)))
+        is_attribute.then_some(Relation::Other(Cow::Borrowed(TAKES)))
     })
 }
 

@@ -667,7 +667,9 @@ async fn the_view_changes_what_clients_see() {
         operation: 3,
         permission: 3,
     };
-    users.set_acls("User:alice", &[binding.clone()]).unwrap();
+    users
+        .set_acls("User:alice", std::slice::from_ref(&binding))
+        .unwrap();
     assert_eq!(users.acls("User:alice"), [binding]);
     users.set_acls("User:alice", &[]).unwrap();
     users

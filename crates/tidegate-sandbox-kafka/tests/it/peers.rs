@@ -229,6 +229,11 @@ async fn librdkafka_administers() {
     broker.shutdown().await;
 }
 
+#[expect(clippy::print_stderr, reason = "what is skipped is said loudly")]
+fn skip(what: &str) {
+    eprintln!("SKIPPED: {what}");
+}
+
 /// Runs kcat; `None`, loudly, where it is not installed.
 fn kcat(arguments: &[&str], input: &str) -> Option<String> {
     use std::io::Write as _;
@@ -239,7 +244,7 @@ fn kcat(arguments: &[&str], input: &str) -> Option<String> {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut child) = started else {
-        eprintln!("SKIPPED: kcat is not installed");
+        skip("kcat is not installed");
         return None;
     };
     child
@@ -305,7 +310,9 @@ async fn kcat_lists_produces_and_consumes() {
             ("SCRAM-SHA-512", "bob", "hidden"),
         ] {
             if mechanism.starts_with("SCRAM") && !kcat(&["-V"], "")?.contains("sasl_scram") {
-                eprintln!("SKIPPED: {mechanism} with kcat: this kcat was built without it");
+                skip(&format!(
+                    "{mechanism} with kcat: this kcat was built without it"
+                ));
                 continue;
             }
             let (mechanism, user, password) = (

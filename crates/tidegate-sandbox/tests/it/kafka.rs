@@ -56,6 +56,10 @@ impl World {
     }
 
     /// Creates an object that belongs to a cluster.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "calls read best with `json!` in place"
+    )]
     fn create(&self, kind: &str, name: &str, cluster: &str, spec: Value) {
         let labels = json!({"strimzi.io/cluster": cluster});
         let body = json!({

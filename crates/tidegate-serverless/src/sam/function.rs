@@ -242,7 +242,7 @@ impl Sam<'_> {
             let described = subject.get("Description").map(|value| self.resolved(value));
             let description = match described {
                 None => json!(text),
-                Some(before) if !crate::sam::is_truthy(&before) => json!(text),
+                Some(before) if !is_truthy(&before) => json!(text),
                 Some(Value::String(before)) => json!(format!("{before} {text}")),
                 Some(open) => json!({"Fn::Join": [" ", [open, text]]}),
             };

@@ -1,4 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 //! A program in Helm's place: what it is run with, and how it is bounded.
 
 use std::os::unix::fs::PermissionsExt as _;
