@@ -69,13 +69,31 @@ impl Bindings {
     }
 }
 
+/// Settings of a Kafka target as librdkafka knows them: passwords from where they are kept, nothing of the registry.
+fn properties(security: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let client = security
+        .iter()
+        .filter(|(name, _)| !name.starts_with("schema.registry."));
+    let known = client.filter_map(|(name, value)| {
+        if let Some(name) = name.strip_suffix(".env") {
+            return Some((name.to_owned(), std::env::var(value).ok()?));
+        }
+        if let Some(name) = name.strip_suffix(".file") {
+            let text = std::fs::read_to_string(value).ok()?;
+            return Some((name.to_owned(), text.trim_end().to_owned()));
+        }
+        Some((name.clone(), value.clone()))
+    });
+    known.collect()
+}
+
 /// What a destination says about its bindings: its own Kafka cluster and its own account.
 pub(crate) fn defaults(kafka: &KafkaTarget, aws: Option<&AwsTarget>, is_sandbox: bool) -> Defaults {
     let (id, secret) = EMULATOR_CREDENTIALS;
     let aws = aws.cloned().unwrap_or_default();
     Defaults {
         bootstrap_servers: Some(kafka.bootstrap_servers.clone()),
-        properties: kafka.security.clone(),
+        properties: properties(&kafka.security),
         aws: AwsSettings {
             region: aws.region,
             endpoint_url: aws.endpoint_url,
@@ -83,5 +101,27 @@ pub(crate) fn defaults(kafka: &KafkaTarget, aws: Option<&AwsTarget>, is_sandbox:
             fixed_credentials: is_sandbox.then(|| (id.to_owned(), secret.to_owned())),
         },
         replaces: is_sandbox,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_gets_its_own_settings_only() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("password");
+        std::fs::write(&file, "secret\n").expect("a file");
+        let settings = [
+            ("sasl.username", "tidegate"),
+            ("sasl.password.file", file.to_str().expect("a UTF-8 path")),
+            ("schema.registry.url", "http://registry:8081"),
+        ];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let found = properties(&settings.into());
+        let expected = [("sasl.password", "secret"), ("sasl.username", "tidegate")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(found, expected.into());
     }
 }
