@@ -58,10 +58,6 @@ fn what_is_not_there_is_refused_with_help() {
             &["up", ".", "--settings", "absent"],
             &["error[TG", "absent"],
         ),
-        (
-            &["up", ".", "--kafka", "127.0.0.1:9092"],
-            &["error[TG", "--kafka"],
-        ),
     ] {
         run(arguments).ends(1).says(parts);
     }

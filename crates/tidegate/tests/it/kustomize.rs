@@ -28,6 +28,7 @@ fn application(name: &str, path: &str) -> String {
 async fn open(dir: &Path, mut settings: Settings) -> Tidegate {
     settings.destinations.push(DestinationSettings {
         name: "in-cluster".to_owned(),
+        server: Some("https://kubernetes.default.svc".to_owned()),
         kubernetes: Some(KubernetesTarget::default()),
         ..DestinationSettings::default()
     });
