@@ -170,6 +170,18 @@ impl<'a> Index<'a> {
                 }
             }
         }
+        if matches!(identity.place, Place::Anywhere(_)) && !namespace.is_empty() {
+            let others = self
+                .targets
+                .values()
+                .filter(|other| Some(**other) != target);
+            let mut found = others
+                .map(|other| self.find_exact(identity, *other, namespace))
+                .filter(|found| *found != Lookup::Nothing);
+            if let (Some(only), None) = (found.next(), found.next()) {
+                return only;
+            }
+        }
         let Some(group) = identity.group.as_ref().filter(|_| near) else {
             let anywhere = matches!(identity.place, Place::Anywhere(_)).then(|| {
                 let key = (identity.kind.clone(), identity.name.clone());

@@ -75,7 +75,8 @@ pub enum Place<'a> {
     Cluster,
     /// In this namespace, else anywhere when the whole graph knows just one of that name.
     Nearest(Cow<'a, str>),
-    /// As `Nearest`, and then in the other targets too (a topic that a function reads).
+    /// As `Nearest`, but in this namespace of another target first, and then in the other targets too (a topic that a
+    /// function reads).
     Anywhere(Cow<'a, str>),
 }
 

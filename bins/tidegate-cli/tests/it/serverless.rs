@@ -305,3 +305,34 @@ async fn the_picture_shows_what_a_mapping_waits_for() {
     assert!(waits("takes an attribute of", "/Orders"), "{drawn}");
     assert!(waits("reference", "/TransformAliaslive"), "{drawn}");
 }
+
+#[test]
+fn one_picture_holds_three_worlds() {
+    let home = TempDir::new().unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/streaming-analytics");
+    let mut command = tidegate(home.path());
+    command.arg("graph").arg(example).args(["-o", "json"]);
+    let drawn = Done::from(command.output().unwrap()).ends(0).json();
+    let nodes = drawn["nodes"].as_array().unwrap();
+    let worlds: std::collections::BTreeSet<&str> = nodes
+        .iter()
+        .map(|node| node["target"].as_str().unwrap())
+        .collect();
+    let all = ["aws:sandbox", "kafka:sandbox", "kubernetes:sandbox"];
+    assert_eq!(worlds, all.into());
+    let edges = drawn["edges"].as_array().unwrap();
+    for (name, relation) in [
+        ("/KafkaTopic/analytics-dev/alerts", "topic"),
+        ("/AWS::Lambda::Function/alerts-dev/Alert", "reference"),
+    ] {
+        let is_there = edges.iter().any(|edge| {
+            edge["dependent"]
+                .as_str()
+                .unwrap()
+                .ends_with("/EventSourceBinding/analytics-dev/alerts")
+                && edge["dependency"].as_str().unwrap().ends_with(name)
+                && edge["reason"]["relation"] == relation
+        });
+        assert!(is_there, "{name}: {edges:?}");
+    }
+}
