@@ -478,17 +478,20 @@ async fn foreign(bench: &Bench, all: &[CloudFormationResource], findings: &mut F
     }
 }
 
+/// How often a removal is asked for again, a tenth of a second apart: slow machines have time.
+const ROUNDS: usize = 300;
+
 async fn removal(bench: &Bench, all: &[CloudFormationResource], findings: &mut Findings) {
     let mut left: Vec<CloudFormationResource> = all.to_vec();
-    for round in 0..40 {
+    for round in 0..ROUNDS {
         let answers = bench.delete(&left).await;
         let mut still = Vec::new();
         for (resource, answer) in left.into_iter().zip(answers) {
             let id = resource.logical_id.clone();
             match answer {
                 Ok(DeleteOutcome::Deleted | DeleteOutcome::Absent) => {}
-                Ok(DeleteOutcome::Deleting { .. }) if round < 39 => still.push(resource),
-                Err(error) if error.retryable && round < 39 => still.push(resource),
+                Ok(DeleteOutcome::Deleting { .. }) if round + 1 < ROUNDS => still.push(resource),
+                Err(error) if error.retryable && round + 1 < ROUNDS => still.push(resource),
                 other => findings.0.push(format!("delete: {id}: {other:?}")),
             }
         }

@@ -53,9 +53,10 @@ pub(crate) fn react(cx: &mut Context<'_>) {
     if cx.fact("shape").as_str() != Some(&shape) {
         if !(settled && cx.fact("shape").is_null()) {
             cx.forget("reconcile");
+            cx.remember("rolling", json!(true));
         }
         cx.remember("shape", json!(shape));
-    } else if settled && cx.faults.fail.is_none() {
+    } else if settled && cx.faults.fail.is_none() && cx.fact("rolling").as_bool() != Some(true) {
         return;
     }
     match attempt(cx, RECONCILE) {
@@ -66,6 +67,7 @@ pub(crate) fn react(cx: &mut Context<'_>) {
             let fields = status_fields(kafka, &pools, broker);
             let warnings = warnings(kafka, &pools);
             ready(cx, &warnings, fields);
+            cx.remember("rolling", json!(false));
         }
     }
 }
