@@ -139,6 +139,11 @@ async fn on_sandbox(peers: &Path, name: &str) -> String {
     let endpoint = sandbox.endpoint();
     let printed = python(peers, name, &endpoint).await;
     sandbox.shutdown().await;
+    // What was killed is gone once the system has taken it away, which takes a busy machine a moment.
+    let until = std::time::Instant::now() + Duration::from_secs(5);
+    while !processes_of(&endpoint).is_empty() && std::time::Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     assert_eq!(processes_of(&endpoint), Vec::<String>::new());
     printed
 }
