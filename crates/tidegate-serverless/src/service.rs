@@ -1,7 +1,7 @@
 //! `serverless.yml`: a service of the Serverless Framework in, one CloudFormation template out.
 //!
 //! Variables are resolved first, then every part of the service adds its resources to a
-//! [`context::Composer`]. Must not know: AWS clients, plugins' code.
+//! `context::Composer`. Must not know: AWS clients, plugins' code.
 
 mod configuration;
 mod context;
