@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_applier::Applier;
-use tidegate_manifest::{GroupKind, Target, TargetKind};
+use tidegate_manifest::{AWS_GROUP, GroupKind, Target, TargetKind};
 
 /// Kinds of CloudFormation begin so.
 const CLOUDFORMATION_PREFIX: &str = "AWS::";
@@ -50,22 +50,27 @@ impl Destination {
     /// The targets that may take a kind, the preferred one first: a KafkaTopic or KafkaUser goes to the
     /// cluster when the cluster serves it, otherwise straight to Kafka.
     pub fn candidates(&self, kind: &GroupKind) -> Vec<&Target> {
-        let worlds: &[TargetKind] = if kind.kind.starts_with(CLOUDFORMATION_PREFIX) {
-            &[TargetKind::Aws]
-        } else if STRIMZI_KINDS
-            .iter()
-            .any(|known| kind.is("kafka.strimzi.io", known))
-        {
-            &[TargetKind::Kubernetes, TargetKind::Kafka]
-        } else if KAFKA_KINDS
-            .iter()
-            .any(|known| kind.is("tidegate.dev", known))
-        {
-            &[TargetKind::Kafka]
-        } else {
-            &[TargetKind::Kubernetes]
-        };
+        let worlds = worlds(kind);
         let found = worlds.iter().filter_map(|world| self.target(*world));
         found.collect()
+    }
+}
+
+/// The worlds that may take a kind, the preferred one first: the one rule of where objects go.
+pub fn worlds(kind: &GroupKind) -> &'static [TargetKind] {
+    if kind.group == AWS_GROUP || kind.kind.starts_with(CLOUDFORMATION_PREFIX) {
+        &[TargetKind::Aws]
+    } else if STRIMZI_KINDS
+        .iter()
+        .any(|known| kind.is("kafka.strimzi.io", known))
+    {
+        &[TargetKind::Kubernetes, TargetKind::Kafka]
+    } else if KAFKA_KINDS
+        .iter()
+        .any(|known| kind.is("tidegate.dev", known))
+    {
+        &[TargetKind::Kafka]
+    } else {
+        &[TargetKind::Kubernetes]
     }
 }

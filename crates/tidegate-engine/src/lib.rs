@@ -70,7 +70,7 @@ pub use clock::{Clock, CountedIds, IdSource, RandomIds, RuntimeClock, SystemCloc
 pub use comparison::{Comparison, Condition, ConditionType, ResourceDiff, ResourceStatus};
 pub use control::{Control, Controller};
 pub use desired::{Desired, Digest, RenderedSource};
-pub use destination::Destination;
+pub use destination::{Destination, worlds};
 pub use engine::{Engine, EngineContext, EngineOptions, WaitFor};
 pub use error::{EngineError, with_causes};
 pub use event::{

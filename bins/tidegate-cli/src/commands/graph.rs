@@ -1,9 +1,9 @@
 //! `tidegate graph`: the dependency graph of a directory or an Application.
 
 use anyhow::Result;
-use tidegate::engine::Wanted;
+use tidegate::engine::{Wanted, worlds};
 use tidegate::graph::{Graph, GraphOptions, NodeInput};
-use tidegate::manifest::{CloudFormationResource, Diagnostic, Object, Target, TargetKind};
+use tidegate::manifest::{Diagnostic, Object, Target, TargetKind};
 use tidegate::{Place, SANDBOX, Tidegate};
 
 use super::common;
@@ -70,23 +70,13 @@ pub(crate) async fn run(arguments: GraphArguments) -> Result<Exit> {
     })
 }
 
-/// The world that an object goes to.
+/// The world that an object goes to; what a cluster may serve goes to Kafka where none serves it.
 fn world(object: &Object, has_strimzi: bool) -> TargetKind {
-    let is_kafkas = match object.gvk.group.as_str() {
-        STRIMZI => !has_strimzi && matches!(object.gvk.kind.as_str(), "KafkaTopic" | "KafkaUser"),
-        "tidegate.dev" => matches!(
-            object.gvk.kind.as_str(),
-            "SchemaSubject" | "EventSourceBinding"
-        ),
-        _ => false,
-    };
-    if CloudFormationResource::is_type(&object.gvk) {
-        TargetKind::Aws
-    } else if is_kafkas {
-        TargetKind::Kafka
-    } else {
-        TargetKind::Kubernetes
-    }
+    let worlds = worlds(&object.gvk.group_kind());
+    let is_passed_over =
+        |world: &TargetKind| *world == TargetKind::Kubernetes && worlds.len() > 1 && !has_strimzi;
+    let chosen = worlds.iter().find(|world| !is_passed_over(world));
+    chosen.copied().unwrap_or(TargetKind::Kubernetes)
 }
 
 /// The objects of an Application, in the namespace that it sends them to.
