@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("tidegate-graph", 10),
     ("tidegate-diff", 10),
     ("tidegate-health", 10),
+    ("tidegate-policy", 10),
     ("tidegate-render", 10),
     ("tidegate-kustomize", 12),
     ("tidegate-serverless", 12),

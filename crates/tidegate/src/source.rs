@@ -179,6 +179,8 @@ impl GitSource {
                 objects: rendered.objects,
             });
         }
+        let objects = sources.iter().flat_map(|source| &source.objects);
+        diagnostics.extend(tidegate_policy::check(objects));
         Ok(Desired {
             application: Arc::clone(&self.inner.application),
             project: Arc::clone(&self.inner.project),
