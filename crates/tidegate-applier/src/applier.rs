@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use serde_json::Value;
-use tidegate_manifest::{GroupKind, ResourceKey};
+use tidegate_manifest::{Diagnostic, GroupKind, Object, ResourceKey};
 
 use crate::{
     ApplierError, ApplyRequest, ApplyResult, ChangePreview, DeleteOutcome, DeleteRequest,
@@ -45,6 +45,15 @@ pub trait Applier: Send + Sync + std::fmt::Debug {
     /// key holds a logical id) finds its objects by what is wanted. Cheap: nothing is asked here.
     fn announce(&self, owner: &OwnerRef, wanted: &mut dyn Iterator<Item = (&ResourceKey, &Value)>) {
         let _ = (owner, wanted);
+    }
+
+    /// Mistakes in the wanted objects that only this kind of target knows, all at once, with their place.
+    ///
+    /// Given all wanted objects of an application for this target. An error among the findings keeps the application
+    /// from being compared and synced. Pure and cheap: nothing is asked here.
+    fn check(&self, wanted: &mut dyn Iterator<Item = &Object>) -> Vec<Diagnostic> {
+        let _ = wanted;
+        Vec::new()
     }
 
     /// The live state of these keys.

@@ -8,7 +8,7 @@ use tidegate_applier::{
     Applier, ApplierError, ApplyRequest, ChangePreview, ErrorKind, LiveObject, Owned, OwnerRef,
     ReadOptions,
 };
-use tidegate_manifest::{GroupKind, ResourceKey, Target, TrackingId};
+use tidegate_manifest::{Diagnostic, GroupKind, ResourceKey, Target, TrackingId};
 
 use crate::comparison::{Condition, ConditionType};
 use crate::live::{Live, Observation};
@@ -139,6 +139,16 @@ fn announce(destination: &Destination, owner: &OwnerRef, normalised: &Normalised
     }
 }
 
+/// What the targets find wrong with what is wanted of them.
+fn check(destination: &Destination, normalised: &Normalised) -> Vec<Diagnostic> {
+    let found = destination.appliers().map(|(target, applier)| {
+        let objects = normalised.objects.iter();
+        let here = objects.filter(|object| object.key.target == *target);
+        applier.check(&mut here.map(|object| &*object.object))
+    });
+    found.flatten().collect()
+}
+
 /// What applying would do.
 pub(crate) async fn preview(
     destination: &Destination,
@@ -181,7 +191,9 @@ pub(crate) async fn observe(
     request: impl Fn(&normalise::DesiredObject, Option<&LiveObject>) -> Option<ApplyRequest>,
 ) -> Observation {
     let discovery = discover(destination, &normalise::kinds_of(desired)).await;
-    let normalised = normalise::normalise(desired, &discovery, owner);
+    let mut normalised = normalise::normalise(desired, &discovery, owner);
+    let mistakes = check(destination, &normalised);
+    normalised.diagnostics.extend(mistakes);
     let (marked, incomplete) = owned(destination, owner).await;
     let mut observation = Observation {
         prune_blocked: prune_block(&normalised, &discovery, &incomplete),
@@ -224,11 +236,7 @@ fn prune_block(
     discovery: &Discovery,
     incomplete: &[String],
 ) -> Option<String> {
-    if normalised
-        .diagnostics
-        .iter()
-        .any(tidegate_manifest::Diagnostic::is_error)
-    {
+    if normalised.diagnostics.iter().any(Diagnostic::is_error) {
         return Some("ignored (the manifests have errors)".to_owned());
     }
     if !incomplete.is_empty() {

@@ -123,10 +123,10 @@ impl Hub {
         inbox
     }
 
-    /// Whether all targets of a destination are watched right now.
-    pub(crate) fn is_live(&self, destination: &Destination) -> bool {
+    /// Whether all these targets are watched right now.
+    pub(crate) fn is_live<'a>(&self, asked: impl IntoIterator<Item = &'a Target>) -> bool {
         let targets = lock(&self.targets);
-        destination.appliers().all(|(target, _)| {
+        asked.into_iter().all(|target| {
             let watched = targets.get(target);
             watched.is_some_and(|watched| watched.is_live.load(Ordering::Relaxed))
         })

@@ -280,11 +280,12 @@ impl Owner {
                 judged.await.map_err(|error| words(&error))?
             }
             (_, _) => {
-                let is_live = self.engine.hub().is_live(&self.destination);
-                let times = if is_live { RARER_WHEN_WATCHED } else { 1 };
-                self.next_compare = Instant::now() + self.options.compare_interval * times;
+                self.next_compare = Instant::now() + self.options.compare_interval;
                 let compared = self.engine.compare_observed(&self.destination, &desired);
                 let (comparison, observation) = compared.await.map_err(|error| words(&error))?;
+                if self.is_watched(&comparison) {
+                    self.next_compare += self.options.compare_interval * (RARER_WHEN_WATCHED - 1);
+                }
                 self.observation = Some(observation);
                 comparison
             }
@@ -297,6 +298,13 @@ impl Owner {
         Ok(())
     }
 
+    /// Whether changes of everything that the Application has are told: a target that cannot be watched matters only to
+    /// those who have something in it.
+    fn is_watched(&self, comparison: &Comparison) -> bool {
+        let used = comparison.resources.iter().map(|row| &row.key.target);
+        !comparison.resources.is_empty() && self.engine.hub().is_live(used)
+    }
+
     /// Plans the next look at health: an event may be missed, or not every target tells of them.
     fn plan_health_look(&mut self, comparison: &Comparison) {
         let before = self.comparison.as_ref();
@@ -304,7 +312,7 @@ impl Owner {
         if before != Some((comparison.sync, &comparison.health)) {
             self.health_wait = HEALTH_WAIT_MIN;
         }
-        let is_live = self.engine.hub().is_live(&self.destination);
+        let is_live = self.is_watched(comparison);
         let times = if is_live { RARER_WHEN_WATCHED } else { 1 };
         let is_healthy = comparison.health.status == HealthStatus::Healthy;
         self.health_at = (!is_healthy).then(|| Instant::now() + self.health_wait * times);
