@@ -20,7 +20,7 @@ use tidegate_applier::{
 use tidegate_manifest::{Diagnostic, GroupKind, Origin, ResourceKey, Target};
 use tokio::sync::Mutex;
 
-use crate::binding::{Binding, Defaults, from_value};
+use crate::binding::{Binding, Defaults, LeaseSettings, SourceSettings, from_value};
 use crate::bridge::{Bridge, View};
 use shape::Plan;
 use store::Store;
@@ -77,6 +77,25 @@ fn is_ours(key: &ResourceKey) -> bool {
 
 fn place(key: &ResourceKey) -> (String, String) {
     (key.namespace.clone(), key.name.clone())
+}
+
+/// What two sources share that only one may have.
+fn shared_place(one: &SourceSettings, other: &SourceSettings) -> Option<String> {
+    match (one, other) {
+        (SourceSettings::Kafka(one), SourceSettings::Kafka(other)) => {
+            let shares = one.group == other.group
+                && one.bootstrap_servers == other.bootstrap_servers
+                && one.topics.iter().any(|topic| other.topics.contains(topic));
+            shares.then(|| format!("with consumer group {:?}", one.group))
+        }
+        (SourceSettings::Kinesis(one), SourceSettings::Kinesis(other)) => match &one.leases {
+            LeaseSettings::Table(table) if one.leases == other.leases => {
+                Some(format!("with lease table {table:?}"))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn environment(name: &str) -> Option<String> {
@@ -159,7 +178,8 @@ impl BridgeApplier {
         Ok(shape::plan(request, before))
     }
 
-    /// Two documents may not share a consumer group of one topic: each would get a part of the records.
+    /// Two documents may not share a consumer group of one topic, or the leases of a stream: each would get a part of
+    /// the records.
     fn no_rival(
         &self,
         state: &State,
@@ -167,7 +187,6 @@ impl BridgeApplier {
         binding: &Binding,
     ) -> Result<(), ApplierError> {
         let own = place(key);
-        let crate::binding::SourceSettings::Kafka(kafka) = &binding.source;
         for (other, document) in &state.store.documents {
             if *other == own {
                 continue;
@@ -175,23 +194,21 @@ impl BridgeApplier {
             let Ok(rival) = self.binding(document) else {
                 continue;
             };
-            let crate::binding::SourceSettings::Kafka(theirs) = &rival.source;
-            let shares = kafka.group == theirs.group
-                && kafka.bootstrap_servers == theirs.bootstrap_servers
-                && kafka
-                    .topics
-                    .iter()
-                    .any(|topic| theirs.topics.contains(topic));
-            if shares || rival.name == binding.name {
+            let shared = shared_place(&binding.source, &rival.source);
+            let shared = shared.or_else(|| {
+                let name = &binding.name;
+                (*name == rival.name).then(|| format!("with the name {name}"))
+            });
+            if let Some(shared) = shared {
                 let message = format!(
-                    "{} reads with consumer group {:?}, which {}/{} has",
+                    "{} reads {shared}, which {}/{} has",
                     key.short(),
-                    kafka.group,
                     other.0,
                     other.1
                 );
-                return Err(ApplierError::new(ErrorKind::Conflict, message)
-                    .help("give one of them another ConsumerGroupId"));
+                return Err(ApplierError::new(ErrorKind::Conflict, message).help(
+                    "give one of them another ConsumerGroupId, or another kinesis.leaseTable",
+                ));
             }
         }
         Ok(())

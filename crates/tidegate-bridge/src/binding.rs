@@ -6,6 +6,7 @@ mod document;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,11 +50,47 @@ pub struct KafkaSettings {
     pub properties: BTreeMap<String, String>,
 }
 
+/// Where leases of shards are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaseSettings {
+    /// A table of DynamoDB, which replicas share; made when it is missing.
+    Table(String),
+    /// A directory: one replica.
+    Folder(PathBuf),
+}
+
+/// A stream of Kinesis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KinesisSettings {
+    /// The stream.
+    pub stream_arn: Arc<str>,
+    /// Where leases are kept.
+    pub leases: LeaseSettings,
+    /// How long a lease lives without being renewed: a lost replica's shards stand still for as long.
+    pub lease: Duration,
+    /// Time between reads of a shard.
+    pub poll: Duration,
+    /// The Kafka cluster of a failure destination, when one is named.
+    pub failure_cluster: Option<KafkaSettings>,
+}
+
 /// Where records come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceSettings {
     /// Kafka or MSK.
     Kafka(KafkaSettings),
+    /// Kinesis.
+    Kinesis(KinesisSettings),
+}
+
+impl SourceSettings {
+    /// The cluster of a `kafka://` failure destination.
+    pub fn failure_cluster(&self) -> Option<&KafkaSettings> {
+        match self {
+            Self::Kafka(kafka) => Some(kafka),
+            Self::Kinesis(kinesis) => kinesis.failure_cluster.as_ref(),
+        }
+    }
 }
 
 /// How CloudEvents travel.
@@ -112,7 +149,7 @@ pub enum DestinationSettings {
     Sns(String),
     /// A bucket, by name.
     S3(String),
-    /// A topic of the source's cluster.
+    /// A topic of the source's cluster; for a stream, of the cluster that the binding names.
     Kafka(String),
 }
 

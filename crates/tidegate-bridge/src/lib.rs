@@ -1,4 +1,4 @@
-//! The self-hosted event-source runtime: Kafka in (Kinesis is refused yet), Lambda, HTTP or CloudEvents out, with the
+//! The self-hosted event-source runtime: Kafka or Kinesis in, Lambda, HTTP or CloudEvents out, with the
 //! settings and the semantics of Lambda's event-source mappings.
 //!
 //! Pure: `record`, `event`, `policy`, `outcome`, `queue`. Doors: sources, targets and destinations, each behind a

@@ -33,6 +33,8 @@ pub struct PartitionFacts {
     pub next: Option<i64>,
     /// The position after the last record.
     pub end: Option<i64>,
+    /// How long ago the newest record came that was not read yet, in milliseconds: streams say it.
+    pub behind: Option<i64>,
     /// Records that are read and not done.
     pub outstanding: usize,
     /// Age of the oldest record that is not done, in milliseconds.
@@ -206,10 +208,15 @@ fn histogram(out: &mut String, bindings: &BTreeMap<String, &Metrics>) {
 fn gauges(out: &mut String, bindings: &BTreeMap<String, &Metrics>) {
     type Read = fn(&PartitionFacts) -> Option<f64>;
     #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
-    const GAUGES: [(&str, &str, Read); 5] = [
+    const GAUGES: [(&str, &str, Read); 6] = [
         ("lag_records", "Records that are not done.", |facts| {
             Some(facts.end?.saturating_sub(facts.next?).max(0) as f64)
         }),
+        (
+            "read_behind_seconds",
+            "How far the reading of a shard is behind its newest record.",
+            |facts| facts.behind.map(|behind| behind as f64 / 1000.0),
+        ),
         (
             "oldest_record_age_seconds",
             "Age of the oldest record that is read and not done.",

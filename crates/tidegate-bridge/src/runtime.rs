@@ -228,6 +228,15 @@ impl Runtime {
                 self.partitions.remove(&partitions);
                 self.partitions.report(self.now());
             }
+            SourceEvent::Finished(partitions) => {
+                metrics.rebalances.add(1);
+                tracing::info!(binding = %self.parts.name, ?partitions, "finished");
+                self.partitions.remove(&partitions);
+                self.partitions.report(self.now());
+            }
+            SourceEvent::Progress(partition, progress) => {
+                self.partitions.progress(&partition, progress);
+            }
             SourceEvent::Ends(ends) => self.partitions.set_ends(ends),
             SourceEvent::Trouble(text) => {
                 metrics.source_errors.add(1);

@@ -1,6 +1,7 @@
 //! Where records come from, behind a trait: the runtime knows no broker.
 
 pub mod kafka;
+pub mod kinesis;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -9,6 +10,20 @@ use crate::record::{Partition, Position, Record};
 
 /// The last done record of each partition.
 pub type Marks = Vec<(Partition, Position)>;
+
+/// How far the reading of a shard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Records are read up to some time ago.
+    Behind {
+        /// How long ago in milliseconds; 0: all is read that had come by `asked`.
+        millis: i64,
+        /// When that was asked, in milliseconds since 1970.
+        asked: i64,
+    },
+    /// The shard takes no more records, and all of them are read.
+    Over,
+}
 
 /// What a source tells the runtime.
 #[derive(Debug)]
@@ -26,6 +41,10 @@ pub enum SourceEvent {
     },
     /// These partitions went to somebody else already: nothing of them may be committed.
     Lost(Vec<Partition>),
+    /// These shards are done for good: what stands behind them is committed.
+    Finished(Vec<Partition>),
+    /// How far the reading of a shard is; what was read stands in events before.
+    Progress(Partition, Progress),
     /// How far each partition goes: the position after its last record.
     Ends(Vec<(Partition, i64)>),
     /// Something is wrong that may pass.

@@ -1,6 +1,7 @@
 //! The document of a binding as it is written, and what is checked when it becomes a [`Binding`].
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use tidegate_manifest::{Diagnostic, Origin};
 
 use super::{
     AwsSettings, Binding, CloudEventsMode, DestinationSettings, EVENT_BYTES_MAX, KafkaSettings,
-    Place, SourceSettings, Start, TargetSettings,
+    KinesisSettings, LeaseSettings, Place, SourceSettings, Start, TargetSettings,
 };
 use crate::filter::{Filter, Kind};
 use crate::policy::{Backoff, Exhausted, Oversize, Policy};
@@ -25,6 +26,8 @@ const IN_FLIGHT_DEFAULT: usize = 64;
 const IN_FLIGHT_MAX: usize = 10_000;
 const DRAIN_DEFAULT: u64 = 30;
 const DRAIN_MAX: u64 = 280;
+const LEASE_DEFAULT: u64 = 6;
+const POLL_DEFAULT: u64 = 1_000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +87,8 @@ struct Spec {
     target: Option<Target>,
     #[serde(rename = "kafka", default)]
     kafka: Kafka,
+    #[serde(rename = "kinesis")]
+    kinesis: Option<Kinesis>,
     #[serde(rename = "aws", default)]
     aws: AwsDocument,
     #[serde(rename = "onExhausted")]
@@ -192,6 +197,15 @@ struct Kafka {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Kinesis {
+    lease_table: Option<String>,
+    state_directory: Option<PathBuf>,
+    lease_seconds: Option<u64>,
+    poll_millis: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct AwsDocument {
     region: Option<String>,
     endpoint_url: Option<String>,
@@ -295,11 +309,12 @@ impl Checker<'_> {
             self.refuse("SourceAccessConfigurations", message.to_owned(), help);
         }
         let source = self.source(&name, &mut spec);
-        let target = self.target(&mut spec);
-        let destination = self.destination(&spec);
+        let is_stream = matches!(source, Some(SourceSettings::Kinesis(_)));
+        let target = self.target(&mut spec, is_stream);
+        let destination = self.destination(&spec, source.as_ref());
         let start = self.start(&spec);
-        let policy = self.policy(&spec, target.as_ref(), destination.as_ref());
-        let patterns = self.patterns(&spec);
+        let policy = self.policy(&spec, is_stream, target.as_ref(), destination.as_ref());
+        let patterns = self.patterns(&spec, is_stream);
         let reports_item_failures = self.response_types(&spec);
         let in_flight = spec.maximum_in_flight.unwrap_or(IN_FLIGHT_DEFAULT);
         let in_flight_max = self.within("maximumInFlight", in_flight, (1, IN_FLIGHT_MAX));
@@ -329,14 +344,23 @@ impl Checker<'_> {
 
     fn source(&mut self, name: &str, spec: &mut Spec) -> Option<SourceSettings> {
         let arn = spec.event_source_arn.take();
-        if arn.as_deref().is_some_and(|arn| arn.contains(":kinesis:")) {
-            let help = "bind it with an AWS::Lambda::EventSourceMapping, or read a topic";
+        match arn.as_deref().and_then(|arn| arn.split(':').nth(2)) {
+            Some("kinesis") => return self.stream(name, &arn.unwrap_or_default(), spec),
+            None | Some("kafka") => {}
+            Some(service) => {
+                let message = format!("records of {service} are not read");
+                let help = "name a stream of Kinesis or an MSK cluster; Lambda's own mappings read the rest";
+                self.refuse("EventSourceArn", message, help);
+                return None;
+            }
+        }
+        if spec.kinesis.is_some() {
+            let message = "kinesis is for streams".to_owned();
             self.refuse(
-                "EventSourceArn",
-                "streams of Kinesis are not read yet".to_owned(),
-                help,
+                "kinesis",
+                message,
+                "name a stream in EventSourceArn, or remove it",
             );
-            return None;
         }
         let listed = spec
             .self_managed_event_source
@@ -384,6 +408,64 @@ impl Checker<'_> {
             cluster_arn: arn.map(Into::into),
             event_source: word.unwrap_or_else(|| "SelfManagedKafka".to_owned()).into(),
             properties,
+        }))
+    }
+
+    fn stream(&mut self, name: &str, arn: &str, spec: &mut Spec) -> Option<SourceSettings> {
+        let resource = arn.splitn(6, ':').nth(5).unwrap_or_default();
+        let is_stream = resource
+            .strip_prefix("stream/")
+            .is_some_and(|name| !name.is_empty());
+        if !is_stream || resource.contains("/consumer/") {
+            let message = format!("{arn:?} is no stream");
+            let help = "write arn:aws:kinesis:REGION:ACCOUNT:stream/NAME; consumers with a push of their own are not read";
+            self.refuse("EventSourceArn", message, help);
+            return None;
+        }
+        if !spec.topics.is_empty() {
+            let message = "Topics are for Kafka; EventSourceArn names a stream".to_owned();
+            self.refuse("Topics", message, "keep one of the two");
+        }
+        let given = spec.kinesis.take().unwrap_or_default();
+        let leases = match (given.lease_table, given.state_directory) {
+            (Some(_), Some(_)) => {
+                let message = "leaseTable and stateDirectory are both set".to_owned();
+                let help = "keep leaseTable when there may be several replicas";
+                self.refuse("leaseTable", message, help);
+                return None;
+            }
+            (None, Some(folder)) => LeaseSettings::Folder(folder),
+            (table, None) => {
+                let table = table.unwrap_or_else(|| format!("tidegate-{name}"));
+                let is_char = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                if !(3..=255).contains(&table.len()) || !table.chars().all(is_char) {
+                    let message = format!("{table:?} is no name of a table");
+                    self.refuse("leaseTable", message, "3 to 255 of a-z A-Z 0-9 . _ -");
+                }
+                LeaseSettings::Table(table)
+            }
+        };
+        let lease = given.lease_seconds.unwrap_or(LEASE_DEFAULT);
+        let lease = self.within("leaseSeconds", lease, (2, 300));
+        let poll = given.poll_millis.unwrap_or(POLL_DEFAULT);
+        let poll = self.within("pollMillis", poll, (210, 60_000));
+        let failure_cluster = spec.kafka.bootstrap_servers.take().map(|servers| {
+            let properties = self.properties(&spec.kafka.properties);
+            KafkaSettings {
+                bootstrap_servers: servers.into(),
+                topics: Vec::new(),
+                group: String::new(),
+                cluster_arn: None,
+                event_source: "SelfManagedKafka".into(),
+                properties,
+            }
+        });
+        Some(SourceSettings::Kinesis(KinesisSettings {
+            stream_arn: arn.into(),
+            leases,
+            lease: Duration::from_secs(lease),
+            poll: Duration::from_millis(poll),
+            failure_cluster,
         }))
     }
 
@@ -451,7 +533,7 @@ impl Checker<'_> {
             .collect()
     }
 
-    fn target(&mut self, spec: &mut Spec) -> Option<TargetSettings> {
+    fn target(&mut self, spec: &mut Spec, is_stream: bool) -> Option<TargetSettings> {
         let target = match (spec.function_name.take(), spec.target.take()) {
             (Some(function), None) | (None, Some(Target::Lambda { function })) => {
                 return Some(TargetSettings::Lambda { function });
@@ -503,16 +585,21 @@ impl Checker<'_> {
                 Mode::Structured => CloudEventsMode::Structured,
                 Mode::Batch => CloudEventsMode::Batch,
             },
-            kind: http
-                .kind
-                .unwrap_or_else(|| "dev.tidegate.kafka.record".to_owned()),
+            kind: http.kind.unwrap_or_else(|| {
+                let source = if is_stream { "kinesis" } else { "kafka" };
+                format!("dev.tidegate.{source}.record")
+            }),
             source: http.source,
             headers,
             timeout,
         })
     }
 
-    fn destination(&mut self, spec: &Spec) -> Option<DestinationSettings> {
+    fn destination(
+        &mut self,
+        spec: &Spec,
+        source: Option<&SourceSettings>,
+    ) -> Option<DestinationSettings> {
         let text = &spec
             .destination_config
             .as_ref()?
@@ -523,6 +610,11 @@ impl Checker<'_> {
             if spec.topics.iter().any(|source| source == topic) {
                 let message = "the failure destination is the topic that is read".to_owned();
                 self.refuse("Destination", message, "name another topic");
+            }
+            if source.is_some_and(|source| source.failure_cluster().is_none()) {
+                let message = "the failure destination is a topic, and no cluster is named";
+                let help = "set kafka.bootstrapServers, or name a queue, an SNS topic or a bucket";
+                self.refuse("Destination", message.to_owned(), help);
             }
             return Some(DestinationSettings::Kafka(topic.to_owned()));
         }
@@ -590,6 +682,7 @@ impl Checker<'_> {
     fn policy(
         &mut self,
         spec: &Spec,
+        is_stream: bool,
         target: Option<&TargetSettings>,
         destination: Option<&DestinationSettings>,
     ) -> Policy {
@@ -627,6 +720,7 @@ impl Checker<'_> {
         };
         let retries = match u64::try_from(retries) {
             Ok(retries) => Some(retries),
+            Err(_) if is_stream => None,
             Err(_) => destination.map(|_| KAFKA_RETRIES_WITH_DESTINATION),
         };
         let bytes = spec.maximum_batch_bytes.unwrap_or(EVENT_BYTES_MAX);
@@ -634,8 +728,11 @@ impl Checker<'_> {
         Policy {
             batch_size: batch_size as usize,
             batch_bytes: self.within("maximumBatchBytes", bytes, (1, EVENT_BYTES_MAX)),
-            batch_window: window
-                .map_or(KAFKA_WINDOW, |seconds| Duration::from_secs(seconds.into())),
+            batch_window: match window {
+                Some(seconds) => Duration::from_secs(seconds.into()),
+                None if is_stream => Duration::ZERO,
+                None => KAFKA_WINDOW,
+            },
             parallelization: lanes as usize,
             retries,
             record_age: u64::try_from(age).ok().map(Duration::from_secs),
@@ -666,7 +763,7 @@ impl Checker<'_> {
         }
     }
 
-    fn patterns(&mut self, spec: &Spec) -> Vec<String> {
+    fn patterns(&mut self, spec: &Spec, is_stream: bool) -> Vec<String> {
         let Some(criteria) = &spec.filter_criteria else {
             return Vec::new();
         };
@@ -682,10 +779,17 @@ impl Checker<'_> {
             }
             patterns.push(filter.pattern.clone());
         }
-        if let Err((index, error)) = Filter::new(Kind::Kafka, &patterns) {
+        let (kind, part) = if is_stream {
+            (Kind::Kinesis, "data")
+        } else {
+            (Kind::Kafka, "value")
+        };
+        if let Err((index, error)) = Filter::new(kind, &patterns) {
             let message = format!("pattern {}: {error}", index + 1);
-            let help = "patterns are those of EventBridge: {\"value\": {\"FIELD\": [\"VALUE\"]}}";
-            self.refuse("Pattern", message, help);
+            let help = format!(
+                "patterns are those of EventBridge: {{\"{part}\": {{\"FIELD\": [\"VALUE\"]}}}}"
+            );
+            self.refuse("Pattern", message, &help);
         }
         patterns
     }

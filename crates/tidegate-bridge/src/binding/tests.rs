@@ -47,7 +47,9 @@ fn a_whole_binding() {
     let found = read_all(WHOLE);
     assert!(found.findings.is_empty(), "{:?}", found.findings);
     let binding = &found.bindings[0];
-    let SourceSettings::Kafka(kafka) = &binding.source;
+    let SourceSettings::Kafka(kafka) = &binding.source else {
+        panic!("the source is Kafka");
+    };
     assert_eq!(&*kafka.bootstrap_servers, "b-1:9092,b-2:9092");
     assert_eq!(kafka.group, "tidegate-orders");
     assert_eq!(binding.start, Start::At(1_700_000_000_500));

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tidegate_aws::{Aws, AwsOptions};
 
 use crate::binding::{
-    AwsSettings, Binding, DestinationSettings, KafkaSettings, SourceSettings, TargetSettings,
+    AwsSettings, Binding, DestinationSettings, KafkaSettings, KinesisSettings, SourceSettings,
+    TargetSettings,
 };
 use crate::destination::Destination;
 use crate::destination::aws::{Bucket, Queue, Topic};
@@ -16,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::runtime::Parts;
 use crate::source::Source;
 use crate::source::kafka::KafkaSource;
+use crate::source::kinesis::KinesisSource;
 use crate::target::cloudevents::{CloudEvents, CloudEventsOptions};
 use crate::target::http::Http;
 use crate::target::lambda::Lambda;
@@ -26,14 +28,17 @@ pub(super) async fn open(
     binding: &Binding,
     metrics: &Arc<Metrics>,
 ) -> Result<(Parts, Box<dyn Source>), String> {
-    let SourceSettings::Kafka(kafka) = &binding.source;
-    let mut aws = Lazy::new(&binding.aws);
+    let mut aws = Lazy::new(settings_of(binding));
     let (target, function) = target(binding, &mut aws).await?;
-    let destination = destination(binding, kafka, &mut aws).await?;
+    let destination = destination(binding, &mut aws).await?;
+    let shape = match &binding.source {
+        SourceSettings::Kafka(kafka) => shape(kafka),
+        SourceSettings::Kinesis(kinesis) => stream_shape(binding, kinesis, &mut aws).await?,
+    };
     let parts = Parts {
         name: binding.name.as_str().into(),
         function: function.into(),
-        shape: Arc::new(shape(kafka)),
+        shape: Arc::new(shape),
         policy: Arc::new(binding.policy.clone()),
         filter: Arc::new(filter(binding)?),
         target,
@@ -42,8 +47,52 @@ pub(super) async fn open(
         in_flight_max: binding.in_flight_max,
         drain: binding.drain,
     };
-    let source = KafkaSource::open(kafka, binding.start)?;
-    Ok((parts, Box::new(source)))
+    let source: Box<dyn Source> = match &binding.source {
+        SourceSettings::Kafka(kafka) => Box::new(KafkaSource::open(kafka, binding.start)?),
+        SourceSettings::Kinesis(kinesis) => {
+            let (aws, name) = (aws.get().await?, binding.name.as_str());
+            Box::new(KinesisSource::open(aws, kinesis, name, binding.start).await?)
+        }
+    };
+    Ok((parts, source))
+}
+
+/// AWS as the binding reaches it: the region of its stream, when it names none.
+fn settings_of(binding: &Binding) -> AwsSettings {
+    let mut settings = binding.aws.clone();
+    if let SourceSettings::Kinesis(kinesis) = &binding.source {
+        let region = kinesis.stream_arn.split(':').nth(3);
+        settings.region = settings.region.or_else(|| region.map(str::to_owned));
+    }
+    settings
+}
+
+async fn stream_shape(
+    binding: &Binding,
+    kinesis: &KinesisSettings,
+    aws: &mut Lazy,
+) -> Result<EventShape, String> {
+    let region = kinesis.stream_arn.split(':').nth(3).unwrap_or_default();
+    Ok(EventShape::Kinesis {
+        stream_arn: Arc::clone(&kinesis.stream_arn),
+        region: region.into(),
+        role_arn: identity(binding, aws.get().await?).await.into(),
+    })
+}
+
+/// The role that events name: the function's, as AWS has it; else the one that the binding assumes, else the account.
+async fn identity(binding: &Binding, aws: &Aws) -> String {
+    if let TargetSettings::Lambda { function } = &binding.target {
+        let client = aws_sdk_lambda::Client::new(&aws.config);
+        let call = client.get_function_configuration().function_name(function);
+        if let Ok(found) = call.send().await
+            && let Some(role) = found.role()
+        {
+            return role.to_owned();
+        }
+    }
+    let account = || format!("arn:{}:iam::{}:root", aws.partition, aws.account_id);
+    binding.aws.role_arn.clone().unwrap_or_else(account)
 }
 
 fn shape(kafka: &KafkaSettings) -> EventShape {
@@ -61,17 +110,21 @@ fn shape(kafka: &KafkaSettings) -> EventShape {
 }
 
 fn filter(binding: &Binding) -> Result<Filter, String> {
-    Filter::new(Kind::Kafka, &binding.patterns).map_err(|(_, error)| error)
+    let kind = match binding.source {
+        SourceSettings::Kafka(_) => Kind::Kafka,
+        SourceSettings::Kinesis(_) => Kind::Kinesis,
+    };
+    Filter::new(kind, &binding.patterns).map_err(|(_, error)| error)
 }
 
 /// The connection to AWS, made when something wants it first.
-struct Lazy<'a> {
-    settings: &'a AwsSettings,
+struct Lazy {
+    settings: AwsSettings,
     aws: Option<Aws>,
 }
 
-impl<'a> Lazy<'a> {
-    fn new(settings: &'a AwsSettings) -> Self {
+impl Lazy {
+    fn new(settings: AwsSettings) -> Self {
         Self {
             settings,
             aws: None,
@@ -93,10 +146,7 @@ impl<'a> Lazy<'a> {
     }
 }
 
-async fn target(
-    binding: &Binding,
-    aws: &mut Lazy<'_>,
-) -> Result<(Arc<dyn Target>, String), String> {
+async fn target(binding: &Binding, aws: &mut Lazy) -> Result<(Arc<dyn Target>, String), String> {
     let reports = binding.reports_item_failures;
     match &binding.target {
         TargetSettings::Discard => Ok((Arc::new(Discard), "discard".to_owned())),
@@ -145,14 +195,17 @@ fn function_arn(aws: &Aws, function: &str) -> String {
 
 async fn destination(
     binding: &Binding,
-    kafka: &KafkaSettings,
-    aws: &mut Lazy<'_>,
+    aws: &mut Lazy,
 ) -> Result<Option<Arc<dyn Destination>>, String> {
     let Some(settings) = &binding.destination else {
         return Ok(None);
     };
     Ok(Some(match settings {
-        DestinationSettings::Kafka(topic) => Arc::new(KafkaTopic::open(kafka, topic)?),
+        DestinationSettings::Kafka(topic) => {
+            let cluster = binding.source.failure_cluster();
+            let cluster = cluster.ok_or("no Kafka cluster is named")?;
+            Arc::new(KafkaTopic::open(cluster, topic)?)
+        }
         DestinationSettings::Sqs(arn) => Arc::new(Queue::open(aws.get().await?, arn).await?),
         DestinationSettings::Sns(arn) => Arc::new(Topic::new(aws.get().await?, arn)),
         DestinationSettings::S3(name) => Arc::new(Bucket::new(aws.get().await?, name)),

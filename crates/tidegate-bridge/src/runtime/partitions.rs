@@ -8,7 +8,7 @@ use super::{Parts, envelope, sizes};
 use crate::metrics::PartitionFacts;
 use crate::queue::{Finish, Moment, Next, Queue};
 use crate::record::{Partition, Position, Record};
-use crate::source::Marks;
+use crate::source::{Marks, Progress};
 
 /// Bytes of records that a binding holds, shared by its partitions.
 const BYTES_MAX: usize = 192 * 1024 * 1024;
@@ -27,6 +27,8 @@ struct Slot {
     is_paused: bool,
     committed: Option<Position>,
     end: Option<i64>,
+    /// How far a stream's reading is behind, in milliseconds.
+    behind: Option<i64>,
 }
 
 pub(super) struct Partitions {
@@ -63,6 +65,7 @@ impl Partitions {
                 is_paused: false,
                 committed: None,
                 end: None,
+                behind: None,
             };
             self.slots.insert(partition, slot);
         }
@@ -257,6 +260,17 @@ impl Partitions {
         }
     }
 
+    /// Takes note of how far a shard is read.
+    pub(super) fn progress(&mut self, partition: &Partition, progress: Progress) {
+        let Some(slot) = self.slots.get_mut(partition) else {
+            return;
+        };
+        slot.behind = match progress {
+            Progress::Behind { millis, .. } => Some(millis),
+            Progress::Over => Some(0),
+        };
+    }
+
     /// Tells the metrics what is known of every partition.
     pub(super) fn report(&self, now: Moment) {
         let facts = self.slots.iter().map(|(partition, slot)| {
@@ -268,6 +282,7 @@ impl Partitions {
             let facts = PartitionFacts {
                 next,
                 end: slot.end,
+                behind: slot.behind,
                 outstanding: slot.queue.outstanding(),
                 age: oldest.map(|time| now.wall.saturating_sub(time).max(0)),
                 is_paused: slot.is_paused,

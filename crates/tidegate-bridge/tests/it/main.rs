@@ -2,5 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod applier;
+mod doors;
+mod kinesis;
 mod lambda;
 mod place;
+mod sink;
