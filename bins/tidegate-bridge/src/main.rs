@@ -19,7 +19,7 @@ use files::Files;
 /// Time between looks at the binding files.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Reads Kafka, calls functions: event-source mappings where Lambda's own poller cannot reach.
+/// Reads Kafka and Kinesis, calls functions: event-source mappings where Lambda's own poller cannot reach.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate-bridge", version)]
 struct Arguments {

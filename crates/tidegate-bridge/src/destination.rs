@@ -12,8 +12,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
 
-use crate::event::{EventShape, event_json, milliseconds};
+use crate::event::{EventShape, WindowPart, event_json, milliseconds};
 use crate::outcome::{Condition, Failure};
+use crate::queue::Span;
 use crate::record::{Partition, Record};
 
 /// Records that are given up.
@@ -27,8 +28,12 @@ pub struct GivenUp {
     pub shape: Arc<EventShape>,
     /// Where the records come from.
     pub partition: Partition,
-    /// The records in order; never none.
+    /// The records in order; none for the end of a tumbling window.
     pub records: Vec<Record>,
+    /// The tumbling window, when the binding has them.
+    pub window: Option<WindowPart>,
+    /// The window's records, when it was its end that failed.
+    pub span: Option<Span>,
     /// Why.
     pub condition: Condition,
     /// Deliveries that were tried.
@@ -97,22 +102,10 @@ impl GivenUp {
     }
 
     fn batch_info(&self) -> (&'static str, Value) {
-        let (Some(first), Some(last)) = (self.records.first(), self.records.last()) else {
-            return ("KafkaBatchInfo", Value::Null);
-        };
         match &*self.shape {
-            EventShape::Kinesis { stream_arn, .. } => (
-                "KinesisBatchInfo",
-                json!({
-                    "shardId": &*self.partition.id,
-                    "startSequenceNumber": first.position.to_string(),
-                    "endSequenceNumber": last.position.to_string(),
-                    "approximateArrivalOfFirstRecord": milliseconds(first.timestamp),
-                    "approximateArrivalOfLastRecord": milliseconds(last.timestamp),
-                    "batchSize": self.records.len(),
-                    "streamArn": &**stream_arn,
-                }),
-            ),
+            EventShape::Kinesis { stream_arn, .. } => {
+                ("KinesisBatchInfo", self.kinesis_info(stream_arn))
+            }
             EventShape::SelfManagedKafka {
                 bootstrap_servers, ..
             } => ("KafkaBatchInfo", self.kafka_info(None, bootstrap_servers)),
@@ -126,6 +119,35 @@ impl GivenUp {
         }
     }
 
+    /// The records; when the end of a window failed, those of the whole window: its state is lost with it.
+    fn kinesis_info(&self, stream_arn: &str) -> Value {
+        let span = self.span.clone().or_else(|| {
+            let (first, last) = (self.records.first()?, self.records.last()?);
+            Some(Span {
+                first: (first.position.clone(), first.timestamp),
+                last: (last.position.clone(), last.timestamp),
+                count: self.records.len(),
+            })
+        });
+        span.map_or(Value::Null, |span| {
+            json!({
+                "shardId": &*self.partition.id,
+                "startSequenceNumber": span.first.0.to_string(),
+                "endSequenceNumber": span.last.0.to_string(),
+                "approximateArrivalOfFirstRecord": milliseconds(span.first.1),
+                "approximateArrivalOfLastRecord": milliseconds(span.last.1),
+                "batchSize": span.count,
+                "streamArn": stream_arn,
+            })
+        })
+    }
+
+    /// The event that the target would not take.
+    fn event(&self) -> String {
+        let window = self.window.as_ref();
+        event_json(&self.shape, &self.partition, &self.records, window)
+    }
+
     fn kafka_info(&self, arn: Option<&str>, servers: &str) -> Value {
         let ends = self.records.first().zip(self.records.last());
         let records = ends.map(|(first, last)| {
@@ -136,7 +158,7 @@ impl GivenUp {
                 "lastRecordTimestamp": milliseconds(last.timestamp),
             }})
         });
-        let size = event_json(&self.shape, &self.partition, &self.records, None).len();
+        let size = self.event().len();
         let mut info = json!({
             "batchSize": self.records.len(),
             "bootstrapServers": servers,
@@ -151,7 +173,7 @@ impl GivenUp {
 
     /// The event: for topics as escaped text, for streams as an object.
     fn payload(&self) -> Value {
-        let text = event_json(&self.shape, &self.partition, &self.records, None);
+        let text = self.event();
         match &*self.shape {
             EventShape::Kinesis { .. } => serde_json::from_str(&text).unwrap_or(Value::Null),
             _ => Value::String(text),

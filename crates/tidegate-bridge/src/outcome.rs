@@ -36,6 +36,13 @@ pub enum Outcome {
         /// What came of it.
         then: Box<Outcome>,
     },
+    /// A function with a tumbling window returned its state.
+    Windowed {
+        /// The state.
+        state: serde_json::Value,
+        /// What came of the records.
+        then: Box<Outcome>,
+    },
     /// The function failed: counts as a try.
     Failed(Failure),
     /// The target will never take this batch.
@@ -76,8 +83,20 @@ impl Outcome {
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Unavailable { .. } => true,
-            Self::Stopped { then, .. } => then.is_unavailable(),
+            Self::Stopped { then, .. } | Self::Windowed { then, .. } => then.is_unavailable(),
             _ => false,
+        }
+    }
+
+    /// How many of `count` records were taken.
+    pub fn taken(&self, count: usize) -> usize {
+        match self {
+            Self::Delivered => count,
+            Self::Partial { from: taken, .. } | Self::Stopped { at: taken, .. } => {
+                (*taken).min(count)
+            }
+            Self::Windowed { then, .. } => then.taken(count),
+            Self::Failed(_) | Self::Rejected(_) | Self::Unavailable { .. } => 0,
         }
     }
 
@@ -85,7 +104,7 @@ impl Outcome {
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::Delivered => None,
-            Self::Stopped { then, .. } => then.failure(),
+            Self::Stopped { then, .. } | Self::Windowed { then, .. } => then.failure(),
             Self::Partial { failure, .. }
             | Self::Failed(failure)
             | Self::Rejected(failure)

@@ -68,6 +68,8 @@ pub struct Policy {
     pub batch_window: Duration,
     /// Batches in flight per partition, at least 1; records of one key stay in order.
     pub parallelization: usize,
+    /// Length of the tumbling windows of a stream.
+    pub tumbling: Option<Duration>,
     /// Retries after the first try; none: no end.
     pub retries: Option<u64>,
     /// Age at which a record is given up; none: never.
@@ -89,6 +91,7 @@ impl Default for Policy {
             batch_bytes: 6 * 1024 * 1024,
             batch_window: Duration::from_millis(500),
             parallelization: 1,
+            tumbling: None,
             retries: None,
             record_age: None,
             bisect: false,

@@ -8,17 +8,22 @@ mod lane;
 #[cfg(test)]
 mod tests;
 mod tracker;
+mod window;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::WindowPart;
 use crate::outcome::{Condition, Failure, Outcome};
 use crate::policy::Policy;
 use crate::record::{Position, Record};
+use crate::source::Progress;
 use lane::{Entry, Lane, Turn};
 use tracker::Tracker;
+use window::Reading;
+pub use window::{STATE_BYTES_MAX, Span};
 
 /// Now, on two clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,8 +39,12 @@ pub struct Moment {
 pub struct Work {
     /// The lane, for [`Queue::finish`].
     pub lane: usize,
-    /// The records in order.
+    /// The records in order; none for the end of a tumbling window.
     pub records: Vec<Record>,
+    /// The tumbling window, when the binding has them.
+    pub window: Option<Box<WindowPart>>,
+    /// The window's records, when it ends.
+    pub span: Option<Box<Span>>,
     /// None: deliver them. Else give them up, for this reason.
     pub condition: Option<Condition>,
     /// Deliveries of these records, this one included when it is one.
@@ -73,6 +82,9 @@ pub struct Queue {
     envelope: usize,
     lanes: Vec<Lane>,
     tracker: Tracker,
+    reading: Reading,
+    /// The record that came last.
+    last: Option<Position>,
     bytes: usize,
     keyless: usize,
     random: u64,
@@ -87,6 +99,8 @@ impl Queue {
             envelope,
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
             tracker: Tracker::default(),
+            reading: Reading::default(),
+            last: None,
             bytes: 0,
             keyless: 0,
             random: seed | 1,
@@ -97,10 +111,12 @@ impl Queue {
     pub fn push(&mut self, record: Record, bytes: usize, now: Moment) {
         let number = self.tracker.open(record.position.clone(), record.timestamp);
         self.bytes += record.size();
+        let before = self.last.replace(record.position.clone());
         let lane = self.lane_of(&record);
         self.lanes[lane].push(Entry {
             record,
             number,
+            before,
             bytes,
             came: now.running,
         });
@@ -108,8 +124,20 @@ impl Queue {
 
     /// Takes note of a record that the filters dropped.
     pub fn pass_over(&mut self, position: Position) {
+        self.last = Some(position.clone());
         let number = self.tracker.open(position, 0);
         self.tracker.done(number);
+    }
+
+    /// Takes note of how far a shard is read: windows end by it.
+    pub fn progress(&mut self, progress: Progress) {
+        match progress {
+            Progress::Behind { millis: 0, asked } => {
+                self.reading.caught_up = self.reading.caught_up.max(asked);
+            }
+            Progress::Behind { .. } => {}
+            Progress::Over => self.reading.is_over = true,
+        }
     }
 
     fn lane_of(&mut self, record: &Record) -> usize {
@@ -130,11 +158,13 @@ impl Queue {
     pub fn next(&mut self, now: Moment) -> Next {
         let mut wait: Option<Duration> = None;
         for (index, lane) in self.lanes.iter_mut().enumerate() {
-            match lane.turn(&self.policy, self.envelope, now) {
+            match lane.turn(&self.policy, self.envelope, self.reading, now) {
                 Turn::Order(order) => {
                     return Next::Work(Work {
                         lane: index,
                         records: order.records,
+                        window: order.window,
+                        span: order.span,
                         condition: order.condition,
                         invocations: order.invocations,
                         failure: order.failure,
@@ -167,9 +197,13 @@ impl Queue {
         f64::from(u32::try_from(self.random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
     }
 
-    /// The last record such that it and all before it are delivered, filtered out or given up.
+    /// The last record such that it and all before it are delivered, filtered out or given up, and in no open window.
     pub fn mark(&self) -> Option<&Position> {
-        self.tracker.mark()
+        let open = self.lanes.iter().filter_map(Lane::open_since);
+        match open.min_by_key(|(number, _)| *number) {
+            Some((number, before)) if number <= self.tracker.first() => before,
+            _ => self.tracker.mark(),
+        }
     }
 
     /// The timestamp of the first record that is not behind the mark.

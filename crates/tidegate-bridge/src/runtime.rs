@@ -15,7 +15,7 @@ use crate::destination::{Destination, GivenUp};
 use crate::event::{EventShape, envelope_len, record_len};
 use crate::filter::Filter;
 use crate::metrics::Metrics;
-use crate::outcome::{Condition, Outcome};
+use crate::outcome::Condition;
 use crate::policy::{Exhausted, Policy};
 use crate::queue::{Finish, Moment, Next, Work};
 use crate::record::{Partition, Record};
@@ -170,7 +170,7 @@ impl Runtime {
         self.works.spawn(async move {
             let lane = work.lane;
             let finish = match work.condition {
-                None => deliver(&parts, &partition, work.records).await,
+                None => deliver(&parts, &partition, work).await,
                 Some(condition) => give_up(&parts, &partition, work, condition, now.wall).await,
             };
             Done {
@@ -320,26 +320,22 @@ impl Runtime {
     }
 }
 
-async fn deliver(parts: &Parts, partition: &Partition, records: Vec<Record>) -> Finish {
-    let count = records.len();
+async fn deliver(parts: &Parts, partition: &Partition, work: Work) -> Finish {
+    let count = work.records.len();
     let delivery = Delivery {
         shape: Arc::clone(&parts.shape),
         partition: partition.clone(),
-        records,
+        records: work.records,
+        window: work.window.map(|window| *window),
     };
     let begin = Instant::now();
     let outcome = parts.target.deliver(&delivery).await;
     let metrics = &parts.metrics;
     metrics.took(begin.elapsed().as_secs_f64());
-    let taken = match &outcome {
-        Outcome::Delivered => {
-            metrics.batches.add(1);
-            count
-        }
-        Outcome::Partial { from: taken, .. } | Outcome::Stopped { at: taken, .. } => *taken,
-        Outcome::Failed(_) | Outcome::Rejected(_) | Outcome::Unavailable { .. } => 0,
-    };
-    metrics.delivered.add(taken.min(count));
+    metrics.delivered.add(outcome.taken(count));
+    if outcome.failure().is_none() {
+        metrics.batches.add(1);
+    }
     if let Some(failure) = outcome.failure() {
         let counter = if outcome.is_unavailable() {
             &metrics.unavailable
@@ -376,6 +372,8 @@ async fn give_up(
         shape: Arc::clone(&parts.shape),
         partition: partition.clone(),
         records: work.records,
+        window: work.window.map(|window| *window),
+        span: work.span.map(|span| *span),
         condition,
         invocations: work.invocations,
         failure: work.failure,

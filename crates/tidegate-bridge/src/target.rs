@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::event::EventShape;
+use crate::event::{EventShape, WindowPart, event_json};
 use crate::outcome::Outcome;
 use crate::record::{Partition, Record};
 
@@ -21,8 +21,22 @@ pub struct Delivery {
     pub shape: Arc<EventShape>,
     /// Where the records come from.
     pub partition: Partition,
-    /// The records in order; never none.
+    /// The records in order; none for the end of a tumbling window only.
     pub records: Vec<Record>,
+    /// The tumbling window, when the binding has them.
+    pub window: Option<WindowPart>,
+}
+
+impl Delivery {
+    /// The event JSON.
+    pub fn event(&self) -> String {
+        event_json(
+            &self.shape,
+            &self.partition,
+            &self.records,
+            self.window.as_ref(),
+        )
+    }
 }
 
 /// Takes batches.

@@ -162,6 +162,9 @@ async fn answer(
 
 fn batch(body: &[u8]) -> Batch {
     let event: Value = serde_json::from_slice(body).unwrap();
+    if let Some(records) = event["Records"].as_array() {
+        return stream_batch(records);
+    }
     let records = event["records"].as_object().unwrap();
     assert_eq!(records.len(), 1, "a batch is of one partition");
     let (partition, records) = records.iter().next().unwrap();
@@ -171,6 +174,21 @@ fn batch(body: &[u8]) -> Batch {
         offsets: records
             .iter()
             .map(|record| record["offset"].as_i64().unwrap())
+            .collect(),
+    }
+}
+
+/// Records of a stream whose keys are numbers: those stand for offsets.
+fn stream_batch(records: &[Value]) -> Batch {
+    let first = records[0]["eventID"].as_str().unwrap();
+    Batch {
+        partition: first.split(':').next().unwrap().to_owned(),
+        offsets: records
+            .iter()
+            .map(|record| {
+                let key = record["kinesis"]["partitionKey"].as_str().unwrap();
+                key.parse().unwrap()
+            })
             .collect(),
     }
 }

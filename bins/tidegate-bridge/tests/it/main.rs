@@ -9,3 +9,4 @@ mod delivery;
 mod function;
 mod kill;
 mod replicas;
+mod streams;

@@ -15,7 +15,7 @@ const PARTITIONS: i32 = 6;
 const LONG: Duration = Duration::from_secs(90);
 
 /// Partitions that a replica has, by its metrics.
-async fn held(replica: &Running) -> usize {
+pub(crate) async fn held(replica: &Running) -> usize {
     let (_, metrics) = replica.get("/metrics").await;
     let lines = metrics.lines();
     lines

@@ -299,19 +299,18 @@ impl Checker<'_> {
     }
 
     fn binding(&mut self, name: String, mut spec: Spec, origin: Origin) -> Option<Binding> {
-        if spec.tumbling_window_in_seconds.unwrap_or(0) > 0 {
-            let message = "TumblingWindowInSeconds is for streams; topics have no windows";
-            self.refuse("TumblingWindowInSeconds", message.to_owned(), "remove it");
-        }
         if spec.source_access_configurations.is_some() {
             let message = "SourceAccessConfigurations are not read";
             let help = "set security.protocol, sasl.* and ssl.* in kafka.properties; ${env:NAME} takes a value from the environment";
             self.refuse("SourceAccessConfigurations", message.to_owned(), help);
         }
+        let service = spec.event_source_arn.as_deref();
+        let service = service.and_then(|arn| arn.split(':').nth(2));
+        let is_stream = service.is_some_and(|service| service != "kafka");
         let source = self.source(&name, &mut spec);
-        let is_stream = matches!(source, Some(SourceSettings::Kinesis(_)));
         let target = self.target(&mut spec, is_stream);
         let destination = self.destination(&spec, source.as_ref());
+        self.tumbling(&spec, is_stream, target.as_ref());
         let start = self.start(&spec);
         let policy = self.policy(&spec, is_stream, target.as_ref(), destination.as_ref());
         let patterns = self.patterns(&spec, is_stream);
@@ -340,6 +339,24 @@ impl Checker<'_> {
             drain,
             origin,
         })
+    }
+
+    fn tumbling(&mut self, spec: &Spec, is_stream: bool, target: Option<&TargetSettings>) {
+        const FIELD: &str = "TumblingWindowInSeconds";
+        let seconds = spec.tumbling_window_in_seconds.unwrap_or(0);
+        self.within(FIELD, seconds, (0, 900));
+        if seconds == 0 {
+            return;
+        }
+        if !is_stream {
+            let message = "TumblingWindowInSeconds is for streams; topics have no windows";
+            self.refuse(FIELD, message.to_owned(), "remove it");
+        }
+        if matches!(target, Some(TargetSettings::CloudEvents { .. })) {
+            let message = "CloudEvents carry no state from one delivery to the next";
+            let help = "deliver to a function or to target.http, or remove TumblingWindowInSeconds";
+            self.refuse(FIELD, message.to_owned(), help);
+        }
     }
 
     fn source(&mut self, name: &str, spec: &mut Spec) -> Option<SourceSettings> {
@@ -734,6 +751,10 @@ impl Checker<'_> {
                 None => KAFKA_WINDOW,
             },
             parallelization: lanes as usize,
+            tumbling: spec
+                .tumbling_window_in_seconds
+                .filter(|seconds| *seconds > 0)
+                .map(|seconds| Duration::from_secs(seconds.into())),
             retries,
             record_age: u64::try_from(age).ok().map(Duration::from_secs),
             bisect: spec.bisect_batch_on_function_error,

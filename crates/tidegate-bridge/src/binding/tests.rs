@@ -115,3 +115,100 @@ fn foreign_text_is_no_binding() {
     }
     assert!(!read_all("# nothing\n---\n").has_errors());
 }
+
+const STREAM: &str = "\
+apiVersion: tidegate.dev/v1alpha1
+kind: EventSourceBinding
+metadata: {name: clicks}
+spec:
+  EventSourceArn: arn:aws:kinesis:eu-west-1:123456789012:stream/clicks
+  StartingPosition: LATEST
+  TumblingWindowInSeconds: 30
+  FunctionName: clicks
+  FilterCriteria: {Filters: [{Pattern: '{\"data\": {\"n\": [1]}}'}]}
+  kinesis: {leaseTable: leases, leaseSeconds: 10}
+";
+
+#[test]
+fn a_stream() {
+    let found = read_all(STREAM);
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+    let binding = &found.bindings[0];
+    let SourceSettings::Kinesis(kinesis) = &binding.source else {
+        panic!("the source is Kinesis");
+    };
+    assert_eq!(kinesis.leases, LeaseSettings::Table("leases".to_owned()));
+    assert_eq!(kinesis.lease, Duration::from_secs(10));
+    assert_eq!(binding.policy.tumbling, Some(Duration::from_secs(30)));
+    assert_eq!(binding.policy.batch_window, Duration::ZERO, "as AWS has it");
+    assert_eq!(binding.policy.retries, None);
+    let found = read_all(&STREAM.replace("kinesis: {leaseTable: leases, leaseSeconds: 10}", ""));
+    let SourceSettings::Kinesis(kinesis) = &found.bindings[0].source else {
+        panic!("the source is Kinesis");
+    };
+    let table = LeaseSettings::Table("tidegate-clicks".to_owned());
+    assert_eq!(kinesis.leases, table);
+}
+
+#[test]
+fn mistakes_of_streams_are_told() {
+    let told = |change: &str, to: &str| {
+        let text = STREAM.replace(change, to);
+        assert_ne!(text, STREAM, "the change changes nothing");
+        let found = read_all(&text);
+        let messages = found.findings.iter();
+        messages
+            .map(|finding| finding.message.clone())
+            .collect::<Vec<_>>()
+    };
+    let cases = [
+        (
+            "stream/clicks",
+            "stream/clicks/consumer/fast:1",
+            "\"arn:aws:kinesis:eu-west-1:123456789012:stream/clicks/consumer/fast:1\" is no stream",
+        ),
+        (
+            "kinesis:eu-west-1",
+            "dynamodb:eu-west-1",
+            "records of dynamodb are not read",
+        ),
+        (
+            "StartingPosition",
+            "Topics: [t]\n  StartingPosition",
+            "Topics are for Kafka; EventSourceArn names a stream",
+        ),
+        (
+            "leaseTable: leases",
+            "leaseTable: a, stateDirectory: b",
+            "leaseTable and stateDirectory are both set",
+        ),
+        (
+            "leaseSeconds: 10",
+            "leaseSeconds: 1",
+            "leaseSeconds is 1; it is 2 to 300",
+        ),
+        (
+            "InSeconds: 30",
+            "InSeconds: 901",
+            "TumblingWindowInSeconds is 901; it is 0 to 900",
+        ),
+        (
+            "FunctionName: clicks",
+            "target: {cloudEvents: {url: 'http://127.0.0.1:9/'}}",
+            "CloudEvents carry no state from one delivery to the next",
+        ),
+        (
+            "FunctionName: clicks",
+            "FunctionName: clicks\n  DestinationConfig: {OnFailure: {Destination: 'kafka://failed'}}",
+            "the failure destination is a topic, and no cluster is named",
+        ),
+        (
+            "\"data\"",
+            "\"value\"",
+            "pattern 1: a record has no part \"value\"; it has data, partitionKey, sequenceNumber, approximateArrivalTimestamp, kinesisSchemaVersion",
+        ),
+    ];
+    for (change, to, expected) in cases {
+        assert_eq!(told(change, to), [expected], "{to}");
+    }
+}

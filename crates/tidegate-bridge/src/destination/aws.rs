@@ -156,6 +156,8 @@ mod tests {
             }),
             partition: Partition::kafka(&"t".into(), 3),
             records: Vec::new(),
+            window: None,
+            span: None,
             condition: Condition::RecordAgeExceeded,
             invocations: 1,
             failure: None,

@@ -59,12 +59,23 @@ impl KafkaTopic {
                 json!({"offset": record.position.to_string(), "timestamp": record.timestamp});
             fields.insert("recordInfo".to_owned(), info);
         }
+        let key = record.key.as_deref();
+        self.put(&document, key, headers(given_up, Some(record)))
+            .await
+    }
+
+    async fn put(
+        &self,
+        document: &Value,
+        key: Option<&[u8]>,
+        headers: OwnedHeaders,
+    ) -> Result<(), String> {
         let body = document.to_string();
         let mut message = FutureRecord::to(&self.topic)
             .payload(&body)
-            .headers(headers(given_up, record));
-        if let Some(key) = &record.key {
-            message = message.key(&key[..]);
+            .headers(headers);
+        if let Some(key) = key {
+            message = message.key(key);
         }
         match self.producer.send(message, SEND).await {
             Ok(_) => Ok(()),
@@ -74,9 +85,9 @@ impl KafkaTopic {
 }
 
 /// The record's own headers, then those that tell why it is here.
-fn headers(given_up: &GivenUp, record: &Record) -> OwnedHeaders {
+fn headers(given_up: &GivenUp, record: Option<&Record>) -> OwnedHeaders {
     let failure = given_up.failure.clone().unwrap_or_default();
-    let ours = BTreeMap::from([
+    let mut ours = BTreeMap::from([
         (
             "tidegate.error.type",
             given_up.condition.as_str().to_owned(),
@@ -92,14 +103,17 @@ fn headers(given_up: &GivenUp, record: &Record) -> OwnedHeaders {
             "tidegate.error.source.partition",
             given_up.partition.id.to_string(),
         ),
-        ("tidegate.error.source.offset", record.position.to_string()),
-        (
-            "tidegate.error.source.timestamp",
-            record.timestamp.to_string(),
-        ),
     ]);
-    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len() + ours.len());
-    for (key, value) in record.headers.iter() {
+    let mut own: &[_] = &[];
+    if let Some(record) = record {
+        own = &record.headers;
+        let position = record.position.to_string();
+        ours.insert("tidegate.error.source.offset", position);
+        let timestamp = record.timestamp.to_string();
+        ours.insert("tidegate.error.source.timestamp", timestamp);
+    }
+    let mut headers = OwnedHeaders::new_with_capacity(own.len() + ours.len());
+    for (key, value) in own {
         headers = headers.insert(Header {
             key,
             value: value.as_deref(),
@@ -117,6 +131,12 @@ fn headers(given_up: &GivenUp, record: &Record) -> OwnedHeaders {
 #[async_trait]
 impl Destination for KafkaTopic {
     async fn take(&self, given_up: &GivenUp) -> Result<(), String> {
+        if given_up.records.is_empty() {
+            // The end of a window: there is no record whose key the message could have.
+            let id = uuid::Uuid::new_v4().to_string();
+            let document = given_up.document(&id, Payload::With);
+            return self.put(&document, None, headers(given_up, None)).await;
+        }
         for record in &given_up.records {
             self.send(given_up, record).await?;
         }

@@ -24,6 +24,8 @@ fn given_up(condition: Condition) -> GivenUp {
             headers: Arc::from([]),
             encryption: None,
         }],
+        window: None,
+        span: None,
         condition,
         invocations: 4,
         failure: Some(Failure {

@@ -3,10 +3,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::window::{self, Closing, Open, Reading, Span, start_of};
+use crate::event::WindowPart;
 use crate::outcome::{Condition, Failure, Outcome};
 use crate::policy::{Exhausted, Oversize, Policy};
 use crate::queue::{Finish, Moment};
-use crate::record::Record;
+use crate::record::{Position, Record};
 
 /// A record in a lane.
 #[derive(Clone, Debug)]
@@ -14,6 +16,8 @@ pub(super) struct Entry {
     pub(super) record: Record,
     /// The tracker's number.
     pub(super) number: u64,
+    /// The record that came before it.
+    pub(super) before: Option<Position>,
     /// Bytes in an event.
     pub(super) bytes: usize,
     /// When it came.
@@ -31,12 +35,16 @@ struct Piece {
     failure: Option<Failure>,
     /// Set when it is to be given up.
     condition: Option<Condition>,
+    /// Set when it is the end of a window: it has no records.
+    closing: Option<Closing>,
 }
 
 /// What a lane wants to have done.
 #[derive(Clone, Debug)]
 pub(super) struct Order {
     pub(super) records: Vec<Record>,
+    pub(super) window: Option<Box<WindowPart>>,
+    pub(super) span: Option<Box<Span>>,
     pub(super) condition: Option<Condition>,
     pub(super) invocations: u64,
     pub(super) failure: Option<Failure>,
@@ -56,6 +64,7 @@ pub(super) struct Lane {
     /// The last is next.
     pieces: Vec<Piece>,
     in_flight: Option<Piece>,
+    window: Option<Open>,
     not_before: Duration,
     failures: u32,
     is_blocked: bool,
@@ -74,13 +83,26 @@ impl Lane {
         self.is_blocked
     }
 
+    /// The number of the first record of the open window, and the record before it.
+    pub(super) fn open_since(&self) -> Option<(u64, Option<&Position>)> {
+        let open = self.window.as_ref()?;
+        Some((open.number, open.before.as_ref()))
+    }
+
     /// What to do now. An order must be finished before the next is given.
-    pub(super) fn turn(&mut self, policy: &Policy, envelope: usize, now: Moment) -> Turn {
+    pub(super) fn turn(
+        &mut self,
+        policy: &Policy,
+        envelope: usize,
+        reading: Reading,
+        now: Moment,
+    ) -> Turn {
         if self.in_flight.is_some() {
             return Turn::Idle;
         }
+        self.close_window(reading);
         if self.pieces.is_empty() {
-            match self.form(policy, envelope, now) {
+            match self.form(policy, envelope, reading, now) {
                 Ok(Some(piece)) => self.pieces.push(piece),
                 Ok(None) => return Turn::Idle,
                 Err(wait) => return Turn::Wait(wait),
@@ -98,7 +120,13 @@ impl Lane {
         if piece.condition.is_none() {
             piece.invocations += 1;
         }
+        self.open_window(policy, &piece);
+        let window = self.window.as_ref();
         let order = Order {
+            window: window.map(|open| Box::new(open.part(piece.closing))),
+            span: window
+                .filter(|_| piece.closing.is_some())
+                .map(|open| Box::new(open.span.clone())),
             records: piece
                 .entries
                 .iter()
@@ -112,21 +140,78 @@ impl Lane {
         Turn::Order(order)
     }
 
+    /// Puts the end of the window on top of what is to be done, when it is due.
+    fn close_window(&mut self, reading: Reading) {
+        let Some(open) = &self.window else {
+            return;
+        };
+        let is_closing = |piece: &Piece| piece.closing.is_some();
+        if self.pieces.last().is_some_and(is_closing) {
+            return;
+        }
+        // Pieces that wait are of this window: only its state can end it before them.
+        let is_too_big = open.bytes > window::STATE_BYTES_MAX;
+        if !self.pieces.is_empty() && !is_too_big {
+            return;
+        }
+        let next = self.forming.front().map(|entry| entry.record.timestamp);
+        if let Some(closing) = open.closing(next, reading) {
+            self.pieces.push(Piece {
+                closing: Some(closing),
+                ..Piece::default()
+            });
+        }
+    }
+
+    /// Opens the window of a piece, unless one is open.
+    fn open_window(&mut self, policy: &Policy, piece: &Piece) {
+        if let (Some(length), None, Some(first)) =
+            (length(policy), &self.window, piece.entries.first())
+            && piece.condition.is_none()
+        {
+            let before = first.before.clone();
+            self.window = Some(Open::new(&first.record, first.number, before, length));
+        }
+    }
+
+    /// Whether all records of the first one's window are here; and how many of the next batch are of that window.
+    fn of_one_window(&self, policy: &Policy, reading: Reading) -> (bool, usize) {
+        let (Some(length), Some(first)) = (length(policy), self.forming.front()) else {
+            return (false, policy.batch_size);
+        };
+        let start = match &self.window {
+            Some(open) => open.end() - length,
+            None => start_of(first.record.timestamp, length),
+        };
+        let is_own = |entry: &&Entry| start_of(entry.record.timestamp, length) <= start;
+        let own = self
+            .forming
+            .iter()
+            .take(policy.batch_size)
+            .take_while(is_own);
+        let count = own.count();
+        let is_followed = count < self.forming.len().min(policy.batch_size);
+        let is_whole = is_followed || reading.is_over || reading.caught_up >= start + length;
+        (is_whole, count)
+    }
+
     /// A batch when it is full or its window is over; else when to look again.
     fn form(
         &mut self,
         policy: &Policy,
         envelope: usize,
+        reading: Reading,
         now: Moment,
     ) -> Result<Option<Piece>, Duration> {
         let Some(first) = self.forming.front() else {
             return Ok(None);
         };
         let due = first.came + policy.batch_window;
-        let mut bytes = envelope;
+        let (mut is_full, most) = self.of_one_window(policy, reading);
+        let state = self.window.as_ref().map_or(2, |open| open.bytes);
+        let mut bytes = envelope + policy.tumbling.map_or(0, |_| window::ENVELOPE + state);
         let mut count = 0;
-        let mut is_full = false;
-        for entry in self.forming.iter().take(policy.batch_size) {
+        for entry in self.forming.iter().take(most) {
             let with = bytes + entry.bytes + usize::from(count > 0);
             if with > policy.batch_bytes && count > 0 {
                 is_full = true;
@@ -192,8 +277,22 @@ impl Lane {
         };
         match finish {
             Finish::GivenUp | Finish::Outcome(Outcome::Delivered) => {
+                if piece.closing.is_some() {
+                    self.window = None;
+                } else if finish != Finish::GivenUp {
+                    self.delivered(&piece.entries);
+                }
                 self.rest();
                 piece.entries
+            }
+            Finish::Outcome(Outcome::Windowed { state, then }) => {
+                if then.taken(piece.entries.len()) > 0
+                    && let Some(open) = &mut self.window
+                {
+                    open.take_state(state);
+                }
+                self.in_flight = Some(piece);
+                self.finish(policy, Finish::Outcome(*then), now, jitter)
             }
             Finish::GiveUpFailed => {
                 self.pieces.push(piece);
@@ -259,6 +358,12 @@ impl Lane {
         self.in_flight = Some(piece);
         done.extend(self.finish(policy, Finish::Outcome(then), now, jitter));
         done
+    }
+
+    fn delivered(&mut self, entries: &[Entry]) {
+        if let Some(open) = &mut self.window {
+            open.delivered(entries.iter().map(|entry| &entry.record));
+        }
     }
 
     fn rest(&mut self) {
@@ -355,6 +460,7 @@ impl Lane {
         }
         let rest = piece.entries.split_off(from);
         let done = std::mem::replace(&mut piece.entries, rest);
+        self.delivered(&done);
         piece.failure = Some(failure);
         if policy.bisect {
             self.pieces.push(piece);
@@ -368,6 +474,12 @@ impl Lane {
     }
 }
 
+/// The length of windows, in milliseconds.
+fn length(policy: &Policy) -> Option<i64> {
+    let length = policy.tumbling?;
+    Some(i64::try_from(length.as_millis()).unwrap_or(i64::MAX).max(1))
+}
+
 impl Piece {
     /// All but the records.
     fn clone_head(&self) -> Self {
@@ -377,6 +489,7 @@ impl Piece {
             invocations: self.invocations,
             failure: self.failure.clone(),
             condition: self.condition,
+            closing: self.closing,
         }
     }
 }

@@ -45,6 +45,11 @@ impl Tracker {
         self.mark.as_ref()
     }
 
+    /// The number of the first record that is not done.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Records that came and are not behind the mark.
     pub(super) fn len(&self) -> usize {
         self.open.len()

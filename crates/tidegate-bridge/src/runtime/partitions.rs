@@ -269,6 +269,11 @@ impl Partitions {
             Progress::Behind { millis, .. } => Some(millis),
             Progress::Over => Some(0),
         };
+        slot.queue.progress(progress);
+        if !slot.is_queued && self.parts.policy.tumbling.is_some() {
+            slot.is_queued = true;
+            self.due.push_back(partition.clone());
+        }
     }
 
     /// Tells the metrics what is known of every partition.

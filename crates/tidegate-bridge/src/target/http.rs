@@ -11,7 +11,6 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, Response, StatusCode};
 
 use super::{Delivery, Target, response};
-use crate::event::event_json;
 use crate::outcome::{Failure, Outcome};
 
 /// Most bytes of a response that are read.
@@ -76,12 +75,7 @@ impl Http {
 #[async_trait]
 impl Target for Http {
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let body = event_json(
-            &delivery.shape,
-            &delivery.partition,
-            &delivery.records,
-            None,
-        );
+        let body = delivery.event();
         let request = self
             .client
             .post(&self.url)
@@ -91,10 +85,8 @@ impl Target for Http {
             Ok(answer) => answer,
             Err(outcome) => return outcome,
         };
-        if !self.reports_item_failures {
-            return Outcome::Delivered;
-        }
-        response::read(delivery, &answer.body, answer.failure)
+        let reports = self.reports_item_failures;
+        response::answered(delivery, &answer.body, answer.failure, reports)
     }
 }
 

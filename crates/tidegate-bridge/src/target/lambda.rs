@@ -18,7 +18,6 @@ use serde_json::Value;
 use tidegate_aws::Aws;
 
 use super::{Delivery, Target, response};
-use crate::event::event_json;
 use crate::outcome::{Failure, Outcome};
 
 /// Longest invocation: a function runs for 15 minutes at most.
@@ -59,12 +58,7 @@ impl Lambda {
 #[async_trait]
 impl Target for Lambda {
     async fn deliver(&self, delivery: &Delivery) -> Outcome {
-        let body = event_json(
-            &delivery.shape,
-            &delivery.partition,
-            &delivery.records,
-            None,
-        );
+        let body = delivery.event();
         let sent = self
             .client
             .invoke()
@@ -93,10 +87,7 @@ fn answered(delivery: &Delivery, output: &InvokeOutput, reports_item_failures: b
         failure.message = format!("the function failed ({kind}): {}", error_text(payload));
         return Outcome::Failed(failure);
     }
-    if !reports_item_failures {
-        return Outcome::Delivered;
-    }
-    response::read(delivery, payload, failure)
+    response::answered(delivery, payload, failure, reports_item_failures)
 }
 
 /// What a failed function says: `errorType: errorMessage`, else its answer as it stands.

@@ -9,6 +9,53 @@ use crate::outcome::{Failure, Outcome};
 use crate::record::Position;
 use crate::target::Delivery;
 
+/// Reads a response of a function that did not fail as a whole: its state when it has a tumbling window, which must be
+/// there unless the window ends, and the records that failed when `reports_item_failures`.
+pub fn answered(
+    delivery: &Delivery,
+    body: &[u8],
+    failure: Failure,
+    reports_item_failures: bool,
+) -> Outcome {
+    let state = match &delivery.window {
+        Some(window) if !window.is_final => match state(body) {
+            Some(state) => Some(state),
+            None => {
+                let message =
+                    "the response has no state: with a tumbling window it is {\"state\": {}}";
+                return Outcome::Failed(Failure {
+                    message: message.to_owned(),
+                    ..failure
+                });
+            }
+        },
+        _ => None,
+    };
+    let outcome = if reports_item_failures {
+        read(delivery, body, failure)
+    } else {
+        Outcome::Delivered
+    };
+    match state {
+        Some(state) => Outcome::Windowed {
+            state,
+            then: Box::new(outcome),
+        },
+        None => outcome,
+    }
+}
+
+fn state(body: &[u8]) -> Option<Value> {
+    match serde_json::from_slice::<Value>(body)
+        .ok()?
+        .get_mut("state")?
+        .take()
+    {
+        state @ Value::Object(_) => Some(state),
+        _ => None,
+    }
+}
+
 /// Reads a response of a function that did not fail as a whole.
 ///
 /// Success: nothing, `null`, `{}`, no or an empty `batchItemFailures`. A response of any other form, or one that

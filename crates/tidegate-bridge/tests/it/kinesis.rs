@@ -513,3 +513,56 @@ async fn a_latest_binding_misses_nothing_after_it_began_and_partial_failures_kee
     let numbers: Vec<u64> = all(&sink).into_iter().map(|(_, number)| number).collect();
     assert!(numbers.iter().all(|number| *number >= 50), "{numbers:?}");
 }
+
+/// Counts records in a tumbling window, and answers with the count as its state.
+fn counting(seen: &Seen) -> (StatusCode, String) {
+    let event = seen.json();
+    let count = event["state"]["n"].as_u64().unwrap_or(0);
+    let count = count + event["Records"].as_array().unwrap().len() as u64;
+    (StatusCode::OK, json!({"state": {"n": count}}).to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn windows_count_every_record_once_over_a_resharding_and_a_restart() {
+    let place = Place::start().await;
+    let stream = Stream::make(&place, "windows", 1).await;
+    let sink = Sink::start(counting).await;
+    let binding = stream.binding(&sink, json!({"TumblingWindowInSeconds": 2}));
+    let ends = || -> Vec<Value> {
+        let seen = sink.seen();
+        let events = seen.iter().map(Seen::json);
+        let ends = events.filter(|event| event["isFinalInvokeForWindow"] == true);
+        ends.collect()
+    };
+    let counted = || -> u64 {
+        let ends = ends();
+        let counts = ends.iter().map(|event| event["state"]["n"].as_u64());
+        counts.map(Option::unwrap_or_default).sum()
+    };
+    stream.put(0..50, 10).await;
+    let mut bridge = Bridge::start(vec![binding.clone()]).await;
+    until("the first windows end", async || counted() == 50).await;
+    stream.split("shardId-000000000000").await;
+    stream.put(50..150, 10).await;
+    until("windows of the children end", async || counted() == 150).await;
+    assert_eq!(bridge.stop().await.unclean, []);
+    // Whatever a window that was open at the end of the bridge held comes again with it.
+    stream.put(150..200, 10).await;
+    let mut bridge = Bridge::start(vec![binding]).await;
+    until("the last windows end", async || counted() == 200).await;
+    assert_eq!(bridge.stop().await.unclean, []);
+    for end in ends() {
+        assert_eq!(end["Records"], json!([]));
+        assert_eq!(end["eventSourceARN"], json!(stream.arn()));
+        let of = |name: &str| {
+            let text = end["window"][name].as_str().unwrap();
+            text.parse::<jiff::Timestamp>().unwrap().as_second()
+        };
+        assert_eq!(of("end") - of("start"), 2);
+        assert_eq!(of("start") % 2, 0, "aligned to 1970");
+    }
+    let first = sink.seen()[0].json();
+    assert_eq!(first["state"], json!({}));
+    assert_eq!(first["isFinalInvokeForWindow"], false);
+    assert_eq!(first["shardId"], "shardId-000000000000");
+}

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::*;
 use crate::event::EventShape;
 use crate::record::{Partition, Record, TimestampType};
@@ -23,6 +25,7 @@ fn delivery() -> Delivery {
         }),
         partition: Partition::kafka(&"t".into(), 0),
         records: vec![record(5), record(7), record(9)],
+        window: None,
     }
 }
 
@@ -81,4 +84,32 @@ fn whole_batches_that_failed() {
     ] {
         check(body, Some(0));
     }
+}
+
+#[test]
+fn a_window_needs_a_state_until_it_ends() {
+    let mut delivery = delivery();
+    let window = |is_final| crate::event::WindowPart {
+        start: 0,
+        end: 10_000,
+        state: json!({}),
+        is_final,
+        is_terminated_early: false,
+    };
+    let answer = |delivery: &Delivery, body: &str| {
+        answered(delivery, body.as_bytes(), Failure::default(), true)
+    };
+    delivery.window = Some(window(false));
+    for body in ["", "null", "{}", "7", "{\"state\": 7}", "{\"state\""] {
+        let found = answer(&delivery, body);
+        assert!(matches!(found, Outcome::Failed(_)), "{body}: {found:?}");
+    }
+    let expected = Outcome::Windowed {
+        state: json!({"n": 2}),
+        then: Box::new(Outcome::Delivered),
+    };
+    let body = "{\"state\": {\"n\": 2}, \"batchItemFailures\": []}";
+    assert_eq!(answer(&delivery, body), expected);
+    delivery.window = Some(window(true));
+    assert_eq!(answer(&delivery, "null"), Outcome::Delivered);
 }
