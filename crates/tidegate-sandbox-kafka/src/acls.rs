@@ -63,27 +63,17 @@ struct Filter<'a> {
 }
 
 impl Filter<'_> {
+    /// Whether every number stands for something: a deletion wants that, a description finds nothing.
     fn check(&self) -> Result<(), Refusal> {
-        let unknown = |what: &str| {
-            Err(Refusal::new(
-                Code::InvalidRequest,
-                format!("The AclBindingFilter contains UNKNOWN elements: {what}"),
-            ))
-        };
         let known = |number: i8, range: &std::ops::RangeInclusive<i8>| {
             number == ANY || range.contains(&number)
         };
-        if !known(self.resource_type, &RESOURCES) {
-            return unknown("resource type");
+        let invalid = |why: &str| Err(Refusal::new(Code::InvalidRequest, why));
+        if !known(self.resource_type, &RESOURCES) || !(ANY..=PREFIXED).contains(&self.pattern) {
+            return invalid("Unknown patternFilter.");
         }
-        if !(ANY..=PREFIXED).contains(&self.pattern) {
-            return unknown("pattern type");
-        }
-        if !known(self.operation, &OPERATIONS) {
-            return unknown("operation");
-        }
-        if !known(self.permission, &PERMISSIONS) {
-            return unknown("permission type");
+        if !known(self.operation, &OPERATIONS) || !known(self.permission, &PERMISSIONS) {
+            return invalid("Unknown entryFilter.");
         }
         Ok(())
     }
@@ -123,9 +113,12 @@ pub(crate) fn create(
     request: &CreateAclsRequest,
 ) -> CreateAclsResponse {
     let mut state = hub.state.lock();
+    // A binding of "any" is none at all: Kafka falls over it, and with it the whole request.
+    let whole = !request.creations.iter().any(of_any);
     let results = request.creations.iter().map(|asked| {
         let made = match call.fault {
             Some(fault) => Err(Refusal::new(fault, fault.to_string())),
+            None if !whole => Err(Refusal::silent(Code::UnknownServerError)),
             None => checked(asked).and_then(|acl| {
                 if !state.acls.contains(&acl) {
                     check_room(hub, state.acls.len() + 1)?;
@@ -138,7 +131,7 @@ pub(crate) fn create(
             Ok(()) => AclCreationResult::default(),
             Err(refusal) => AclCreationResult::default()
                 .with_error_code(refusal.code.code())
-                .with_error_message(Some(text(refusal.message))),
+                .with_error_message(refusal.said()),
         }
     });
     CreateAclsResponse::default()
@@ -183,25 +176,64 @@ pub(crate) fn checked_binding(principal: &str, binding: &AclBinding) -> Result<A
     checked(&asked)
 }
 
+/// Whether any of these numbers is the one that stands for "unknown": Kafka does not read such a request.
+pub(crate) fn unknown(numbers: impl IntoIterator<Item = [i8; 4]>) -> bool {
+    numbers.into_iter().any(|all| all.contains(&0))
+}
+
+/// The numbers of a binding that is to be made.
+pub(crate) fn made(asked: &AclCreation) -> [i8; 4] {
+    [
+        asked.resource_type,
+        asked.resource_pattern_type,
+        asked.operation,
+        asked.permission_type,
+    ]
+}
+
+/// The numbers of bindings that are looked for.
+pub(crate) fn sought(asked: &DescribeAclsRequest) -> [i8; 4] {
+    [
+        asked.resource_type_filter,
+        asked.pattern_type_filter,
+        asked.operation,
+        asked.permission_type,
+    ]
+}
+
+/// The numbers of bindings that are to go.
+pub(crate) fn gone(asked: &DeleteAclsFilter) -> [i8; 4] {
+    [
+        asked.resource_type_filter,
+        asked.pattern_type_filter,
+        asked.operation,
+        asked.permission_type,
+    ]
+}
+
+fn of_any(asked: &AclCreation) -> bool {
+    made(asked).contains(&ANY) || asked.resource_pattern_type == MATCH
+}
+
 fn checked(asked: &AclCreation) -> Result<Acl, Refusal> {
     let invalid = |message: &str| Err(Refusal::new(Code::InvalidRequest, message));
     if !RESOURCES.contains(&asked.resource_type) {
-        return invalid("Invalid resourceType");
+        return invalid("Invalid resourceType UNKNOWN");
     }
     if asked.resource_pattern_type != LITERAL && asked.resource_pattern_type != PREFIXED {
-        return invalid("Invalid patternType");
+        return invalid("Invalid patternType UNKNOWN");
     }
     if !OPERATIONS.contains(&asked.operation) {
-        return invalid("Invalid operation");
+        return invalid("Invalid operation UNKNOWN");
     }
     if !PERMISSIONS.contains(&asked.permission_type) {
-        return invalid("Invalid permissionType");
-    }
-    if asked.resource_name.is_empty() {
-        return invalid("Resource name should not be empty");
+        return invalid("Invalid permissionType UNKNOWN");
     }
     if asked.resource_type == CLUSTER && asked.resource_name.as_str() != CLUSTER_NAME {
         return invalid("The only valid name for the CLUSTER resource is kafka-cluster");
+    }
+    if asked.resource_name.is_empty() {
+        return invalid("Invalid empty resource name");
     }
     if !asked.principal.contains(':') {
         return Err(Refusal::new(
@@ -241,11 +273,6 @@ pub(crate) fn describe(
         operation: request.operation,
         permission: request.permission_type,
     };
-    if let Err(refusal) = filter.check() {
-        return answer
-            .with_error_code(refusal.code.code())
-            .with_error_message(Some(text(refusal.message)));
-    }
     let state = hub.state.lock();
     let mut resources: Vec<DescribeAclsResource> = Vec::new();
     for acl in state.acls.iter().filter(|acl| filter.takes(acl)) {
@@ -297,7 +324,9 @@ pub(crate) fn delete(
             .into_iter()
             .partition(|acl| filter.takes(acl));
         state.acls = kept;
-        result.with_matching_acls(gone.into_iter().map(matching).collect())
+        result
+            .with_error_message(None)
+            .with_matching_acls(gone.into_iter().map(matching).collect())
     });
     DeleteAclsResponse::default()
         .with_throttle_time_ms(call.throttle)
@@ -318,6 +347,7 @@ fn filter_of(asked: &DeleteAclsFilter) -> Filter<'_> {
 
 fn matching(acl: Acl) -> DeleteAclsMatchingAcl {
     DeleteAclsMatchingAcl::default()
+        .with_error_message(None)
         .with_resource_type(acl.resource_type)
         .with_resource_name(text(acl.name))
         .with_pattern_type(acl.pattern)

@@ -15,6 +15,7 @@ use kafka_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
+use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::{Hub, Refusal, State};
 use crate::brokerconfigs;
@@ -25,6 +26,8 @@ use crate::wire::{Call, Code, text};
 /// Resource types on the wire.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+/// Those that Kafka has beside: loggers, client metrics, groups.
+const OTHERS: [i8; 3] = [8, 16, 32];
 /// Where a value comes from, on the wire.
 const FROM_TOPIC: i8 = 1;
 const FROM_BROKER: i8 = 2;
@@ -86,7 +89,7 @@ fn describe_one(
                 .collect())
         }
         BROKER => {
-            check_broker(hub, &resource.resource_name)?;
+            check_described(hub, &resource.resource_name)?;
             let keys = brokerconfigs::keys(hub, state);
             Ok(keys
                 .into_iter()
@@ -104,11 +107,21 @@ fn describe_one(
                 })
                 .collect())
         }
-        other => Err(unknown_resource(other)),
+        other if OTHERS.contains(&other) => Err(unknown_resource(other)),
+        _ => Err(Refusal::new(
+            Code::InvalidRequest,
+            "This most likely occurs because of a request being malformed by the client library or the message was sent to an incompatible broker. See the broker logs for more details.",
+        )),
     }
 }
 
 fn unknown_resource(number: i8) -> Refusal {
+    if !OTHERS.contains(&number) {
+        return Refusal::new(
+            Code::InvalidRequest,
+            format!("Unknown resource type {number}"),
+        );
+    }
     Refusal::new(
         Code::InvalidRequest,
         format!(
@@ -117,20 +130,33 @@ fn unknown_resource(number: i8) -> Refusal {
     )
 }
 
+/// Whether a name is this broker's, or that of all.
+///
+/// # Errors
+/// INVALID_REQUEST, in the words of an alteration.
 fn check_broker(hub: &Hub, name: &str) -> Result<(), Refusal> {
-    if name.is_empty() || name.parse() == Ok(hub.options.node_id) {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        Code::InvalidRequest,
-        match name.parse::<i32>() {
+    let node = hub.options.node_id;
+    let why = match name.parse::<i32>() {
+        _ if name.is_empty() => return Ok(()),
+        Ok(id) if id == node => return Ok(()),
+        Ok(_) => format!("Unexpected broker id, expected {node}, but received {name}"),
+        Err(_) => format!("Node id must be an integer, but it is: {name}"),
+    };
+    Err(Refusal::new(Code::InvalidRequest, why))
+}
+
+/// The same, in the words of a description.
+fn check_described(hub: &Hub, name: &str) -> Result<(), Refusal> {
+    check_broker(hub, name).map_err(|refusal| {
+        let node = hub.options.node_id;
+        let why = match name.parse::<i32>() {
             Ok(_) => format!(
-                "Unexpected broker id, expected {} or empty string, but received {name}",
-                hub.options.node_id
+                "Unexpected broker id, expected {node} or empty string, but received {name}"
             ),
-            Err(_) => format!("Node id must be an integer, but it is: {name}"),
-        },
-    ))
+            Err(_) => format!("Broker id must be an integer, but it is: {name}"),
+        };
+        Refusal::new(refusal.code, why)
+    })
 }
 
 fn topic_entry(
@@ -172,6 +198,7 @@ fn topic_entry(
         });
     let entry = DescribeConfigsResourceResult::default()
         .with_name(text(key.name))
+        .with_documentation(None)
         .with_value(Some(text(value)))
         .with_config_source(source)
         .with_config_type(key.kind.number());
@@ -186,6 +213,7 @@ fn broker_entry(key: brokerconfigs::Described, synonyms: bool) -> DescribeConfig
     let sensitive = key.kind == Kind::Password;
     let entry = DescribeConfigsResourceResult::default()
         .with_name(text(key.name))
+        .with_documentation(None)
         .with_value(key.value.filter(|_| !sensitive).map(text))
         .with_read_only(key.read_only)
         .with_config_source(key.source)
@@ -253,7 +281,7 @@ pub(crate) fn incremental(
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone())
             .with_error_code(code)
-            .with_error_message(message.map(text))
+            .with_error_message(message)
     });
     let responses = responses.collect();
     drop(state);
@@ -263,10 +291,10 @@ pub(crate) fn incremental(
         .with_responses(responses)
 }
 
-fn said(done: Result<(), Refusal>) -> (i16, Option<String>) {
+fn said(done: Result<(), Refusal>) -> (i16, Option<StrBytes>) {
     match done {
         Ok(()) => (0, None),
-        Err(refusal) => (refusal.code.code(), Some(refusal.message)),
+        Err(refusal) => (refusal.code.code(), refusal.said()),
     }
 }
 
@@ -326,16 +354,20 @@ fn change(
 
 fn present<'a>(hub: &Hub, state: &'a State, target: &Target<'_>) -> Result<&'a Values, Refusal> {
     match target.kind {
-        TOPIC => state
-            .topics
-            .get(target.name)
-            .map(|topic| &topic.configs)
-            .ok_or_else(|| {
+        TOPIC if target.name.is_empty() => Err(Refusal::new(
+            Code::InvalidRequest,
+            "Default topic resources are not allowed.",
+        )),
+        TOPIC => {
+            topics::check_name(target.name)?;
+            let topic = state.topics.get(target.name).ok_or_else(|| {
                 Refusal::new(
                     Code::UnknownTopicOrPartition,
                     format!("The topic '{}' does not exist.", target.name),
                 )
-            }),
+            })?;
+            Ok(&topic.configs)
+        }
         BROKER => {
             check_broker(hub, target.name)?;
             Ok(if target.name.is_empty() {
@@ -396,15 +428,23 @@ fn apply(target: &Target<'_>, values: &mut Values, change: &Change<'_>) -> Resul
         }
         APPEND | SUBTRACT => {
             let value = value()?;
-            if !matches!(kind_of(target, key), Some(Kind::List(_))) {
+            if !matches!(kind_of(target, key), Some(Kind::List(_) | Kind::Replicas)) {
                 let word = if change.operation == APPEND {
-                    "APPEND"
+                    "append"
                 } else {
-                    "SUBTRACT"
+                    "subtract"
                 };
+                if target.kind != TOPIC && kind_of(target, key).is_none() {
+                    return Err(Refusal::silent(Code::UnknownServerError));
+                }
                 return Err(Refusal::new(
                     Code::InvalidConfig,
-                    format!("Can't {word} to key {key} because its type is not LIST."),
+                    if target.kind == TOPIC {
+                        let word = word.to_uppercase();
+                        format!("Can't {word} to key {key} because its type is not LIST.")
+                    } else {
+                        format!("Config value {word} is not allowed for config key: {key}")
+                    },
                 ));
             }
             let default = configs::topic_key(key).map_or("", |key| key.default);
@@ -425,10 +465,12 @@ fn apply(target: &Target<'_>, values: &mut Values, change: &Change<'_>) -> Resul
             }
             values.insert(key.to_owned(), list.join(","));
         }
+        // Kafka's controller falls over an operation that it does not know; a broker looks first.
+        _ if target.kind == TOPIC => return Err(Refusal::silent(Code::UnknownServerError)),
         other => {
             return Err(Refusal::new(
                 Code::InvalidRequest,
-                format!("Unknown operation type {other} for config {key}"),
+                format!("Unknown operations type {other}"),
             ));
         }
     }
@@ -453,11 +495,7 @@ fn check_all(target: &Target<'_>, values: &Values, changes: &[Change<'_>]) -> Re
         return configs::check_together(values);
     }
     for change in changes {
-        brokerconfigs::check_change(
-            target.name,
-            change.key,
-            values.get(change.key).map(String::as_str),
-        )?;
+        brokerconfigs::check_change(change.key, values.get(change.key).map(String::as_str))?;
     }
     Ok(())
 }
@@ -492,7 +530,7 @@ pub(crate) fn replace(
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name.clone())
             .with_error_code(code)
-            .with_error_message(message.map(text))
+            .with_error_message(message)
     });
     let responses = responses.collect();
     drop(state);

@@ -23,12 +23,12 @@ const CONTROL: i16 = 0x20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Broken {
     /// Too short, a wrong length or a wrong checksum: CORRUPT_MESSAGE.
-    Corrupt(&'static str),
-    /// Well formed, and yet not acceptable: INVALID_RECORD.
-    Invalid(&'static str),
-    /// A magic other than 2: UNSUPPORTED_FOR_MESSAGE_FORMAT.
-    Format,
-    /// A codec that Kafka does not know: UNSUPPORTED_COMPRESSION_TYPE.
+    Corrupt,
+    /// Well formed, and yet not acceptable (a control batch, a count or sequence that does not fit): INVALID_RECORD.
+    Invalid,
+    /// This magic, where 2 should be: INVALID_RECORD.
+    Format(i8),
+    /// A codec that Kafka does not know, and falls over: UNKNOWN_SERVER_ERROR.
     Codec,
 }
 
@@ -74,9 +74,7 @@ pub(crate) fn sequence_after(from: i32, by: i32) -> i32 {
 /// Reads the header of the first batch of `bytes`.
 pub(crate) fn header(bytes: &[u8]) -> Result<Header, Broken> {
     if bytes.len() < HEADER {
-        return Err(Broken::Corrupt(
-            "the record batch is shorter than its header",
-        ));
+        return Err(Broken::Corrupt);
     }
     let mut at = bytes;
     let base_offset = at.get_i64();
@@ -84,14 +82,14 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header, Broken> {
     let leader_epoch = at.get_i32();
     let magic = at.get_i8();
     if magic != 2 {
-        return Err(Broken::Format);
+        return Err(Broken::Format(magic));
     }
     let _crc = at.get_u32();
     let size = usize::try_from(length)
         .ok()
         .and_then(|length| length.checked_add(BEFORE))
         .filter(|size| (HEADER..=bytes.len()).contains(size))
-        .ok_or(Broken::Corrupt("the record batch's length does not fit"))?;
+        .ok_or(Broken::Corrupt)?;
     Ok(Header {
         base_offset,
         size,
@@ -107,62 +105,46 @@ pub(crate) fn header(bytes: &[u8]) -> Result<Header, Broken> {
     })
 }
 
-/// Splits a produce request's records into their batches, each checked as Kafka's log validator does.
-pub(crate) fn batches(records: &Bytes) -> Result<Vec<(Header, Bytes)>, Broken> {
-    let mut found = Vec::new();
-    let mut rest = records.clone();
-    while !rest.is_empty() {
-        let header = header(&rest)?;
-        let batch = rest.split_to(header.size);
-        check(&header, &batch)?;
-        found.push((header, batch));
-    }
-    Ok(found)
-}
-
-fn check(header: &Header, batch: &[u8]) -> Result<(), Broken> {
+/// Checks a batch as Kafka's log validator does.
+pub(crate) fn check(header: &Header, batch: &[u8]) -> Result<(), Broken> {
     let stored = (&batch[CRC_AT..COVERED]).get_u32();
     if crc32c::crc32c(&batch[COVERED..]) != stored {
-        return Err(Broken::Corrupt("Record is corrupt"));
+        return Err(Broken::Corrupt);
     }
     if header.codec() > 4 {
         return Err(Broken::Codec);
     }
-    if header.attributes & CONTROL != 0 {
-        return Err(Broken::Invalid(
-            "Clients are not allowed to write control records",
-        ));
-    }
-    if header.count <= 0 || header.count > RECORDS {
-        return Err(Broken::Invalid("Invalid reported count for record batch"));
-    }
-    if header.last_delta != header.count - 1 {
-        return Err(Broken::Invalid(
-            "Inconsistent batch offset range and count of records",
-        ));
-    }
-    if header.producer_id >= 0 && header.base_sequence < 0 {
-        return Err(Broken::Invalid(
-            "Invalid sequence number in record batch with producerId",
-        ));
+    let control = header.attributes & CONTROL != 0;
+    let counted = (1..=RECORDS).contains(&header.count);
+    let dense = header.last_delta == header.count - 1;
+    let sequenced = header.producer_id < 0 || header.base_sequence >= 0;
+    if control || !counted || !dense || !sequenced {
+        return Err(Broken::Invalid);
     }
     Ok(())
 }
 
-/// The batch with its place in the log; with `append_time`, stamped by the broker.
+/// The batch with its place in the log and the time that holds for it: that of its newest record, or the broker's own.
 pub(crate) fn placed(
     batch: &[u8],
     base_offset: i64,
     leader_epoch: i32,
     append_time: Option<i64>,
+    newest: i64,
 ) -> Bytes {
     let mut bytes = BytesMut::from(batch);
     bytes[0..8].copy_from_slice(&base_offset.to_be_bytes());
     bytes[12..16].copy_from_slice(&leader_epoch.to_be_bytes());
-    if let Some(now) = append_time {
-        let attributes = (&batch[21..23]).get_i16() | APPEND_TIME;
+    let before = (&batch[21..23]).get_i16();
+    let attributes = match append_time {
+        Some(_) => before | APPEND_TIME,
+        // Whose clock it was is the topic's to say, not the producer's.
+        None => before & !APPEND_TIME,
+    };
+    let stamp = append_time.unwrap_or(newest);
+    if attributes != before || stamp != (&batch[35..43]).get_i64() {
         bytes[21..23].copy_from_slice(&attributes.to_be_bytes());
-        bytes[35..43].copy_from_slice(&now.to_be_bytes());
+        bytes[35..43].copy_from_slice(&stamp.to_be_bytes());
         let crc = crc32c::crc32c(&bytes[COVERED..]);
         bytes[CRC_AT..COVERED].copy_from_slice(&crc.to_be_bytes());
     }

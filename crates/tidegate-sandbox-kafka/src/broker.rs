@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use kafka_protocol::protocol::StrBytes;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -18,7 +19,7 @@ use crate::log::Log;
 use crate::options::KafkaOptions;
 use crate::quotas::Quotas;
 use crate::scram::Credentials;
-use crate::wire::Code;
+use crate::wire::{Code, text};
 
 /// A refusal with its code and its words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,16 @@ impl Refusal {
             code,
             message: message.into(),
         }
+    }
+
+    /// A refusal that Kafka gives without a word.
+    pub(crate) fn silent(code: Code) -> Self {
+        Self::new(code, "")
+    }
+
+    /// Its words for an answer: none is null.
+    pub(crate) fn said(self) -> Option<StrBytes> {
+        (!self.message.is_empty()).then(|| text(self.message))
     }
 }
 

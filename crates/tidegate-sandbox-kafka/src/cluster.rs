@@ -8,6 +8,7 @@ use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::describe_log_dirs_response::{
     DescribeLogDirsPartition, DescribeLogDirsResult, DescribeLogDirsTopic,
 };
+use kafka_protocol::messages::describe_topic_partitions_request::TopicRequest;
 use kafka_protocol::messages::describe_topic_partitions_response::{
     Cursor, DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
 };
@@ -30,6 +31,9 @@ use crate::wire::{Call, Code, text};
 
 /// Partitions of one DescribeTopicPartitions answer (`max.request.partition.size.limit`).
 const PARTITIONS: usize = 2_000;
+/// Endpoint types: this broker is of the first.
+const BROKERS: i8 = 1;
+const CONTROLLERS: i8 = 2;
 /// The one place of all logs: memory, by the name a path would have.
 const DIRECTORY: &str = "/memory";
 
@@ -40,15 +44,19 @@ pub(crate) fn describe(
 ) -> DescribeClusterResponse {
     let answer = DescribeClusterResponse::default()
         .with_throttle_time_ms(call.throttle)
-        .with_endpoint_type(if call.version >= 1 {
-            request.endpoint_type
-        } else {
-            1
-        });
+        .with_endpoint_type(BROKERS);
     if let Some(fault) = call.fault {
         return answer.with_error_code(fault.code());
     }
-    if request.endpoint_type != 1 {
+    if !matches!(request.endpoint_type, BROKERS | CONTROLLERS) {
+        return answer
+            .with_error_code(Code::UnsupportedEndpointType.code())
+            .with_error_message(Some(text(format!(
+                "Unsupported endpoint type {}",
+                request.endpoint_type
+            ))));
+    }
+    if request.endpoint_type != BROKERS {
         return answer
             .with_error_code(Code::MismatchedEndpointType.code())
             .with_error_message(Some(text(
@@ -76,6 +84,13 @@ pub(crate) fn topic_partitions(
     call: &Call,
     request: &DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
+    if let Some(cursor) = &request.cursor {
+        let named = |topic: &TopicRequest| topic.name == cursor.topic_name;
+        let listed = request.topics.is_empty() || request.topics.iter().any(named);
+        if cursor.partition_index < 0 || !listed {
+            return unplaced(call, request);
+        }
+    }
     let state = hub.state.lock();
     let mut names: Vec<String> = if request.topics.is_empty() {
         state.topics.keys().cloned().collect()
@@ -111,7 +126,7 @@ pub(crate) fn topic_partitions(
             found.push(
                 topic
                     .with_error_code(code.code())
-                    .with_topic_authorized_operations(NOT_ASKED),
+                    .with_topic_authorized_operations(topics::OPERATIONS),
             );
             continue;
         };
@@ -171,6 +186,22 @@ pub(crate) fn topic_partitions(
         .with_next_cursor(next)
 }
 
+/// The answer to a cursor that points nowhere: every topic is refused.
+fn unplaced(
+    call: &Call,
+    request: &DescribeTopicPartitionsRequest,
+) -> DescribeTopicPartitionsResponse {
+    let topics = request.topics.iter().map(|topic| {
+        DescribeTopicPartitionsResponseTopic::default()
+            .with_name(Some(topic.name.clone()))
+            .with_error_code(Code::InvalidRequest.code())
+            .with_topic_authorized_operations(NOT_ASKED)
+    });
+    DescribeTopicPartitionsResponse::default()
+        .with_throttle_time_ms(call.throttle)
+        .with_topics(topics.collect())
+}
+
 /// One broker reassigns nothing.
 pub(crate) fn reassignments(
     call: &Call,
@@ -178,6 +209,7 @@ pub(crate) fn reassignments(
 ) -> ListPartitionReassignmentsResponse {
     ListPartitionReassignmentsResponse::default()
         .with_throttle_time_ms(call.throttle)
+        .with_error_message(None)
         .with_error_code(call.fault.map_or(0, |fault| fault.code()))
 }
 

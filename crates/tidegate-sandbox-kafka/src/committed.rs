@@ -63,9 +63,6 @@ fn may_commit(
 ) -> Result<(), Code> {
     let generation = request.generation_id_or_member_epoch;
     let name = request.group_id.as_str();
-    if name.is_empty() && call.version > 0 {
-        return Err(Code::InvalidGroupId);
-    }
     let groups = state.groups.len();
     let Some(group) = state.groups.get_mut(name) else {
         if generation >= 0 {
@@ -244,6 +241,9 @@ pub(crate) fn delete(
     if let Some(fault) = call.fault {
         return answer.with_error_code(fault.code());
     }
+    if request.group_id.is_empty() {
+        return answer.with_error_code(Code::InvalidGroupId.code());
+    }
     let Some(group) = state.groups.get(request.group_id.as_str()) else {
         return answer.with_error_code(Code::GroupIdNotFound.code());
     };
@@ -256,10 +256,10 @@ pub(crate) fn delete(
     for topic in &request.topics {
         let busy = subscribed.iter().any(|name| *name == topic.name.as_str());
         let partitions = topic.partitions.iter().map(|asked| {
-            let code = if busy {
-                Code::GroupSubscribedToTopic.code()
-            } else if state.log(&topic.name, asked.partition_index).is_err() {
+            let code = if state.log(&topic.name, asked.partition_index).is_err() {
                 Code::UnknownTopicOrPartition.code()
+            } else if busy {
+                Code::GroupSubscribedToTopic.code()
             } else {
                 if let Some(group) = state.groups.get_mut(request.group_id.as_str()) {
                     group

@@ -23,7 +23,11 @@ pub(crate) enum Kind {
     Int(i64, i64),
     /// A whole number of 64 bits in this range.
     Long(i64, i64),
+    /// The same, or -1.
+    Level(i64, i64),
     Double(f64, f64),
+    /// Replicas by partition and broker, or `*` for all.
+    Replicas,
     Password,
 }
 
@@ -33,10 +37,10 @@ impl Kind {
         match self {
             Self::Bool => 1,
             Self::Word(_) => 2,
-            Self::Int(..) => 3,
+            Self::Int(..) | Self::Level(..) => 3,
             Self::Long(..) => 5,
             Self::Double(..) => 6,
-            Self::List(_) => 7,
+            Self::List(_) | Self::Replicas => 7,
             Self::Password => 9,
         }
     }
@@ -76,7 +80,7 @@ pub(crate) const TOPIC: &[Key] = &[
     ),
     key(
         "compression.gzip.level",
-        Kind::Int(-1, 9),
+        Kind::Level(1, 9),
         "-1",
         "compression.gzip.level",
     ),
@@ -119,7 +123,7 @@ pub(crate) const TOPIC: &[Key] = &[
     key("flush.ms", Kind::Long(0, MAX), LONGEST, ""),
     key(
         "follower.replication.throttled.replicas",
-        Kind::List(&[]),
+        Kind::Replicas,
         "",
         "",
     ),
@@ -131,7 +135,7 @@ pub(crate) const TOPIC: &[Key] = &[
     ),
     key(
         "leader.replication.throttled.replicas",
-        Kind::List(&[]),
+        Kind::Replicas,
         "",
         "",
     ),
@@ -292,16 +296,20 @@ fn invalid(message: String) -> Refusal {
 /// # Errors
 /// INVALID_CONFIG in Kafka's words.
 pub(crate) fn check(name: &str, kind: Kind, value: &str) -> Result<(), Refusal> {
-    let refuse = |why: &str| {
+    let refuse = |value: &str, why: &str| {
         Err(invalid(format!(
             "Invalid value {value} for configuration {name}: {why}"
         )))
     };
     let trimmed = value.trim();
     let ranged = |number: Option<i64>, least: i64, most: i64, word: &str| match number {
-        None => refuse(&format!("Not a number of type {word}")),
-        Some(number) if number < least => refuse(&format!("Value must be at least {least}")),
-        Some(number) if number > most => refuse(&format!("Value must be no more than {most}")),
+        None => refuse(value, &format!("Not a number of type {word}")),
+        Some(number) if number < least => {
+            refuse(trimmed, &format!("Value must be at least {least}"))
+        }
+        Some(number) if number > most => {
+            refuse(trimmed, &format!("Value must be no more than {most}"))
+        }
         Some(_) => Ok(()),
     };
     match kind {
@@ -310,9 +318,12 @@ pub(crate) fn check(name: &str, kind: Kind, value: &str) -> Result<(), Refusal> 
         {
             Ok(())
         }
-        Kind::Bool => refuse("Expected value to be either true or false"),
+        Kind::Bool => refuse(value, "Expected value to be either true or false"),
         Kind::Word(words) if words.contains(&trimmed) => Ok(()),
-        Kind::Word(words) => refuse(&format!("String must be one of: {}", words.join(", "))),
+        Kind::Word(words) => refuse(
+            value,
+            &format!("String must be one of: {}", words.join(", ")),
+        ),
         Kind::List(words) => list(name, words, trimmed),
         Kind::Int(least, most) => ranged(
             trimmed.parse::<i32>().ok().map(i64::from),
@@ -321,17 +332,57 @@ pub(crate) fn check(name: &str, kind: Kind, value: &str) -> Result<(), Refusal> 
             "INT",
         ),
         Kind::Long(least, most) => ranged(trimmed.parse().ok(), least, most, "LONG"),
+        Kind::Level(least, most) => match trimmed.parse::<i32>() {
+            Err(_) => refuse(value, "Not a number of type INT"),
+            Ok(-1) => Ok(()),
+            Ok(number) if (least..=most).contains(&i64::from(number)) => Ok(()),
+            Ok(number) => refuse(
+                &number.to_string(),
+                &format!("Value must be between {least} and {most} or equal to -1"),
+            ),
+        },
         Kind::Double(least, most) => match trimmed.parse::<f64>() {
-            Err(_) => refuse("Not a number of type DOUBLE"),
-            Ok(number) if number < least => {
-                refuse(&format!("Value must be at least {}", least as i64))
-            }
-            Ok(number) if number > most => {
-                refuse(&format!("Value must be no more than {}", most as i64))
-            }
+            Err(_) => refuse(value, "Not a number of type DOUBLE"),
+            Ok(number) if number < least => refuse(
+                &double(number),
+                &format!("Value must be at least {}", least as i64),
+            ),
+            Ok(number) if number > most => refuse(
+                &double(number),
+                &format!("Value must be no more than {}", most as i64),
+            ),
             Ok(_) => Ok(()),
         },
+        Kind::Replicas => replicas(name, trimmed),
         Kind::Password => Ok(()),
+    }
+}
+
+fn replicas(name: &str, value: &str) -> Result<(), Refusal> {
+    let listed: Vec<&str> = value.split(',').map(str::trim).collect();
+    let number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let pair = |word: &&str| {
+        word.split_once(':')
+            .is_some_and(|(partition, broker)| number(partition) && number(broker))
+    };
+    if value.is_empty() || listed[0] == "*" || listed.iter().all(pair) {
+        return Ok(());
+    }
+    Err(invalid(format!(
+        "Invalid value [{}] for configuration {name}: {name} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+        listed.join(", ")
+    )))
+}
+
+/// A number as Java writes it.
+fn double(number: f64) -> String {
+    if number == 0.0 || (1e-3..1e7).contains(&number.abs()) {
+        return format!("{number:?}");
+    }
+    let written = format!("{number:E}");
+    match written.split_once('E') {
+        Some((digits, exponent)) if !digits.contains('.') => format!("{digits}.0E{exponent}"),
+        _ => written,
     }
 }
 

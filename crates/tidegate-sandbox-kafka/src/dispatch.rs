@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, ProduceRequest};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsResponse, CreateAclsRequest, DeleteAclsRequest, ProduceRequest,
+};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
 use crate::broker::Hub;
@@ -179,9 +181,7 @@ async fn route(
         ApiKey::OffsetForLeaderEpoch => {
             reply(call, body, |request| cluster::epochs(hub, call, &request))
         }
-        ApiKey::CreateAcls => reply(call, body, |request| acls::create(hub, call, &request)),
-        ApiKey::DescribeAcls => reply(call, body, |request| acls::describe(hub, call, &request)),
-        ApiKey::DeleteAcls => reply(call, body, |request| acls::delete(hub, call, &request)),
+        ApiKey::CreateAcls | ApiKey::DescribeAcls | ApiKey::DeleteAcls => bindings(hub, call, body),
         ApiKey::AlterUserScramCredentials => {
             reply(call, body, |request| scram::alter(hub, call, &request))
         }
@@ -228,6 +228,34 @@ async fn route(
             wire::encode(call, &fetch::answer(hub, call, &request).await)
         }
         _ => Err("the request's kind is not served"),
+    }
+}
+
+/// Requests about ACL bindings.
+fn bindings(hub: &Arc<Hub>, call: &Call, body: &Bytes) -> Result<Reply, Bad> {
+    const UNKNOWN: Bad = "a number in the request stands for nothing";
+    match call.key {
+        ApiKey::CreateAcls => {
+            let request: CreateAclsRequest = wire::decode(body, call.version)?;
+            if acls::unknown(request.creations.iter().map(acls::made)) {
+                return Err(UNKNOWN);
+            }
+            wire::encode(call, &acls::create(hub, call, &request))
+        }
+        ApiKey::DescribeAcls => {
+            let request = wire::decode(body, call.version)?;
+            if acls::unknown([acls::sought(&request)]) {
+                return Err(UNKNOWN);
+            }
+            wire::encode(call, &acls::describe(hub, call, &request))
+        }
+        _ => {
+            let request: DeleteAclsRequest = wire::decode(body, call.version)?;
+            if acls::unknown(request.filters.iter().map(acls::gone)) {
+                return Err(UNKNOWN);
+            }
+            wire::encode(call, &acls::delete(hub, call, &request))
+        }
     }
 }
 

@@ -92,7 +92,7 @@ fn look(hub: &Hub, call: &Call, request: &FetchRequest) -> Look {
                 }
                 Err(code) => {
                     look.failed = true;
-                    partitions.push(refused(&state, name.as_deref(), asked, code));
+                    partitions.push(refused(asked, code));
                 }
             }
         }
@@ -153,16 +153,19 @@ pub(crate) fn check_epoch(known: i32, epoch: i32) -> Result<(), Code> {
     }
 }
 
-fn refused(state: &State, name: Option<&str>, asked: &FetchPartition, code: Code) -> PartitionData {
-    let log = name.and_then(|name| state.log(name, asked.partition).ok());
-    let known = log.filter(|_| code == Code::OffsetOutOfRange);
+fn refused(asked: &FetchPartition, code: Code) -> PartitionData {
+    // Only what Kafka finds out before it looks at the log has an empty list here.
+    let unseen = matches!(
+        code,
+        Code::UnknownTopicOrPartition | Code::UnknownTopicId | Code::InconsistentTopicId
+    );
     PartitionData::default()
         .with_partition_index(asked.partition)
         .with_error_code(code.code())
-        .with_high_watermark(known.map_or(-1, |log| log.end))
-        .with_last_stable_offset(known.map_or(-1, |log| log.end))
-        .with_log_start_offset(known.map_or(-1, |log| log.start))
-        .with_aborted_transactions(None)
+        .with_high_watermark(-1)
+        .with_last_stable_offset(-1)
+        .with_log_start_offset(-1)
+        .with_aborted_transactions(unseen.then(Vec::new))
         .with_preferred_read_replica(BrokerId(-1))
         .with_records(Some(Bytes::new()))
 }

@@ -35,24 +35,33 @@ pub(crate) fn delete(
         .topics
         .iter()
         .map(|one| (one.name.as_ref().map(|name| name.to_string()), one.topic_id));
-    let responses = named.chain(states).map(|(name, id)| {
-        let deleted = match call.fault {
-            Some(fault) => Err(Refusal::new(fault, fault.to_string())),
-            None => delete_one(&mut state, name.as_deref(), id),
-        };
+    let asked: Vec<Doomed> = named.chain(states).collect();
+    let mut responses = Vec::new();
+    // Nothing goes before everything was looked at.
+    let mut going = Vec::new();
+    for (at, one) in asked.iter().enumerate() {
+        if asked[..at].contains(one) {
+            continue;
+        }
+        match (call.fault, doomed(&state, &asked, one)) {
+            (Some(fault), _) => {
+                let refusal = Refusal::new(fault, fault.to_string());
+                responses.push(spared(call, one.clone(), refusal));
+            }
+            (None, Fate::Goes(name)) => going.push(name),
+            (None, Fate::Stays(told, refusal)) => responses.push(spared(call, told, refusal)),
+            (None, Fate::Told) => {}
+        }
+    }
+    for name in going {
         let result = DeletableTopicResult::default();
-        match deleted {
-            Ok((name, id)) => result
+        responses.push(match delete_one(&mut state, &name) {
+            Ok(id) => result
                 .with_name(Some(TopicName(text(name))))
                 .with_topic_id(id),
-            Err(refusal) => result
-                .with_name(name.map(|name| TopicName(text(name))))
-                .with_topic_id(id)
-                .with_error_code(refusal.code.code())
-                .with_error_message((call.version >= 5).then(|| text(refusal.message))),
-        }
-    });
-    let responses = responses.collect();
+            Err(refusal) => spared(call, (Some(name), Uuid::nil()), refusal),
+        });
+    }
     drop(state);
     hub.changed();
     DeleteTopicsResponse::default()
@@ -60,46 +69,81 @@ pub(crate) fn delete(
         .with_responses(responses)
 }
 
-pub(crate) fn delete_one(
-    state: &mut State,
-    name: Option<&str>,
-    id: Uuid,
-) -> Result<(String, Uuid), Refusal> {
-    let name = match name {
-        Some(_) if !id.is_nil() => {
-            return Err(Refusal::new(
-                Code::InvalidRequest,
-                "You may not specify both topic name and topic id.",
-            ));
-        }
-        None if id.is_nil() => {
-            return Err(Refusal::new(
-                Code::InvalidRequest,
-                "Neither topic name nor id were specified.",
-            ));
-        }
-        Some(name) => name.to_owned(),
-        None => state
-            .name_of(id)
-            .ok_or_else(|| {
+/// A topic as a deletion names it: by name or by id.
+type Doomed = (Option<String>, Uuid);
+
+fn spared(call: &Call, one: Doomed, refusal: Refusal) -> DeletableTopicResult {
+    DeletableTopicResult::default()
+        .with_name(one.0.map(|name| TopicName(text(name))))
+        .with_topic_id(one.1)
+        .with_error_code(refusal.code.code())
+        .with_error_message((call.version >= 5).then(|| text(refusal.message)))
+}
+
+/// What becomes of one topic that a deletion names.
+enum Fate {
+    /// It goes, by this name.
+    Goes(String),
+    /// It stays, and this is said of it.
+    Stays(Doomed, Refusal),
+    /// Its other mention is answered.
+    Told,
+}
+
+fn doomed(state: &State, asked: &[Doomed], one: &Doomed) -> Fate {
+    let stays = |code: Code, why: &str| Fate::Stays(one.clone(), Refusal::new(code, why));
+    let times = |wanted: &Doomed| asked.iter().filter(|other| *other == wanted).count();
+    match one {
+        (Some(_), id) if !id.is_nil() => stays(
+            Code::InvalidRequest,
+            "You may not specify both topic name and topic id.",
+        ),
+        (None, id) if id.is_nil() => stays(
+            Code::InvalidRequest,
+            "Neither topic name nor id were specified.",
+        ),
+        (Some(_), _) if times(one) > 1 => stays(Code::InvalidRequest, "Duplicate topic name."),
+        (None, _) if times(one) > 1 => stays(Code::InvalidRequest, "Duplicate topic id."),
+        (Some(name), _) => match state.topics.get(name) {
+            Some(topic) if times(&(None, topic.id)) > 0 => Fate::Stays(
+                (Some(name.clone()), topic.id),
                 Refusal::new(
-                    Code::UnknownTopicId,
-                    "This server does not host this topic ID.",
-                )
-            })?
-            .to_owned(),
-    };
-    let topic = state.topics.shift_remove(&name).ok_or_else(|| {
-        Refusal::new(
-            Code::UnknownTopicOrPartition,
-            "This server does not host this topic-partition.",
-        )
-    })?;
+                    Code::InvalidRequest,
+                    "The provided topic name maps to an ID that was already supplied.",
+                ),
+            ),
+            Some(_) => Fate::Goes(name.clone()),
+            None => Fate::Stays(one.clone(), missing()),
+        },
+        (None, id) => match state.name_of(*id) {
+            Some(name) if times(&(Some(name.to_owned()), Uuid::nil())) == 1 => Fate::Told,
+            Some(name) => Fate::Goes(name.to_owned()),
+            None => stays(
+                Code::UnknownTopicId,
+                "This server does not host this topic ID.",
+            ),
+        },
+    }
+}
+
+fn missing() -> Refusal {
+    Refusal::new(
+        Code::UnknownTopicOrPartition,
+        "This server does not host this topic-partition.",
+    )
+}
+
+/// Deletes a topic with what groups committed of it.
+///
+/// # Errors
+/// UNKNOWN_TOPIC_OR_PARTITION.
+pub(crate) fn delete_one(state: &mut State, name: &str) -> Result<Uuid, Refusal> {
+    let topic = state.topics.shift_remove(name).ok_or_else(missing)?;
     state.log_bytes -= topic.partitions.iter().map(|log| log.bytes).sum::<usize>();
     for group in state.groups.values_mut() {
-        group.offsets.retain(|(of, _), _| *of != name);
+        group.offsets.retain(|(of, _), _| of != name);
     }
-    Ok((name, topic.id))
+    Ok(topic.id)
 }
 
 pub(crate) fn grow(
@@ -108,16 +152,13 @@ pub(crate) fn grow(
     request: &CreatePartitionsRequest,
 ) -> CreatePartitionsResponse {
     let mut state = hub.state.lock();
-    let results = request.topics.iter().map(|asked| {
-        let twice = request
-            .topics
-            .iter()
-            .filter(|other| other.name == asked.name)
-            .count()
-            > 1;
+    let (once, twice) = topics::by_repetition(&request.topics, |asked| &asked.name);
+    // Names that stand twice are answered once, before the others.
+    let results = twice.iter().copied().chain(once).map(|asked| {
+        let repeated = twice.iter().any(|other| other.name == asked.name);
         let grown = match call.fault {
             Some(fault) => Err(Refusal::new(fault, fault.to_string())),
-            None if twice => Err(Refusal::new(Code::InvalidRequest, "Duplicate topic name.")),
+            None if repeated => Err(Refusal::new(Code::InvalidRequest, "Duplicate topic name.")),
             None => grow_one(hub, &mut state, asked, request.validate_only),
         };
         let result = CreatePartitionsTopicResult::default().with_name(asked.name.clone());
@@ -125,7 +166,7 @@ pub(crate) fn grow(
             Ok(()) => result,
             Err(refusal) => result
                 .with_error_code(refusal.code.code())
-                .with_error_message(Some(text(refusal.message))),
+                .with_error_message(refusal.said()),
         }
     });
     let results = results.collect();
@@ -145,10 +186,7 @@ pub(crate) fn grow_one(
     let name = asked.name.as_str();
     let invalid = |message: String| Err(Refusal::new(Code::InvalidPartitions, message));
     let Some(topic) = state.topics.get(name) else {
-        return Err(Refusal::new(
-            Code::UnknownTopicOrPartition,
-            "This server does not host this topic-partition.",
-        ));
+        return Err(Refusal::silent(Code::UnknownTopicOrPartition));
     };
     let present = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
     if asked.count == present {
@@ -171,25 +209,13 @@ pub(crate) fn grow_one(
                 ),
             ));
         }
-        if assignments.iter().any(|one| one.broker_ids.is_empty()) {
-            return Err(Refusal::new(
-                Code::InvalidReplicaAssignment,
-                "The manual partition assignment includes an empty replica list.",
-            ));
+        for one in assignments {
+            topics::check_replicas(hub, &one.broker_ids, Some(1))?;
         }
-        let foreign = assignments
-            .iter()
-            .flat_map(|one| &one.broker_ids)
-            .find(|id| id.0 != hub.options.node_id);
-        if let Some(foreign) = foreign {
-            return Err(Refusal::new(
-                Code::InvalidReplicaAssignment,
-                format!(
-                    "The manual partition assignment includes broker {}, but no such broker is registered.",
-                    foreign.0
-                ),
-            ));
-        }
+    }
+    if more > topics::AT_ONCE {
+        // Kafka's controller falls over its own bound here.
+        return Err(Refusal::silent(Code::UnknownServerError));
     }
     topics::check_room(hub, state, name, more)?;
     if validate_only {
@@ -237,9 +263,9 @@ fn cut(state: &mut State, name: &str, index: i32, offset: i64) -> Result<i64, Co
     if topics::internal(name) {
         return Err(Code::InvalidTopicException);
     }
-    let broker = state.defaults.clone();
+    state.log(name, index)?;
     if let Some(topic) = state.topics.get(name)
-        && !crate::configs::rules(&topic.configs, &broker).delete
+        && !crate::configs::rules(&topic.configs, &state.defaults).delete
     {
         return Err(Code::PolicyViolation);
     }

@@ -242,6 +242,9 @@ impl Attempt<'_> {
             }
             return self.admitted(group, id);
         }
+        if group.members.is_empty() && !group.fits(&self.request.protocol_type, &self.protocols) {
+            return self.refused(Code::InconsistentGroupProtocol);
+        }
         if let Err(code) = group.check_member(&id, self.instance().as_deref()) {
             return self.refused(code);
         }

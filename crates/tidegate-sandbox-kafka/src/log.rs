@@ -41,6 +41,16 @@ pub(crate) struct Rules {
     pub(crate) min_compaction_lag_ms: i64,
 }
 
+/// The times of one append.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) now: i64,
+    /// The time that the broker gives the records, where the topic wants that.
+    pub(crate) append: Option<i64>,
+    /// The newest time that the records have themselves.
+    pub(crate) newest: i64,
+}
+
 /// What one producer appended last.
 #[derive(Clone, Debug)]
 pub(crate) struct Producer {
@@ -48,12 +58,14 @@ pub(crate) struct Producer {
     pub(crate) batches: VecDeque<Appended>,
 }
 
-/// One remembered append: sequences, base offset, moment.
+/// One remembered append: sequences, base offset, times.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Appended {
     pub(crate) first: i32,
     pub(crate) last: i32,
     pub(crate) offset: i64,
+    /// The newest time of its records.
+    pub(crate) stamp: i64,
     pub(crate) at: i64,
 }
 
@@ -76,11 +88,11 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// The offset a batch got before, when its producer sends it again.
+    /// The append of a batch that its producer sends again.
     ///
     /// # Errors
     /// When its epoch or its sequence is not the producer's next.
-    pub(crate) fn repeated(&self, header: &Header) -> Result<Option<i64>, Sequence> {
+    pub(crate) fn repeated(&self, header: &Header) -> Result<Option<Appended>, Sequence> {
         if header.producer_id < 0 {
             return Ok(None);
         }
@@ -102,7 +114,7 @@ impl Log {
             known.first == header.base_sequence && known.last == header.last_sequence()
         });
         if let Some(known) = known {
-            return Ok(Some(known.offset));
+            return Ok(Some(*known));
         }
         match producer.batches.back() {
             Some(last) if header.base_sequence != batch::sequence_after(last.last, 1) => {
@@ -117,18 +129,17 @@ impl Log {
         &mut self,
         header: &Header,
         bytes: &[u8],
-        append_time: Option<i64>,
-        now: i64,
+        times: &Times,
         rules: &Rules,
     ) -> i64 {
         let base = self.end;
         let last = base + i64::from(header.last_delta);
-        let bytes = batch::placed(bytes, base, self.epoch, append_time);
-        let max_timestamp = append_time.unwrap_or(header.max_timestamp);
+        let bytes = batch::placed(bytes, base, self.epoch, times.append, times.newest);
+        let max_timestamp = times.append.unwrap_or(times.newest);
         let segment = self
             .segment_for(&bytes, max_timestamp, rules)
             .unwrap_or(base);
-        self.remember(header, base, now);
+        self.remember(header, base, max_timestamp, times.now);
         self.bytes += bytes.len();
         self.batches.push_back(Stored {
             base,
@@ -161,7 +172,7 @@ impl Log {
         (!full && !old).then_some(active)
     }
 
-    fn remember(&mut self, header: &Header, base: i64, now: i64) {
+    fn remember(&mut self, header: &Header, base: i64, stamp: i64, now: i64) {
         if header.producer_id < 0 {
             return;
         }
@@ -183,6 +194,7 @@ impl Log {
             first: header.base_sequence,
             last: header.last_sequence(),
             offset: base,
+            stamp,
             at: now,
         });
         if self.producers.len() > PRODUCERS {
@@ -263,10 +275,13 @@ impl Log {
         Some((size, newest, next))
     }
 
-    /// The end of the newest epoch that is not after `epoch`: what a client truncates to.
+    /// The end of the newest epoch that is not after `epoch`: what a client truncates to. Nothing is known of later epochs.
     pub(crate) fn end_of_epoch(&self, epoch: i32) -> (i32, i64) {
-        if epoch >= self.epoch {
+        if epoch == self.epoch {
             return (self.epoch, self.end);
+        }
+        if epoch > self.epoch {
+            return (-1, -1);
         }
         let after = self.batches.iter().position(|stored| stored.epoch > epoch);
         match after {

@@ -23,8 +23,8 @@ use crate::groups::{Group, Phase};
 use crate::metadata::{HOST, NOT_ASKED};
 use crate::wire::{Call, Code, text};
 
-/// What a group's operations are to whoever may do everything: read, delete, describe.
-const OPERATIONS: i32 = 0b1_0100_1000;
+/// What a group's operations are to whoever may do everything: read, delete, describe, describe and alter configs.
+const OPERATIONS: i32 = 0b1101_0100_1000;
 /// Key types of FindCoordinator.
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
@@ -67,7 +67,9 @@ pub(crate) fn find(
         return answer.with_coordinators(found.collect());
     }
     match refusal {
+        // The word is Kafka's.
         None => answer
+            .with_error_message(Some(text("NONE")))
             .with_node_id(BrokerId(node))
             .with_host(text(HOST))
             .with_port(port),

@@ -46,7 +46,7 @@ pub(crate) fn answer(hub: &Arc<Hub>, call: &Call, request: &MetadataRequest) -> 
         });
     }
     if request.include_topic_authorized_operations {
-        for topic in found.iter_mut().filter(|topic| topic.error_code == 0) {
+        for topic in &mut found {
             topic.topic_authorized_operations = topics::OPERATIONS;
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn list(
                 ListOffsetsPartitionResponse::default().with_partition_index(asked.partition_index);
             let found = call
                 .fault
-                .map_or_else(|| find(&state, &topic.name, asked), Err);
+                .map_or_else(|| find(&state, call.version, &topic.name, asked), Err);
             match found {
                 Ok((timestamp, offset, epoch)) => answer
                     .with_timestamp(timestamp)
@@ -57,9 +57,24 @@ pub(crate) fn list(
         .with_topics(topics.collect())
 }
 
-fn find(state: &State, name: &str, asked: &ListOffsetsPartition) -> Result<(i64, i64, i32), Code> {
+fn find(
+    state: &State,
+    version: i16,
+    name: &str,
+    asked: &ListOffsetsPartition,
+) -> Result<(i64, i64, i32), Code> {
     let log = state.log(name, asked.partition_index)?;
     check_epoch(asked.current_leader_epoch, log.epoch)?;
+    // Each of these came with a version of its own.
+    let since = match asked.timestamp {
+        NEWEST_STAMP => 7,
+        EARLIEST_LOCAL => 8,
+        LATEST_TIERED => 9,
+        _ => 0,
+    };
+    if version < since {
+        return Err(Code::UnsupportedVersion);
+    }
     match asked.timestamp {
         LATEST => Ok((-1, log.end, log.epoch)),
         EARLIEST | EARLIEST_LOCAL => {

@@ -2,26 +2,64 @@
 //!
 //! Must not know: how they are read.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kafka_protocol::messages::produce_request::PartitionProduceData;
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{ProduceRequest, ProduceResponse};
 
 use crate::batch::{self, Broken, Header};
-use crate::broker::{Hub, Refusal, State};
+use crate::broker::{Hub, State};
 use crate::configs;
-use crate::log::Sequence;
+use crate::log::{Sequence, Times};
 use crate::records;
 use crate::topics;
 use crate::wire::{Call, Code, text};
+
+/// Bytes that a record of any age has behind its length.
+const LEAST: usize = 14;
 
 /// What an append answers with.
 struct Appended {
     base: i64,
     append_time: i64,
     start: i64,
+}
+
+/// Why nothing was appended.
+struct Rejected {
+    code: Code,
+    /// Where the log begins, when it was found out only there.
+    start: i64,
+    /// Kafka says why only when single records are at fault; the sandbox also when its own bounds are.
+    message: Option<String>,
+    records: Vec<BatchIndexAndErrorMessage>,
+}
+
+impl Rejected {
+    fn said(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            message: Some(message.into()),
+            ..plain(code)
+        }
+    }
+
+    fn at(self, start: i64) -> Self {
+        Self { start, ..self }
+    }
+}
+
+fn plain(code: Code) -> Rejected {
+    Rejected {
+        code,
+        start: -1,
+        message: None,
+        records: Vec::new(),
+    }
 }
 
 pub(crate) fn answer(hub: &Arc<Hub>, call: &Call, request: &ProduceRequest) -> ProduceResponse {
@@ -35,11 +73,8 @@ pub(crate) fn answer(hub: &Arc<Hub>, call: &Call, request: &ProduceRequest) -> P
         };
         let partitions = topic.partition_data.iter().map(|data| {
             let done = match (&name, call.fault) {
-                (_, Some(fault)) => Err(Refusal::new(fault, fault.to_string())),
-                (None, None) => Err(Refusal::new(
-                    Code::UnknownTopicId,
-                    Code::UnknownTopicId.to_string(),
-                )),
+                (_, Some(fault)) => Err(Rejected::said(fault, fault.to_string())),
+                (None, None) => Err(plain(Code::UnknownTopicId)),
                 (Some(name), None) => append(hub, &mut state, name, data, request),
             };
             answered(data.index, done)
@@ -59,19 +94,20 @@ pub(crate) fn answer(hub: &Arc<Hub>, call: &Call, request: &ProduceRequest) -> P
         .with_throttle_time_ms(call.throttle)
 }
 
-fn answered(index: i32, done: Result<Appended, Refusal>) -> PartitionProduceResponse {
+fn answered(index: i32, done: Result<Appended, Rejected>) -> PartitionProduceResponse {
     let answer = PartitionProduceResponse::default().with_index(index);
     match done {
         Ok(appended) => answer
             .with_base_offset(appended.base)
             .with_log_append_time_ms(appended.append_time)
             .with_log_start_offset(appended.start),
-        Err(refusal) => answer
-            .with_error_code(refusal.code.code())
+        Err(rejected) => answer
+            .with_error_code(rejected.code.code())
             .with_base_offset(-1)
             .with_log_append_time_ms(-1)
-            .with_log_start_offset(-1)
-            .with_error_message(Some(text(refusal.message))),
+            .with_log_start_offset(rejected.start)
+            .with_record_errors(rejected.records)
+            .with_error_message(rejected.message.map(text)),
     }
 }
 
@@ -81,19 +117,27 @@ fn append(
     name: &str,
     data: &PartitionProduceData,
     request: &ProduceRequest,
-) -> Result<Appended, Refusal> {
+) -> Result<Appended, Rejected> {
+    let internal = topics::internal(name);
+    if !internal {
+        state.log(name, data.index).map_err(plain)?;
+    }
+    let records = data.records.clone().unwrap_or_default();
+    let (header, bytes) = single(&records)?;
     if !matches!(request.acks, -1..=1) {
         return Err(plain(Code::InvalidRequiredAcks));
     }
-    if topics::internal(name) {
-        return Err(Refusal::new(
-            Code::InvalidTopicException,
-            format!("Cannot append to internal topic {name}"),
-        ));
+    if internal {
+        return Err(plain(Code::InvalidTopicException));
     }
-    let records = data.records.clone().unwrap_or_default();
-    state.log(name, data.index).map_err(plain)?;
-    let (header, bytes) = single(&records)?;
+    let start = state.log(name, data.index).map_err(plain)?.start;
+    let broken = |broken| match broken {
+        Broken::Corrupt => plain(Code::CorruptMessage),
+        Broken::Invalid => plain(Code::InvalidRecord).at(start),
+        Broken::Format(_) => plain(Code::InvalidRecord),
+        Broken::Codec => plain(Code::UnknownServerError).at(start),
+    };
+    batch::check(&header, &bytes).map_err(broken)?;
     let place = Place {
         name,
         index: data.index,
@@ -102,29 +146,37 @@ fn append(
     write(hub, state, &place, &header, &bytes)
 }
 
-fn plain(code: Code) -> Refusal {
-    Refusal::new(code, code.to_string())
+/// The one batch that a produce request has for a partition.
+fn single(records: &Bytes) -> Result<(Header, Bytes), Rejected> {
+    whole(records)?;
+    let one = batch::header(records).map_err(|broken| match broken {
+        Broken::Format(magic) if !(0..=2).contains(&magic) => Rejected::said(
+            Code::CorruptMessage,
+            format!("Invalid magic found in record: {magic}"),
+        ),
+        Broken::Corrupt => plain(Code::CorruptMessage),
+        _ => plain(Code::InvalidRecord),
+    })?;
+    if one.size != records.len() {
+        return Err(plain(Code::InvalidRecord));
+    }
+    Ok((one, records.clone()))
 }
 
-fn single(records: &Bytes) -> Result<(Header, Bytes), Refusal> {
-    let mut batches = batch::batches(records).map_err(|broken| match broken {
-        Broken::Corrupt(why) => Refusal::new(Code::CorruptMessage, why),
-        Broken::Invalid(why) => Refusal::new(Code::InvalidRecord, why),
-        Broken::Format => Refusal::new(
-            Code::InvalidRecord,
-            "Produce requests are only allowed to contain record batches with magic version 2",
-        ),
-        Broken::Codec => plain(Code::UnsupportedCompressionType),
-    })?;
-    match (batches.pop(), batches.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (None, _) => Err(Refusal::new(
-            Code::InvalidRecord,
-            "Produce requests must contain exactly one record batch",
-        )),
-        (Some(_), false) => Err(Refusal::new(
-            Code::InvalidRecord,
-            "Produce requests must contain exactly one record batch",
+/// Whether as many bytes are there as a batch says that it has.
+fn whole(records: &Bytes) -> Result<(), Rejected> {
+    // A batch that is cut off is no batch.
+    let cut = || plain(Code::InvalidRecord);
+    let length = records.get(8..12).ok_or_else(cut)?;
+    let length = i32::from_be_bytes(length.try_into().map_err(|_| cut())?);
+    match usize::try_from(length) {
+        Ok(length) if length >= LEAST => match records.len().checked_sub(12) {
+            Some(there) if there >= length => Ok(()),
+            _ => Err(cut()),
+        },
+        _ => Err(Rejected::said(
+            Code::CorruptMessage,
+            format!("Record size {length} is less than the minimum record overhead ({LEAST})"),
         )),
     }
 }
@@ -141,51 +193,40 @@ fn write(
     place: &Place<'_>,
     header: &Header,
     bytes: &Bytes,
-) -> Result<Appended, Refusal> {
+) -> Result<Appended, Rejected> {
     let now = hub.clock.now();
     let (name, index) = (place.name, place.index);
     let topic = state
         .topics
         .get(name)
         .ok_or_else(|| plain(Code::UnknownTopicOrPartition))?;
+    let start = state.log(name, index).map_err(plain)?.start;
     let own = &topic.configs;
     let number = |key: &str| configs::number(key, own, &state.defaults);
     let rules = configs::rules(own, &state.defaults);
-    if crate::log::as_i64(bytes.len()) > number("max.message.bytes") {
-        return Err(Refusal::new(
-            Code::MessageTooLarge,
-            format!(
-                "The record batch size in the append to {name}-{index} is {} bytes which exceeds the maximum configured value of {}.",
-                bytes.len(),
-                number("max.message.bytes")
-            ),
-        ));
+    if place.all && number("min.insync.replicas") > hub.options.in_sync_replicas {
+        return Err(plain(Code::NotEnoughReplicas).at(start));
     }
-    let in_sync = hub.options.in_sync_replicas;
-    if place.all && number("min.insync.replicas") > in_sync {
-        return Err(Refusal::new(
-            Code::NotEnoughReplicas,
-            format!(
-                "The size of the current ISR : {in_sync} is insufficient to satisfy the min.isr requirement of {} for partition {name}-{index}",
-                number("min.insync.replicas")
-            ),
-        ));
+    if crate::log::as_i64(bytes.len()) > number("max.message.bytes") {
+        return Err(plain(Code::MessageTooLarge));
     }
     let append_time = own
         .get("message.timestamp.type")
         .is_some_and(|kind| kind == "LogAppendTime")
         .then_some(now);
-    if append_time.is_none() && header.max_timestamp >= 0 {
-        check_stamp(
-            header.max_timestamp,
-            now,
-            number("message.timestamp.before.max.ms"),
-            number("message.timestamp.after.max.ms"),
-        )?;
-    }
-    check_records(bytes, rules.compact, name, index)?;
+    let window = append_time.is_none().then(|| {
+        let before = number("message.timestamp.before.max.ms");
+        let after = number("message.timestamp.after.max.ms");
+        now.saturating_sub(before)..=now.saturating_add(after)
+    });
+    let checked = check_records(bytes, rules.compact, window.as_ref(), place);
+    let times = Times {
+        now,
+        append: append_time,
+        newest: checked.map_err(|no| no.at(start))?,
+    };
     if header.transactional() {
-        return Err(Refusal::new(
+        return Err(Rejected::said(
             Code::InvalidTxnState,
             "the sandbox's broker takes no transactional records",
         ));
@@ -193,7 +234,7 @@ fn write(
     if state.log_bytes.saturating_add(bytes.len()) > hub.options.limits.log_bytes {
         state.tidy(now);
         if state.log_bytes.saturating_add(bytes.len()) > hub.options.limits.log_bytes {
-            return Err(Refusal::new(
+            return Err(Rejected::said(
                 Code::KafkaStorageError,
                 format!(
                     "the sandbox holds at most {} bytes of records",
@@ -203,12 +244,24 @@ fn write(
         }
     }
     let log = state.log_mut(name, index).map_err(plain)?;
-    let repeated = log
-        .repeated(header)
-        .map_err(|wrong| sequence(wrong, header, log, name, index))?;
+    let repeated = log.repeated(header).map_err(|wrong| {
+        plain(match wrong {
+            Sequence::Fenced => Code::InvalidProducerEpoch,
+            Sequence::OutOfOrder => Code::OutOfOrderSequenceNumber,
+        })
+        .at(start)
+    })?;
+    if let Some(known) = repeated {
+        // Kafka tells the time of the batch that is there already, whoever set it.
+        return Ok(Appended {
+            base: known.offset,
+            append_time: known.stamp,
+            start,
+        });
+    }
     let before = log.bytes;
-    let base = repeated.unwrap_or_else(|| log.append(header, bytes, append_time, now, &rules));
-    let (start, grown) = (log.start, log.bytes - before);
+    let base = log.append(header, bytes, &times, &rules);
+    let grown = log.bytes - before;
     state.log_bytes += grown;
     Ok(Appended {
         base,
@@ -217,62 +270,72 @@ fn write(
     })
 }
 
-fn check_records(bytes: &Bytes, keyed: bool, name: &str, index: i32) -> Result<(), Refusal> {
+/// Checks each record of a batch: its key where keys are needed, its time within `window`. Gives the newest time.
+fn check_records(
+    bytes: &Bytes,
+    keyed: bool,
+    window: Option<&RangeInclusive<i64>>,
+    place: &Place<'_>,
+) -> Result<i64, Rejected> {
     let Some(records) = records::records(bytes) else {
-        return Err(Refusal::new(
-            Code::CorruptMessage,
-            "Record batch does not hold the records that its header says",
-        ));
+        return Err(plain(Code::CorruptMessage));
     };
-    if keyed && records.iter().any(|record| record.key.is_none()) {
-        return Err(Refusal::new(
-            Code::InvalidRecord,
+    let mut late = false;
+    let mut wrong = Vec::new();
+    for (record, at) in records.iter().zip(0..) {
+        let outside =
+            window.filter(|window| record.timestamp != -1 && !window.contains(&record.timestamp));
+        let why = if keyed && record.key.is_none() {
             format!(
-                "Compacted topic cannot accept message without key in topic partition {name}-{index}."
-            ),
-        ));
+                "Compacted topic cannot accept message without key in topic partition {}-{}",
+                place.name, place.index
+            )
+        } else if let Some(window) = outside {
+            late = true;
+            format!(
+                "Timestamp {} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
+                record.timestamp,
+                record.offset,
+                window.start(),
+                window.end()
+            )
+        } else {
+            continue;
+        };
+        wrong.push((at, why));
     }
-    Ok(())
+    if wrong.is_empty() {
+        let times = records.iter().map(|record| record.timestamp);
+        return Ok(times.max().unwrap_or(-1));
+    }
+    let (code, message) = if late {
+        (
+            Code::InvalidTimestamp,
+            "One or more records have been rejected due to invalid timestamp".to_owned(),
+        )
+    } else {
+        (Code::InvalidRecord, told(&wrong))
+    };
+    let records = wrong.into_iter().map(|(at, why)| {
+        BatchIndexAndErrorMessage::default()
+            .with_batch_index(at)
+            .with_batch_index_error_message(Some(text(why)))
+    });
+    Err(Rejected {
+        records: records.collect(),
+        ..Rejected::said(code, message)
+    })
 }
 
-fn check_stamp(stamp: i64, now: i64, before: i64, after: i64) -> Result<(), Refusal> {
-    let (low, high) = (now.saturating_sub(before), now.saturating_add(after));
-    if (low..=high).contains(&stamp) {
-        return Ok(());
-    }
-    Err(Refusal::new(
-        Code::InvalidTimestamp,
-        "One or more records have been rejected due to invalid timestamp",
-    ))
-}
-
-fn sequence(
-    wrong: Sequence,
-    header: &Header,
-    log: &crate::log::Log,
-    name: &str,
-    index: i32,
-) -> Refusal {
-    let (producer, end) = (header.producer_id, log.end);
-    let known = log.producers.get(&producer);
-    match wrong {
-        Sequence::Fenced => Refusal::new(
-            Code::InvalidProducerEpoch,
-            format!(
-                "Epoch of producer {producer} at offset {end} in {name}-{index} is {}, which is smaller than the last seen epoch {}",
-                header.producer_epoch,
-                known.map_or(-1, |known| known.epoch)
-            ),
-        ),
-        Sequence::OutOfOrder => Refusal::new(
-            Code::OutOfOrderSequenceNumber,
-            format!(
-                "Out of order sequence number for producer {producer} at offset {end} in partition {name}-{index}: {} (incoming seq. number), {} (current end sequence number)",
-                header.base_sequence,
-                known
-                    .and_then(|known| known.batches.back())
-                    .map_or(-1, |last| last.last)
-            ),
-        ),
-    }
+fn told(wrong: &[(i32, String)]) -> String {
+    let shown: Vec<String> = wrong
+        .iter()
+        .take(3)
+        .map(|(at, why)| format!("RecordError(batchIndex={at}, message='{why}')"))
+        .collect();
+    format!(
+        "One or more records have been rejected due to {} record errors in total, and only showing the first three errors at most: [{}]",
+        wrong.len(),
+        shown.join(", ")
+    )
 }

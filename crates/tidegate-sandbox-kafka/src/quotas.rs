@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kafka_protocol::messages::alter_client_quotas_request::{
-    EntityData as AskedEntity, EntryData as Alteration, OpData,
-};
+use indexmap::IndexMap;
+use kafka_protocol::messages::alter_client_quotas_request::{EntryData as Alteration, OpData};
 use kafka_protocol::messages::alter_client_quotas_response::{
     EntityData as AlteredEntity, EntryData as Altered,
 };
@@ -36,6 +35,8 @@ const WHOLE: &[&str] = &[
     "consumer_byte_rate",
     "connection_creation_rate",
 ];
+/// How far from a whole number a whole number may be.
+const NEARLY: f64 = 1e-6;
 const IP_KEYS: &[&str] = &["connection_creation_rate"];
 /// How a component matches.
 const EXACT: i8 = 0;
@@ -57,19 +58,31 @@ pub(crate) fn alter(
     request: &AlterClientQuotasRequest,
 ) -> AlterClientQuotasResponse {
     let mut state = hub.state.lock();
-    let entries = request.entries.iter().map(|asked| {
+    let mut results: IndexMap<Entity, Result<(), Refusal>> = IndexMap::new();
+    for asked in &request.entries {
+        let entity = entity(asked);
+        let mut keys: Vec<&str> = asked.ops.iter().map(|op| op.key.as_str()).collect();
+        keys.sort_unstable();
+        let twice = keys.windows(2).any(|pair| pair[0] == pair[1]);
         let done = match call.fault {
             Some(fault) => Err(Refusal::new(fault, fault.to_string())),
-            None => alter_one(hub, &mut state, asked, request.validate_only),
+            None if twice || results.contains_key(&entity) => Err(invalid(format!(
+                "Ignoring duplicate entity ClientQuotaEntity(entries={{{}}})",
+                written(&entity)
+            ))),
+            None => alter_one(hub, &mut state, &entity, &asked.ops, request.validate_only),
         };
-        let entity = asked.entity.iter().map(|one| {
+        results.insert(entity, done);
+    }
+    let entries = results.into_iter().map(|(entity, done)| {
+        let entity = entity.into_iter().map(|(kind, name)| {
             AlteredEntity::default()
-                .with_entity_type(one.entity_type.clone())
-                .with_entity_name(one.entity_name.clone())
+                .with_entity_type(text(kind))
+                .with_entity_name(name.map(text))
         });
         let entry = Altered::default().with_entity(entity.collect());
         match done {
-            Ok(()) => entry,
+            Ok(()) => entry.with_error_message(None),
             Err(refusal) => entry
                 .with_error_code(refusal.code.code())
                 .with_error_message(Some(text(refusal.message))),
@@ -80,60 +93,77 @@ pub(crate) fn alter(
         .with_entries(entries.collect())
 }
 
+/// The entity that an alteration names; of a type that stands twice the last holds.
+fn entity(asked: &Alteration) -> Entity {
+    let parts = asked.entity.iter().map(|one| {
+        let name = one.entity_name.as_ref().map(ToString::to_string);
+        (one.entity_type.to_string(), name)
+    });
+    parts.collect()
+}
+
+fn written(entity: &Entity) -> String {
+    let parts: Vec<String> = entity
+        .iter()
+        .map(|(kind, name)| format!("{kind}={}", name.as_deref().unwrap_or("null")))
+        .collect();
+    parts.join(", ")
+}
+
 fn alter_one(
     hub: &Hub,
     state: &mut State,
-    asked: &Alteration,
+    entity: &Entity,
+    ops: &[OpData],
     validate_only: bool,
 ) -> Result<(), Refusal> {
-    let mut entity = Entity::new();
-    for one in &asked.entity {
-        let name = one.entity_name.as_ref().map(ToString::to_string);
-        if name.as_deref() == Some("") {
-            return Err(invalid(format!(
-                "Empty {} is not supported",
-                one.entity_type.as_str()
-            )));
-        }
-        if entity.insert(one.entity_type.to_string(), name).is_some() {
-            return Err(invalid("Invalid client quota entity".to_owned()));
-        }
+    if let Some((kind, _)) = entity.iter().find(|(_, name)| name.as_deref() == Some("")) {
+        return Err(invalid(format!("Empty {kind} not supported")));
     }
-    let keys = keys_of(&entity)?;
-    let mut values = state.quotas.get(&entity).cloned().unwrap_or_default();
-    for op in &asked.ops {
-        let key = op.key.as_str();
-        if !keys.contains(&key) {
-            return Err(invalid(format!("Invalid configuration key {key}")));
-        }
+    let keys = keys_of(entity)?;
+    let mut values = state.quotas.get(entity).cloned().unwrap_or_default();
+    for op in ops {
         if op.remove {
-            values.remove(key);
+            values.remove(op.key.as_str());
             continue;
         }
-        if !op.value.is_finite() || op.value <= 0.0 {
-            return Err(invalid(format!("Quota {key} must be greater than 0")));
-        }
-        if WHOLE.contains(&key) && op.value.fract().abs() > f64::EPSILON {
-            return Err(invalid(format!(
-                "{key} must be an integer, but got {}",
-                op.value
-            )));
-        }
-        values.insert(key.to_owned(), op.value);
+        check_value(keys, &op.key, op.value)?;
+        values.insert(op.key.to_string(), op.value);
     }
     if validate_only {
         return Ok(());
     }
     if values.is_empty() {
-        state.quotas.remove(&entity);
-    } else if state.quotas.len() < hub.options.limits.entries || state.quotas.contains_key(&entity)
-    {
-        state.quotas.insert(entity, values);
+        state.quotas.remove(entity);
+    } else if state.quotas.len() < hub.options.limits.entries || state.quotas.contains_key(entity) {
+        state.quotas.insert(entity.clone(), values);
     } else {
         return Err(Refusal::new(
             Code::PolicyViolation,
             "the sandbox holds no more quotas",
         ));
+    }
+    Ok(())
+}
+
+fn check_value(keys: &[&str], key: &str, value: f64) -> Result<(), Refusal> {
+    if !keys.contains(&key) {
+        return Err(invalid(format!("Invalid configuration key {key}")));
+    }
+    if value <= 0.0 {
+        return Err(invalid(format!("Quota {key} must be greater than 0")));
+    }
+    if !WHOLE.contains(&key) {
+        return Ok(());
+    }
+    if value > i64::MAX as f64 {
+        return Err(invalid(format!(
+            "Proposed value for {key} is too large for a LONG."
+        )));
+    }
+    // What is not a number is not fractional either.
+    if (value - value.round()).abs() > NEARLY {
+        return Err(invalid(format!("{key} cannot be a fractional value.")));
     }
     Ok(())
 }
@@ -163,14 +193,8 @@ pub(crate) fn set_user(
             .with_key(text(key.as_str()))
             .with_value(*value)
     });
-    let asked = Alteration::default()
-        .with_entity(vec![
-            AskedEntity::default()
-                .with_entity_type(text("user"))
-                .with_entity_name(Some(text(user))),
-        ])
-        .with_ops(gone.chain(set).collect());
-    alter_one(hub, state, &asked, false)
+    let ops: Vec<OpData> = gone.chain(set).collect();
+    alter_one(hub, state, &entity, &ops, false)
 }
 
 fn keys_of(entity: &Entity) -> Result<&'static [&'static str], Refusal> {
@@ -189,7 +213,7 @@ fn keys_of(entity: &Entity) -> Result<&'static [&'static str], Refusal> {
         return Ok(CLIENT_KEYS);
     }
     if entity.len() > 1 {
-        return Err(invalid("Invalid quota entity combination, ip entity should not be combined with other entities".to_owned()));
+        return Err(invalid("Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId".to_owned()));
     }
     if let Some(Some(address)) = entity.get(IP)
         && address.parse::<std::net::IpAddr>().is_err()
@@ -247,16 +271,19 @@ fn check(components: &[ComponentData]) -> Result<(), Refusal> {
     let mut seen: Vec<&str> = Vec::new();
     for component in components {
         let kind = component.entity_type.as_str();
-        if !CLIENTS.contains(&kind) && kind != IP {
-            return Err(Refusal::new(
-                Code::UnsupportedVersion,
-                format!("Custom entity type '{kind}' not supported"),
-            ));
+        if kind.is_empty() {
+            return Err(invalid("Invalid empty entity type.".to_owned()));
         }
         if seen.contains(&kind) {
             return Err(invalid(format!(
-                "Duplicate filter component entity type: {kind}"
+                "Entity type {kind} cannot appear more than once in the filter."
             )));
+        }
+        if !CLIENTS.contains(&kind) && kind != IP {
+            return Err(Refusal::new(
+                Code::UnsupportedVersion,
+                format!("Unsupported entity type {kind}"),
+            ));
         }
         let named = component._match.is_some();
         match component.match_type {
@@ -282,7 +309,7 @@ fn check(components: &[ComponentData]) -> Result<(), Refusal> {
         }
     }
     if seen.contains(&IP) && seen.len() > 1 {
-        return Err(invalid("Invalid entity filter component combination, IP filter component should not be used with user or clientId filter component.".to_owned()));
+        return Err(invalid("Invalid entity filter component combination. IP filter component should not be used with user or clientId filter component.".to_owned()));
     }
     Ok(())
 }

@@ -106,7 +106,7 @@ pub(crate) fn alter(
         };
         let result = AlterUserScramCredentialsResult::default().with_user(text(user));
         match done {
-            Ok(()) => result,
+            Ok(()) => result.with_error_message(None),
             Err(refusal) => result
                 .with_error_code(refusal.code.code())
                 .with_error_message(Some(text(refusal.message))),
@@ -133,28 +133,30 @@ pub(crate) fn alter_one(
             .ok_or_else(|| Refusal::new(Code::UnsupportedSaslMechanism, "Unknown SCRAM mechanism"))
     };
     let mut after = state.credentials.clone();
-    let mut seen = Vec::new();
-    for deletion in request
+    let mut altered = false;
+    let deletions = request
         .deletions
         .iter()
-        .filter(|one| one.name.as_str() == user)
-    {
-        let mechanism = mechanism(deletion.mechanism)?;
-        seen.push(mechanism);
-        if after.remove(&(user.to_owned(), mechanism)).is_none() {
+        .filter(|one| one.name.as_str() == user);
+    for deletion in deletions {
+        once(&mut altered)?;
+        if after
+            .remove(&(user.to_owned(), mechanism(deletion.mechanism)?))
+            .is_none()
+        {
             return Err(Refusal::new(
                 Code::ResourceNotFound,
                 "Attempt to delete a user credential that does not exist",
             ));
         }
     }
-    for upsertion in request
+    let upsertions = request
         .upsertions
         .iter()
-        .filter(|one| one.name.as_str() == user)
-    {
+        .filter(|one| one.name.as_str() == user);
+    for upsertion in upsertions {
+        once(&mut altered)?;
         let mechanism = mechanism(upsertion.mechanism)?;
-        seen.push(mechanism);
         if upsertion.iterations < LEAST {
             return unacceptable("Too few iterations");
         }
@@ -166,17 +168,21 @@ pub(crate) fn alter_one(
             credential(mechanism, upsertion),
         );
     }
-    seen.sort_unstable();
-    if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+    if after.len() > hub.options.limits.entries {
+        return unacceptable("the sandbox holds no more credentials");
+    }
+    state.credentials = after;
+    Ok(())
+}
+
+/// A user is altered once in a request, whatever the mechanism.
+fn once(altered: &mut bool) -> Result<(), Refusal> {
+    if std::mem::replace(altered, true) {
         return Err(Refusal::new(
             Code::DuplicateResource,
             "A user credential cannot be altered twice in the same request",
         ));
     }
-    if after.len() > hub.options.limits.entries {
-        return unacceptable("the sandbox holds no more credentials");
-    }
-    state.credentials = after;
     Ok(())
 }
 

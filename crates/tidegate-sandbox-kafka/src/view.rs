@@ -181,7 +181,7 @@ impl Topics {
     /// # Errors
     /// When there is none with this name.
     pub fn delete(&self, name: &str) -> Result<(), Refused> {
-        growth::delete_one(&mut self.hub.state.lock(), Some(name), Uuid::nil())?;
+        growth::delete_one(&mut self.hub.state.lock(), name)?;
         self.hub.changed();
         Ok(())
     }

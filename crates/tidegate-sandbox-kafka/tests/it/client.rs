@@ -36,14 +36,19 @@ pub(crate) async fn broker() -> SandboxKafka {
 
 /// One connection.
 pub(crate) struct Client {
+    pub(crate) address: String,
     stream: TcpStream,
     next: i32,
 }
 
 impl Client {
     pub(crate) async fn connect(to: &str) -> Self {
+        let stream = TcpStream::connect(to).await.unwrap();
+        // A frame goes out as it is: else every answer waits for an acknowledgement that is put off.
+        stream.set_nodelay(true).unwrap();
         Self {
-            stream: TcpStream::connect(to).await.unwrap(),
+            address: to.to_owned(),
+            stream,
             next: 0,
         }
     }

@@ -153,7 +153,7 @@ async fn broken_batches_are_refused_with_their_code() {
     let two = [good.clone(), good.clone()].concat();
     let cases = [
         (wrong_sum, 2),
-        (good[..40].to_vec(), 2),
+        (good[..40].to_vec(), 87),
         (old, 87),
         (control, 87),
         (count, 87),

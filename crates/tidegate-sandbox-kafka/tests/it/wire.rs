@@ -8,10 +8,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::client::{Client, broker, frame};
 
 async fn every_version<R: Request + Default>(to: &str) -> usize {
+    every_version_of(to, &R::default()).await
+}
+
+async fn every_version_of<R: Request>(to: &str, request: &R) -> usize {
     let VersionRange { min, max } = <R as Message>::VERSIONS;
     for version in min..=max {
         let mut client = Client::connect(to).await;
-        let answered = client.try_call(version, &R::default()).await;
+        let answered = client.try_call(version, request).await;
         assert!(
             answered.is_some(),
             "{:?} {version} is not answered",
@@ -60,7 +64,6 @@ async fn every_request_is_answered_in_every_version() {
         DeleteGroupsRequest,
         InitProducerIdRequest,
         CreateAclsRequest,
-        DescribeAclsRequest,
         DeleteAclsRequest,
         DescribeClientQuotasRequest,
         AlterClientQuotasRequest,
@@ -69,7 +72,13 @@ async fn every_request_is_answered_in_every_version() {
         SaslHandshakeRequest,
         SaslAuthenticateRequest,
     );
-    assert_eq!(answered.len(), 37);
+    assert_eq!(answered.len(), 36);
+    // Kafka hangs up on a filter whose numbers stand for nothing, as those of an empty one do.
+    let any = DescribeAclsRequest::default()
+        .with_resource_type_filter(1)
+        .with_operation(1)
+        .with_permission_type(1);
+    assert_eq!(every_version_of(&to, &any).await, 3);
     broker.shutdown().await;
 }
 
