@@ -158,6 +158,15 @@ impl Inner {
         self.state.load(&self.target_name(), application)
     }
 
+    /// One of them.
+    pub(crate) fn record_of_key(
+        &self,
+        application: &str,
+        key: &str,
+    ) -> Result<Option<Record>, ApplierError> {
+        self.state.one(&self.target_name(), application, key)
+    }
+
     /// Remembers, or forgets.
     pub(crate) fn remember(
         &self,
@@ -178,12 +187,12 @@ impl Inner {
     ) -> Result<Option<Record>, ApplierError> {
         let key = record_key(resource_type, &mark.stack, &mark.logical_id);
         if let Some(application) = application
-            && let Some(found) = self.records(application)?.remove(&key)
+            && let Some(found) = self.record_of_key(application, &key)?
         {
             return Ok(Some(found));
         }
         for other in self.state.applications(&self.target_name())? {
-            if let Some(found) = self.records(&other)?.remove(&key) {
+            if let Some(found) = self.record_of_key(&other, &key)? {
                 return Ok(Some(found));
             }
         }

@@ -352,10 +352,7 @@ impl Inner {
             ..lookup_of(wanted)
         };
         let deadline = Deadline::after(self.settle);
-        let mut pause = Pause::new(
-            std::time::Duration::from_millis(40),
-            std::time::Duration::from_secs(3),
-        );
+        let mut pause = Pause::between_looks();
         let mut absent = 0;
         loop {
             match handler.read(&lookup).await {

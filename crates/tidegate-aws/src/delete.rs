@@ -67,7 +67,7 @@ impl Inner {
 
     fn record_of(&self, request: &DeleteRequest, owner: Option<&str>) -> Option<Record> {
         let key = record_key(&request.key.kind, &request.key.namespace, &request.key.name);
-        self.records(owner?).ok()?.remove(&key)
+        self.record_of_key(owner?, &key).ok()?
     }
 
     async fn delete_one(&self, request: &DeleteRequest) -> Result<DeleteOutcome, ApplierError> {

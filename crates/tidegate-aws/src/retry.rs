@@ -26,6 +26,8 @@ impl Deadline {
 pub struct Pause {
     next: Duration,
     longest: Duration,
+    /// A pause is so many tenths of the one before.
+    tenths: u32,
     seed: u64,
 }
 
@@ -36,7 +38,17 @@ impl Pause {
         Self {
             next: first,
             longest,
+            tenths: 15,
             seed: RandomState::new().hash_one(0_u8),
+        }
+    }
+
+    /// Pauses between looks at something that is under way: a look comes at most about a fifth of the time later than
+    /// what it waits for, with 18 looks in the first three seconds.
+    pub fn between_looks() -> Self {
+        Self {
+            tenths: 12,
+            ..Self::new(Duration::from_millis(25), Duration::from_secs(3))
         }
     }
 
@@ -54,7 +66,7 @@ impl Pause {
         let quarter = self.next / 4;
         let cut = quarter.mul_f64((self.seed >> 33) as f64 / f64::from(u32::MAX >> 1));
         let now = self.next.saturating_sub(cut);
-        self.next = (self.next * 3 / 2).min(self.longest);
+        self.next = (self.next * self.tenths / 10).min(self.longest);
         now
     }
 }
@@ -98,7 +110,7 @@ pub async fn settle<T, F>(
 where
     F: Future<Output = Result<Option<T>, ApplierError>>,
 {
-    let mut pause = Pause::new(Duration::from_millis(50), Duration::from_secs(3));
+    let mut pause = Pause::between_looks();
     loop {
         match ask().await {
             Ok(Some(found)) => return Ok(found),

@@ -4,7 +4,7 @@
 //! The record is a help, not the truth: a resource that bears another application's tags is never
 //! touched, whatever a record says, and what has tags is found without any record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -79,6 +79,19 @@ pub trait StateStore: Send + Sync + Debug {
     /// They cannot be read.
     fn load(&self, target: &str, application: &str) -> Result<Records, ApplierError>;
 
+    /// One record of an application in a target.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn one(
+        &self,
+        target: &str,
+        application: &str,
+        key: &str,
+    ) -> Result<Option<Record>, ApplierError> {
+        Ok(self.load(target, application)?.remove(key))
+    }
+
     /// Sets records of an application, or takes them away.
     ///
     /// # Errors
@@ -95,6 +108,12 @@ pub trait StateStore: Send + Sync + Debug {
     /// # Errors
     /// They cannot be read.
     fn applications(&self, target: &str) -> Result<Vec<String>, ApplierError>;
+}
+
+/// Whether these changes change nothing.
+fn holds(records: &Records, changes: &BTreeMap<String, Option<Record>>) -> bool {
+    let mut changes = changes.iter();
+    changes.all(|(key, change)| records.get(key) == change.as_ref())
 }
 
 fn merge(records: &mut Records, changes: &BTreeMap<String, Option<Record>>) {
@@ -115,6 +134,17 @@ impl StateStore for MemoryState {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (target.to_owned(), application.to_owned());
         Ok(kept.get(&key).cloned().unwrap_or_default())
+    }
+
+    fn one(
+        &self,
+        target: &str,
+        application: &str,
+        key: &str,
+    ) -> Result<Option<Record>, ApplierError> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = kept.get(&(target.to_owned(), application.to_owned()));
+        Ok(records.and_then(|records| records.get(key)).cloned())
     }
 
     fn save(
@@ -143,6 +173,8 @@ impl StateStore for MemoryState {
 pub struct DirectoryState {
     directory: PathBuf,
     kept: Mutex<BTreeMap<(String, String), Records>>,
+    /// The applications of a target that have a file: listed once, then known.
+    named: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl DirectoryState {
@@ -151,6 +183,7 @@ impl DirectoryState {
         Self {
             directory: directory.into(),
             kept: Mutex::default(),
+            named: Mutex::default(),
         }
     }
 
@@ -161,6 +194,35 @@ impl DirectoryState {
     fn path(&self, target: &str, application: &str) -> PathBuf {
         let name = URL_SAFE_NO_PAD.encode(application);
         self.folder(target).join(format!("{name}.json"))
+    }
+
+    /// Looks at the records of an application, read from the file the first time.
+    fn with<T>(
+        &self,
+        target: &str,
+        application: &str,
+        look: impl FnOnce(&Records) -> T,
+    ) -> Result<T, ApplierError> {
+        let key = (target.to_owned(), application.to_owned());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = kept.get(&key) {
+            return Ok(look(found));
+        }
+        let found = self.read(target, application)?;
+        Ok(look(kept.entry(key).or_insert(found)))
+    }
+
+    fn listed(&self, target: &str) -> BTreeSet<String> {
+        let Ok(entries) = std::fs::read_dir(self.folder(target)) else {
+            return BTreeSet::new();
+        };
+        let names = entries.flatten().filter_map(|entry| {
+            let name = entry.file_name();
+            let name = name.to_str()?.strip_suffix(".json")?;
+            let bytes = URL_SAFE_NO_PAD.decode(name).ok()?;
+            String::from_utf8(bytes).ok()
+        });
+        names.collect()
     }
 
     fn read(&self, target: &str, application: &str) -> Result<Records, ApplierError> {
@@ -181,14 +243,16 @@ impl DirectoryState {
 
 impl StateStore for DirectoryState {
     fn load(&self, target: &str, application: &str) -> Result<Records, ApplierError> {
-        let key = (target.to_owned(), application.to_owned());
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = kept.get(&key) {
-            return Ok(found.clone());
-        }
-        let found = self.read(target, application)?;
-        kept.insert(key, found.clone());
-        Ok(found)
+        self.with(target, application, Records::clone)
+    }
+
+    fn one(
+        &self,
+        target: &str,
+        application: &str,
+        key: &str,
+    ) -> Result<Option<Record>, ApplierError> {
+        self.with(target, application, |records| records.get(key).cloned())
     }
 
     fn save(
@@ -197,10 +261,7 @@ impl StateStore for DirectoryState {
         application: &str,
         changes: &BTreeMap<String, Option<Record>>,
     ) -> Result<(), ApplierError> {
-        let mut records = self.load(target, application)?;
-        let before = records.clone();
-        merge(&mut records, changes);
-        if records == before {
+        if self.with(target, application, |records| holds(records, changes))? {
             return Ok(());
         }
         let key = (target.to_owned(), application.to_owned());
@@ -215,24 +276,20 @@ impl StateStore for DirectoryState {
             let message = format!("{}: the records cannot be kept: {error}", path.display());
             ApplierError::new(ErrorKind::Internal, message)
                 .help("free space on the disk, or name another directory with --dir")
-        })
+        })?;
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(names) = named.get_mut(target) {
+            names.insert(application.to_owned());
+        }
+        Ok(())
     }
 
     fn applications(&self, target: &str) -> Result<Vec<String>, ApplierError> {
-        let Ok(entries) = std::fs::read_dir(self.folder(target)) else {
-            return Ok(Vec::new());
-        };
-        let mut names: Vec<String> = entries
-            .flatten()
-            .filter_map(|entry| {
-                let name = entry.file_name();
-                let name = name.to_str()?.strip_suffix(".json")?;
-                let bytes = URL_SAFE_NO_PAD.decode(name).ok()?;
-                String::from_utf8(bytes).ok()
-            })
-            .collect();
-        names.sort();
-        Ok(names)
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = named
+            .entry(target.to_owned())
+            .or_insert_with(|| self.listed(target));
+        Ok(names.iter().cloned().collect())
     }
 }
 
