@@ -3,6 +3,7 @@
 //! Must not know: which broker answers what, nor what to do about an answer.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -21,6 +22,8 @@ use crate::security::Security;
 pub(crate) const ANSWER_BYTES: usize = 64 << 20;
 /// Bytes read at a time: an announced length alone reserves nothing.
 const CHUNK: usize = 64 << 10;
+/// How TLS begins to say that it was not spoken to in TLS; as a length it would be far too much.
+const ALERT: [u8; 2] = [0x15, 0x03];
 /// How long an answer may take.
 pub(crate) const ANSWER: Duration = Duration::from_secs(10);
 /// How long connecting may take, agreement on versions and authentication included.
@@ -38,6 +41,8 @@ pub(crate) struct Connection {
     address: String,
     correlation: i32,
     versions: BTreeMap<i16, (i16, i16)>,
+    /// No user was named and nothing but versions was answered yet: the broker may want a user.
+    is_unproven: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -74,10 +79,12 @@ impl Connection {
             address: address.to_owned(),
             correlation: 0,
             versions: BTreeMap::new(),
+            is_unproven: false,
         };
         connection.agree().await?;
-        if let Some(credentials) = security.credentials() {
-            sasl::authenticate(&mut connection, credentials).await?;
+        match security.credentials() {
+            Some(credentials) => sasl::authenticate(&mut connection, credentials).await?,
+            None => connection.is_unproven = true,
         }
         Ok(connection)
     }
@@ -190,12 +197,19 @@ impl Connection {
         let broken = |address: &str, error: &std::io::Error| KafkaError::broken(address, error);
         let mut length = [0; 4];
         let read = self.stream.read_exact(&mut length).await;
-        read.map_err(|error| broken(&self.address, &error))?;
+        read.map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof if self.is_unproven => KafkaError::unproven(&self.address),
+            _ => broken(&self.address, &error),
+        })?;
+        self.is_unproven = false;
+        if length[..2] == ALERT {
+            return Err(KafkaError::encrypted(&self.address));
+        }
         let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(usize::MAX);
         if length > ANSWER_BYTES {
             return Err(KafkaError::garbled(
                 &self.address,
-                "answer",
+                "a request",
                 &format!("it announces more than {ANSWER_BYTES} bytes; is this Kafka's port?"),
             ));
         }
@@ -206,7 +220,7 @@ impl Connection {
             let read = part.read_buf(&mut frame).await;
             match read {
                 Ok(0) => {
-                    let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                    let ended = std::io::Error::from(ErrorKind::UnexpectedEof);
                     return Err(broken(&self.address, &ended));
                 }
                 Ok(_) => {}

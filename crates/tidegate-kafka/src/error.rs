@@ -17,7 +17,9 @@ impl Code {
     pub(crate) const UNKNOWN_TOPIC: Self = Self(3);
     pub(crate) const LEADER_NOT_AVAILABLE: Self = Self(5);
     pub(crate) const INVALID_TOPIC: Self = Self(17);
+    pub(crate) const ILLEGAL_SASL_STATE: Self = Self(34);
     pub(crate) const UNSUPPORTED_VERSION: Self = Self(35);
+
     pub(crate) const TOPIC_EXISTS: Self = Self(36);
     pub(crate) const SECURITY_DISABLED: Self = Self(54);
     pub(crate) const RESOURCE_NOT_FOUND: Self = Self(91);
@@ -160,6 +162,18 @@ impl KafkaError {
             _ => error.to_string(),
         };
         Self::of(Cause::Unreachable, format!("broker {address}: {why}"))
+    }
+
+    /// The first request of nobody was not answered.
+    pub(crate) fn unproven(address: &str) -> Self {
+        let why = "the broker ended the connection at the first request; if this listener wants a user, set security.protocol to SASL_PLAINTEXT or SASL_SSL";
+        Self::of(Cause::Unreachable, format!("broker {address}: {why}"))
+    }
+
+    /// Plain text was sent to a listener that speaks TLS.
+    pub(crate) fn encrypted(address: &str) -> Self {
+        let why = "it speaks TLS: set security.protocol to SSL or SASL_SSL";
+        Self::of(Cause::Garbled, format!("broker {address}: {why}"))
     }
 
     pub(crate) fn silent(address: &str, request: &str) -> Self {

@@ -21,6 +21,10 @@ pub(crate) async fn authenticate(
     let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(name));
     let answer = connection.send(&request).await?;
     if Code::new(answer.error_code) != Code::NONE {
+        if Code::new(answer.error_code) == Code::ILLEGAL_SASL_STATE {
+            let words = "this listener asks for no user: take another one, or set security.protocol to PLAINTEXT or SSL";
+            return Code::new(answer.error_code).check("SaslHandshake", Some(words));
+        }
         let offered: Vec<&str> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
         let words = format!(
             "the broker does not take {name}, but {}",

@@ -65,7 +65,11 @@ pub(crate) fn authenticate(
     match std::mem::take(&mut session.sasl) {
         Progress::Nothing => refuse(
             Code::IllegalSaslState,
-            "SaslAuthenticate request received without a handshake".to_owned(),
+            if session.principal.is_some() {
+                "SaslAuthenticate request received after successful authentication".to_owned()
+            } else {
+                "SaslAuthenticate request received without a handshake".to_owned()
+            },
         ),
         Progress::Plain => match plain(hub, &request.auth_bytes) {
             Some(user) => {
@@ -93,7 +97,10 @@ pub(crate) fn authenticate(
                 session.principal = Some(format!("User:{}", exchange.user));
                 answer.with_auth_bytes(Bytes::from(said))
             }
-            None => refuse(Code::SaslAuthenticationFailed, invalid("SCRAM")),
+            None => refuse(
+                Code::SaslAuthenticationFailed,
+                invalid(exchange.mechanism.name()),
+            ),
         },
     }
 }

@@ -281,7 +281,7 @@ pub(crate) fn describe(
 /// An exchange after its first answer.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    mechanism: Mechanism,
+    pub(crate) mechanism: Mechanism,
     pub(crate) user: String,
     credential: Credential,
     nonce: String,

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[cfg(feature = "tls")]
+mod apache;
 mod conformance;
 mod registry;
 #[cfg(feature = "tls")]

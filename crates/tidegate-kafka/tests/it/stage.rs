@@ -67,12 +67,32 @@ pub(crate) fn applier_with(
     registry: Option<SchemaRegistry>,
 ) -> KafkaApplier {
     let client = Client::new(bootstrap, Security::default()).unwrap();
+    applier_of(client, secrets, registry)
+}
+
+fn applier_of(
+    client: Client,
+    secrets: &Arc<OneSecret>,
+    registry: Option<SchemaRegistry>,
+) -> KafkaApplier {
     let options = KafkaApplierOptions {
         ledger: Arc::new(MemoryLedger::default()),
         secrets: Arc::<OneSecret>::clone(secrets),
         registry,
     };
     KafkaApplier::new(client, target(), options)
+}
+
+/// Any broker that a client reaches.
+#[cfg(feature = "tls")]
+pub(crate) fn of(client: Client) -> Stage {
+    let secret = Arc::new(OneSecret::default());
+    Stage {
+        applier: applier_of(client, &secret, None),
+        secret,
+        sandbox: None,
+        prefix: String::new(),
+    }
 }
 
 /// The sandbox's broker.

@@ -23,6 +23,14 @@ pub(super) async fn questions(script: &mut Script) {
             })
             .await;
     }
+    // The listener asks for no user.
+    for mechanism in ["PLAIN", "SCRAM-SHA-512", "MADE-UP"] {
+        let request = SaslHandshakeRequest::default().with_mechanism(text(mechanism));
+        script.ask(1, &request).await;
+    }
+    let request =
+        SaslAuthenticateRequest::default().with_auth_bytes(bytes::Bytes::from_static(b"\0a\0b"));
+    script.ask(2, &request).await;
     partitions(script).await;
     reassignments(script).await;
     producers(script).await;
