@@ -4,6 +4,7 @@
 //! holds. Must not know: Git, network, AWS clients.
 
 pub mod cloudformation;
+mod handler;
 pub mod package;
 mod packaging;
 pub mod physical;

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use tidegate_manifest::{Diagnostic, Object, Origin, Renderer};
+use tidegate_manifest::{CloudFormationResource, Diagnostic, Object, Origin, Renderer};
 use tidegate_render::walk::join;
-use tidegate_render::{AwsEnvironment, DocumentReader, RenderInput, Rendered, RenderedTemplate};
+use tidegate_render::{
+    Artifact, AwsEnvironment, DocumentReader, RenderInput, Rendered, RenderedTemplate,
+};
 use tidegate_yaml::{Node, ParseOptions};
 
 use crate::packaging::{Packed, pack_local, place_artifacts};
 use crate::sam::{SamOptions, TRANSFORM, transform};
-use crate::{Template, cloudformation, service};
+use crate::{Template, cloudformation, handler, service};
 
 /// Reads CloudFormation and SAM templates, and services of the Serverless Framework.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,15 +70,42 @@ impl DocumentReader for TemplateReader {
             Ok(template) => template,
             Err(found) => return failed(found),
         };
-        if template.has_transform(TRANSFORM) {
+        let undeclared = undeclared_sam(&template);
+        if template.has_transform(TRANSFORM) || undeclared.is_some() {
             let mut template = template;
             template.origin.renderer = Renderer::Sam;
-            read_sam(input, path, &template)
+            let mut rendered = read_sam(input, path, &template);
+            rendered.diagnostics.extend(undeclared);
+            rendered
         } else {
             let (template, packed) = pack_local(&template, &*input.tree, directory_of(path));
             finish(input, path, &template, &input.aws, &stack_of(input), packed)
         }
     }
+}
+
+/// A template with resources of SAM and without its transform is taken for SAM's all the same.
+fn undeclared_sam(template: &Template) -> Option<Diagnostic> {
+    if template.has_transform(TRANSFORM) {
+        return None;
+    }
+    let is_sam = |body: &Value| {
+        let kind = body.get("Type").and_then(Value::as_str);
+        kind.is_some_and(|kind| kind.starts_with("AWS::Serverless::"))
+    };
+    let resources = template.resources();
+    let (id, _) = resources.iter().find(|(_, body)| is_sam(body))?;
+    let message =
+        format!("{id} is a resource of SAM, and the template does not name its transform");
+    let place = template.place(&["Resources", id, "Type"]);
+    let help = format!(
+        "write `Transform: {TRANSFORM}` at the top: CloudFormation itself refuses the template without it"
+    );
+    Some(
+        Diagnostic::warning("TG1402", message, place)
+            .object((*id).to_owned())
+            .help(help),
+    )
 }
 
 fn failed(diagnostics: Vec<Diagnostic>) -> Rendered {
@@ -182,9 +211,19 @@ fn finish(
     };
     rendered.diagnostics.extend(evaluated.diagnostics);
     for (mut resource, origin) in evaluated.resources {
-        rendered
-            .artifacts
-            .extend(place_artifacts(&mut resource, &mut packed));
+        let is_inline = resource
+            .properties
+            .get("Code")
+            .is_some_and(|code| code.get("ZipFile").is_some());
+        let artifacts = place_artifacts(&mut resource, &mut packed);
+        if let [artifact] = artifacts.as_slice()
+            && resource.resource_type == "AWS::Lambda::Function"
+            && !is_inline
+        {
+            let found = check_handler(template, &resource, artifact);
+            rendered.diagnostics.extend(found);
+        }
+        rendered.artifacts.extend(artifacts);
         match Object::from_body(resource.to_body(), Arc::clone(&origin)) {
             Ok(object) => rendered.objects.push(object),
             Err(errors) => rendered.diagnostics.extend(errors.into_iter().map(|error| {
@@ -198,6 +237,19 @@ fn finish(
     rendered.artifacts.dedup();
     let _ = input;
     rendered
+}
+
+/// The handler's module must be in the function's archive.
+fn check_handler(
+    template: &Template,
+    function: &CloudFormationResource,
+    artifact: &Artifact,
+) -> Option<Diagnostic> {
+    let id = function.logical_id.as_str();
+    let missing = handler::check(id, &function.properties, artifact)?;
+    let place = template.place(&["Resources", id, "Properties", "Handler"]);
+    let found = Diagnostic::error("TG1308", missing.message, place);
+    Some(found.object(id.to_owned()).help(missing.help))
 }
 
 /// Largest `samconfig.toml` that is read.

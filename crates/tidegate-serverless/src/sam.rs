@@ -3,6 +3,7 @@
 //! The reference is what `aws-sam-translator` makes; the same resources, ids and hashes come out.
 //! Out of scope, and refused in words: REST, HTTP and WebSocket APIs, nested applications, connectors.
 
+mod capacity;
 mod deployment;
 mod edited;
 mod event_rules;
@@ -23,6 +24,7 @@ mod rules;
 mod table;
 mod url;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -131,6 +133,11 @@ pub(crate) struct Sam<'t> {
     pub(crate) made: Vec<(String, String)>,
     /// The resource that is being expanded.
     pub(crate) current: String,
+    /// A mistake that ends the transform.
+    pub(crate) fatal: OnceCell<String>,
+    /// Destinations of `EventInvokeConfig` in `Globals`: the queue or topic that the first function made
+    /// for `OnSuccess` or `OnFailure` is that of every function that takes it from there.
+    pub(crate) shared: BTreeMap<&'static str, Value>,
 }
 
 /// A SAM resource that is being expanded.
@@ -205,7 +212,15 @@ pub fn transform(
         deployments: Vec::new(),
         made: Vec::new(),
         current: String::new(),
+        fatal: OnceCell::new(),
+        shared: BTreeMap::new(),
     };
+    let mappings = template.body.get("Mappings");
+    if mappings.is_some_and(|mappings| !mappings.is_object()) {
+        let text = "Structure of the SAM template is invalid. 'Mappings' or 'Parameters' is either null or not a valid dictionary.";
+        let told = fault_at(template, &["Mappings"], text.to_owned(), "Mappings");
+        return Err(vec![told]);
+    }
     if let Err(message) = globals::merge(&mut sam) {
         return Err(vec![fault_at(template, &["Globals"], message, "Globals")]);
     }
@@ -214,6 +229,11 @@ pub fn transform(
     }
     sam.expand();
     sam.add_deployments();
+    if let Some(message) = sam.fatal.get() {
+        let text = format!("Structure of the SAM template is invalid. {message}");
+        let path = ["Resources", sam.current.as_str(), "Properties"];
+        return Err(vec![fault_at(template, &path, text, &sam.current)]);
+    }
     if !sam.faults.is_empty() {
         return Err(sam.told());
     }
@@ -352,6 +372,9 @@ impl Sam<'_> {
                 if let Err(fault) = self.expand_one(id, kind, &resource) {
                     self.faults.push(fault);
                 }
+                if self.fatal.get().is_some() {
+                    return;
+                }
             }
         }
     }
@@ -457,12 +480,12 @@ impl Sam<'_> {
                 );
             }
             sections.insert("Resources".to_owned(), Value::Object(self.output.clone()));
-            for section in ["Resources", "Outputs"] {
-                if let Some(value) = sections.get_mut(section) {
-                    resolve::follow(value, &self.derived, &self.renamed, 0);
-                }
-            }
         }
+        let names = resolve::Names {
+            derived: &self.derived,
+            renamed: &self.renamed,
+        };
+        names.follow(&mut body, 0);
         let order = self.template.resource_order.clone();
         self.template.derived(body, order)
     }

@@ -9,7 +9,7 @@ use tidegate_manifest::{ApplicationSource, Origin};
 use tidegate_render::{
     AwsEnvironment, DirectoryRenderer, MemoryTree, RenderInput, Rendered, Renderer,
 };
-use tidegate_serverless::{Template, TemplateReader, evaluate};
+use tidegate_serverless::{ArchiveSpec, Template, TemplateReader, archive, evaluate};
 
 fn environment(parameters: &[(&str, &str)]) -> AwsEnvironment {
     AwsEnvironment {
@@ -272,4 +272,78 @@ fn six_hundred_resources_are_no_matter() {
     let rendered = render(MemoryTree::default().with_file("app/template.yaml", text));
     assert!(rendered.diagnostics.is_empty());
     assert_eq!(rendered.objects.len(), 600);
+}
+
+/// What is wrong with an application of one file beside its code: the codes, and where.
+fn told(name: &str, text: &str, code: &[(&str, &str)]) -> Vec<(String, u32, String)> {
+    let mut tree = MemoryTree::default().with_file(&format!("app/{name}"), text);
+    for (path, text) in code {
+        tree = tree.with_file(&format!("app/{path}"), *text);
+    }
+    let rendered = render(tree);
+    let found = rendered.diagnostics.into_iter();
+    found
+        .map(|found| {
+            (
+                found.code,
+                found.origin.line,
+                found.object.unwrap_or_default(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_handler_must_be_in_its_archive() {
+    let sam = "Transform: AWS::Serverless-2016-10-31\nResources:\n  Worker:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: src\n      Handler: app.run\n      Runtime: python3.12\n";
+    let missing = [("TG1308".to_owned(), 7, "Worker".to_owned())];
+    assert_eq!(told("template.yaml", sam, &[("src/other.py", "")]), missing);
+    assert_eq!(told("template.yaml", sam, &[("src/app.py", "")]), []);
+
+    let plain = "Resources:\n  Worker:\n    Type: AWS::Lambda::Function\n    Properties: {Handler: index.run, Runtime: nodejs22.x, Code: src, Role: arn}\n";
+    let missing = [("TG1308".to_owned(), 4, "Worker".to_owned())];
+    assert_eq!(
+        told("template.yaml", plain, &[("src/index.ts", "")]),
+        missing
+    );
+    assert_eq!(told("template.yaml", plain, &[("src/index.mjs", "")]), []);
+
+    let service = "service: reads\nprovider: {name: aws, runtime: python3.12}\nfunctions:\n  read:\n    handler: src/app.run\n";
+    let missing = [("TG1308".to_owned(), 4, "ReadLambdaFunction".to_owned())];
+    assert_eq!(told("serverless.yml", service, &[("app.py", "")]), missing);
+    assert_eq!(told("serverless.yml", service, &[("src/app.py", "")]), []);
+}
+
+#[test]
+fn a_handler_is_looked_for_in_a_ready_archive() {
+    let tree = MemoryTree::default().with_file("built/app.py", "");
+    let spec = ArchiveSpec {
+        path: "built".to_owned(),
+        ..ArchiveSpec::default()
+    };
+    let ready = archive(&tree, &spec).unwrap();
+    let template = |handler: &str| {
+        format!(
+            "Transform: AWS::Serverless-2016-10-31\nResources:\n  Worker:\n    Type: AWS::Serverless::Function\n    Properties: {{CodeUri: built.zip, Runtime: python3.12, Handler: {handler}}}\n"
+        )
+    };
+    let codes = |handler: &str| -> Vec<String> {
+        let tree = MemoryTree::default()
+            .with_file("app/template.yaml", template(handler))
+            .with_file("app/built.zip", ready.bytes.to_vec());
+        let found = render(tree).diagnostics.into_iter();
+        found.map(|found| found.code).collect()
+    };
+    assert_eq!(codes("app.run"), Vec::<String>::new());
+    assert_eq!(codes("main.run"), ["TG1308"]);
+}
+
+#[test]
+fn resources_of_sam_are_transformed_without_their_transform_too() {
+    let text = "Resources:\n  Worker:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: s3://code/a.zip, Handler: app.run, Runtime: python3.12}\n";
+    let undeclared = [("TG1402".to_owned(), 3, "Worker".to_owned())];
+    assert_eq!(told("template.yaml", text, &[]), undeclared);
+    let rendered = render(MemoryTree::default().with_file("app/template.yaml", text));
+    let body = &rendered.templates[0].body;
+    assert_eq!(body["Resources"]["WorkerRole"]["Type"], "AWS::IAM::Role");
 }

@@ -24,12 +24,14 @@ def take_code(theirs, ours):
     """Local code was packaged on our side; the reference reads the same places."""
     if not isinstance(theirs, dict) or not isinstance(ours, dict):
         return
-    for name in CODE:
-        if name in theirs and isinstance(theirs[name], str):
-            theirs.pop(name)
-            for other in CODE:
-                if other in ours:
-                    theirs[other] = ours[other]
+    taken = {}
+    for name, value in theirs.items():
+        if name in CODE and isinstance(value, str):
+            taken.update((other, ours[other]) for other in CODE if other in ours)
+        elif name not in taken:
+            taken[name] = value
+    theirs.clear()
+    theirs.update(taken)
 
 
 def answer(request):

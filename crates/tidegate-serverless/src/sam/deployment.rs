@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::sam::role::{branches, trust};
 use crate::sam::{
-    Fault, Made, Sam, Subject, attribute, fields, is_intrinsic, is_no_value, reference, tag_list,
+    Fault, Made, Sam, Subject, attribute, fields, is_intrinsic, is_no_value, is_truthy, reference,
+    tag_list,
 };
 
 const APPLICATION: &str = "ServerlessDeploymentApplication";
@@ -83,11 +84,15 @@ pub(crate) fn read(sam: &Sam<'_>, subject: &Subject<'_>, given: &Value) -> Made<
         before: hook("PreTraffic"),
         after: hook("PostTraffic"),
         alarms: get("Alarms"),
-        role: get("Role"),
-        triggers: get("TriggerConfigurations"),
+        role: get("Role").filter(is_truthy),
+        triggers: get("TriggerConfigurations").filter(is_truthy),
         condition: condition.filter(|_| passes).map(str::to_owned),
         tags: subject.some("Tags").filter(|_| propagates).cloned(),
-        order: sam.order(&["Resources", subject.id, "Properties", "Tags"]),
+        order: [
+            sam.order(&["Globals", "Function", "Tags"]),
+            sam.order(&["Resources", subject.id, "Properties", "Tags"]),
+        ]
+        .concat(),
     })
 }
 
@@ -130,8 +135,10 @@ impl Preference {
         json!({"CodeDeployLambdaAliasUpdate": update})
     }
 
-    fn alarms(&self) -> Made<Option<Value>> {
-        let Some(alarms) = self.alarms.as_ref().filter(|alarms| !is_no_value(alarms)) else {
+    /// The alarms as CodeDeploy takes them.
+    pub(crate) fn alarms(&self) -> Made<Option<Value>> {
+        let some = |alarms: &&Value| is_truthy(alarms) && !is_no_value(alarms);
+        let Some(alarms) = self.alarms.as_ref().filter(some) else {
             return Ok(None);
         };
         let built = |alarms: &Value| match alarms.as_array() {
@@ -146,6 +153,9 @@ impl Preference {
             Some([condition, then, otherwise]) => {
                 let (then, otherwise) = (built(then)?, built(otherwise)?);
                 Ok(Some(json!({"Fn::If": [condition, then, otherwise]})))
+            }
+            None if is_intrinsic(alarms) && alarms.get("Fn::If").is_some() => {
+                Err(Fault::new(&self.id, "Fn::If requires 3 arguments"))
             }
             None => Ok(Some(built(alarms)?).filter(|built| *built != json!({}))),
         }

@@ -8,6 +8,74 @@ use crate::sam::link::Event;
 use crate::sam::rules::{Is, mistyped};
 use crate::sam::{Fault, Made, Sam, attribute, fields, reference, tag_list};
 
+const BUCKET: &str = "AWS::S3::Bucket";
+/// Attributes that an edited resource keeps.
+const ATTRIBUTES: &[&str] = &[
+    "Type",
+    "DependsOn",
+    "Properties",
+    "Condition",
+    "DeletionPolicy",
+    "UpdateReplacePolicy",
+    "UpdatePolicy",
+    "Metadata",
+];
+/// Properties of buckets that SAM knows: it refuses to edit a bucket with others.
+const BUCKET_HAS: &[&str] = &[
+    "AccessControl",
+    "AccelerateConfiguration",
+    "AnalyticsConfigurations",
+    "BucketEncryption",
+    "BucketName",
+    "CorsConfiguration",
+    "IntelligentTieringConfigurations",
+    "InventoryConfigurations",
+    "LifecycleConfiguration",
+    "LoggingConfiguration",
+    "MetricsConfigurations",
+    "NotificationConfiguration",
+    "ObjectLockConfiguration",
+    "ObjectLockEnabled",
+    "OwnershipControls",
+    "PublicAccessBlockConfiguration",
+    "ReplicationConfiguration",
+    "Tags",
+    "VersioningConfiguration",
+    "WebsiteConfiguration",
+];
+/// Properties of user pools that SAM knows.
+const POOL_HAS: &[&str] = &[
+    "AccountRecoverySetting",
+    "AdminCreateUserConfig",
+    "AliasAttributes",
+    "AutoVerifiedAttributes",
+    "DeletionProtection",
+    "DeviceConfiguration",
+    "EmailAuthenticationMessage",
+    "EmailAuthenticationSubject",
+    "EmailConfiguration",
+    "EmailVerificationMessage",
+    "EmailVerificationSubject",
+    "EnabledMfas",
+    "LambdaConfig",
+    "MfaConfiguration",
+    "Policies",
+    "Schema",
+    "SmsAuthenticationMessage",
+    "SmsConfiguration",
+    "SmsVerificationMessage",
+    "UserAttributeUpdateSettings",
+    "UsernameAttributes",
+    "UsernameConfiguration",
+    "UserPoolAddOns",
+    "UserPoolName",
+    "UserPoolTags",
+    "UserPoolTier",
+    "VerificationMessageTemplate",
+    "WebAuthnRelyingPartyID",
+    "WebAuthnUserVerification",
+];
+
 impl Sam<'_> {
     /// A bucket of the same template is told to notify, and waits for the permission.
     pub(crate) fn bucket(&mut self, event: &Event<'_>, bound: &Bound) -> Made<()> {
@@ -36,7 +104,7 @@ impl Sam<'_> {
                 list.push(entry);
             }
         }
-        self.edited(&id, "AWS::S3::Bucket", bucket)
+        self.edited(&id, BUCKET, bucket)
     }
 
     /// A user pool of the same template calls the function.
@@ -84,9 +152,16 @@ impl Sam<'_> {
             let message = format!("Resource has incorrect Type; expected '{kind}', got '{given}'");
             return Err(Fault::new(id, message));
         }
+        let known = if kind == BUCKET { BUCKET_HAS } else { POOL_HAS };
+        let properties = resource.get("Properties").and_then(Value::as_object);
+        let unknown = |name: &&String| !known.contains(&name.as_str());
+        if let Some(name) = properties.and_then(|all| all.keys().find(unknown)) {
+            let message = format!("property {name} not defined for resource of type {kind}");
+            return Err(Fault::new(id, message));
+        }
         self.made.push((id.to_owned(), kind.to_owned()));
-        self.input.insert(id.to_owned(), resource.clone());
-        self.output.insert(id.to_owned(), resource);
+        self.output.insert(id.to_owned(), rewritten(&resource));
+        self.input.insert(id.to_owned(), resource);
         Ok(())
     }
 
@@ -153,6 +228,19 @@ impl Sam<'_> {
             bound.attributes.clone(),
         );
     }
+}
+
+/// An edited resource as the reference writes it again: the attributes that it knows, and no nulls.
+fn rewritten(resource: &Value) -> Value {
+    let mut resource = resource.clone();
+    if let Some(attributes) = resource.as_object_mut() {
+        attributes.retain(|name, _| ATTRIBUTES.contains(&name.as_str()));
+    }
+    let properties = resource.get_mut("Properties");
+    if let Some(properties) = properties.and_then(Value::as_object_mut) {
+        properties.retain(|_, value| !value.is_null());
+    }
+    resource
 }
 
 /// A text or a list of them as a list.

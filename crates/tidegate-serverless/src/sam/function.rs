@@ -6,8 +6,8 @@ use crate::sam::link::python_shown;
 use crate::sam::location::s3_location;
 use crate::sam::role::{Role, branches, trust};
 use crate::sam::{
-    Fault, Made, Sam, Subject, attribute, deployment, fields, hash, is_no_value, is_truthy,
-    reference, rules,
+    Fault, Made, Sam, Subject, attribute, capacity, deployment, fields, hash, is_no_value,
+    is_truthy, reference, rules,
 };
 
 /// Properties that pass through under their own names.
@@ -167,25 +167,7 @@ impl Sam<'_> {
             lambda.insert("DeadLetterConfig".to_owned(), json!({"TargetArn": target}));
         }
         if let Some(provider) = subject.some("CapacityProviderConfig") {
-            if provider.get("Arn").is_none_or(Value::is_null) {
-                let message = "Invalid CapacityProviderConfig: 1 validation error for CapacityProviderConfig\nArn\n  field required (type=value_error.missing)";
-                return Err(Fault::new(subject.id, message));
-            }
-            let config = fields([
-                ("CapacityProviderArn", provider.get("Arn").cloned()),
-                (
-                    "PerExecutionEnvironmentMaxConcurrency",
-                    provider
-                        .get("PerExecutionEnvironmentMaxConcurrency")
-                        .cloned(),
-                ),
-                (
-                    "ExecutionEnvironmentMemoryGiBPerVCpu",
-                    provider
-                        .get("ExecutionEnvironmentMemoryGiBPerVCpu")
-                        .cloned(),
-                ),
-            ]);
+            let config = capacity::config(subject.id, provider)?;
             let config = json!({"LambdaManagedInstancesCapacityProviderConfig": config});
             lambda.insert("CapacityProviderConfig".to_owned(), config);
         }
@@ -258,6 +240,7 @@ impl Sam<'_> {
             Some(sha) => format!("{prefix}{}", sha.chars().take(10).collect::<String>()),
             None => hash::id(&prefix, &self.version_data(subject, lambda)),
         };
+        rules::check_id(id, &version)?;
         let mut attributes = subject.passed_on();
         if !attributes.contains_key("DeletionPolicy") {
             let is_managed = subject.get("CapacityProviderConfig").is_some();
@@ -379,8 +362,10 @@ impl Sam<'_> {
         if let Some(resource) = self.output.get_mut(alias) {
             resource["UpdatePolicy"] = policy;
         }
+        // Wrong alarms are told here, and nothing more of the function.
+        let alarms = preference.alarms();
         self.deployments.push(preference);
-        Ok(())
+        alarms.map(|_| ())
     }
 
     fn function_role(&self, subject: &Subject<'_>) -> Made<Role> {

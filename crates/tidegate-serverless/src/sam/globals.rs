@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::sam::{Fault, Sam, is_intrinsic};
+use crate::sam::link::python_shown;
+use crate::sam::{Fault, Sam, is_intrinsic, is_truthy};
 
 /// Properties that each section may hold, in SAM's order.
 const SECTIONS: &[(&str, &[&str])] = &[
@@ -191,8 +192,10 @@ pub(crate) fn merge(sam: &mut Sam<'_>) -> Result<(), String> {
         Some((format!("AWS::Serverless::{section}"), properties))
     });
     let kinds: Vec<(String, &Map<String, Value>)> = kinds.collect();
-    let mut faults = Vec::new();
-    for (id, resource) in &mut sam.input {
+    for (id, _) in sam.template.resources() {
+        let Some(resource) = sam.input.get_mut(id) else {
+            continue;
+        };
         let kind = resource
             .get("Type")
             .and_then(Value::as_str)
@@ -202,10 +205,12 @@ pub(crate) fn merge(sam: &mut Sam<'_>) -> Result<(), String> {
         };
         match taken(id, resource.get("IgnoreGlobals"), properties) {
             Ok(taken) => merge_into(resource, &taken),
-            Err(fault) => faults.push(fault),
+            Err(fault) => {
+                sam.faults.push(fault);
+                break;
+            }
         }
     }
-    sam.faults.extend(faults);
     Ok(())
 }
 
@@ -230,13 +235,15 @@ fn taken(
         Err(Fault::new(id, message))
     };
     match ignore {
-        None | Some(Value::Null) => Ok(properties.clone()),
+        None => Ok(properties.clone()),
+        Some(nothing) if !is_truthy(nothing) => Ok(properties.clone()),
         Some(Value::String(all)) if all == "*" => Ok(Map::new()),
         Some(Value::Array(names)) => {
             let mut rest = properties.clone();
-            for name in names.iter().filter_map(Value::as_str) {
-                if rest.remove(name).is_none() {
-                    return wrong(&format!(" on item '{name}'"));
+            for name in names {
+                let known = name.as_str().and_then(|name| rest.remove(name));
+                if known.is_none() {
+                    return wrong(&format!(" on item '{}'", python_shown(name)));
                 }
             }
             Ok(rest)

@@ -40,7 +40,15 @@ impl Sam<'_> {
                     let path = format!("EventInvokeConfig.DestinationConfig.{on}");
                     return Err(Fault::new(id, rules::mistyped(&path, rules::Is::Map)));
                 }
-                let (destination, policy) = self.destination(subject, wanted, on, &logical)?;
+                let is_shared = self.shares_destination(subject, on);
+                let mut wanted = wanted.clone();
+                if let Some(made) = self.shared.get(on).filter(|_| is_shared) {
+                    wanted["Destination"] = made.clone();
+                }
+                let (destination, policy) = self.destination(subject, &wanted, on, &logical)?;
+                if is_shared {
+                    self.shared.insert(on, destination.clone());
+                }
                 destinations.insert(on.to_owned(), json!({"Destination": destination}));
                 policies.extend(policy);
             }
@@ -75,6 +83,28 @@ impl Sam<'_> {
             attributes,
         );
         Ok(policies)
+    }
+
+    /// Whether a destination is that of `Globals`, with nothing of the function's own in it.
+    fn shares_destination(&self, subject: &Subject<'_>, on: &str) -> bool {
+        let path = ["EventInvokeConfig", "DestinationConfig", on];
+        let functions = self.template.section("Globals");
+        let mut global = functions.and_then(|all| all.get("Function"));
+        for name in path {
+            global = global.and_then(|global| global.get(name));
+        }
+        let resources = self.template.section("Resources");
+        let written = resources.and_then(|all| all.get(subject.id));
+        let ignores = written.and_then(|written| written.get("IgnoreGlobals"));
+        let mut local = written.and_then(|written| written.get("Properties"));
+        for name in path {
+            local = match local.and_then(|local| local.get(name)) {
+                None => return global.is_some() && !ignores.is_some_and(is_truthy),
+                Some(own) if is_intrinsic(own) => return false,
+                own => own,
+            };
+        }
+        false
     }
 
     fn destination(

@@ -23,10 +23,6 @@ impl Sam<'_> {
         rules::check_subject(self, subject, "AWS::Serverless::LayerVersion", RULES)?;
         let mut resolved = subject.properties.clone();
         resolved.retain(|_, value| !value.is_null());
-        if let Some(given) = resolved.get("CompatibleArchitectures") {
-            let settled = self.settled(given);
-            resolved.insert("CompatibleArchitectures".to_owned(), settled);
-        }
         for name in ["LayerName", "LicenseInfo", "Description", "RetentionPolicy"] {
             let Some(value) = subject.some(name) else {
                 continue;
@@ -111,7 +107,11 @@ impl Sam<'_> {
                 subject.id,
                 "'RetentionPolicy' does not accept intrinsic functions, please use one of the following options: ['Retain', 'Delete']",
             )),
-            _ => Err(Fault::new(
+            None => Err(Fault::new(
+                subject.id,
+                "Invalid 'RetentionPolicy' type, please use one of the following options: ['Retain', 'Delete']",
+            )),
+            Some(_) => Err(Fault::new(
                 subject.id,
                 "'RetentionPolicy' must be one of the following options: ['Retain', 'Delete'].",
             )),

@@ -7,7 +7,7 @@ use crate::sam::link::{Event, python_shown};
 use crate::sam::location::s3_location;
 use crate::sam::push::Target;
 use crate::sam::role::{Role, allowing, trust};
-use crate::sam::rules::{self, Is};
+use crate::sam::rules::{self, Is, check_id};
 use crate::sam::{Fault, Made, Sam, Subject, attribute, fields, is_intrinsic, reference};
 
 const RULES: &[rules::Rule] = &[
@@ -65,7 +65,8 @@ impl Sam<'_> {
             }
             (Some(definition), None) => {
                 let mut substitutions = Map::new();
-                let plain = substituted(definition, &mut substitutions, 0);
+                // The definition itself is never a function: only what lies in it is looked at.
+                let plain = inside(definition, &mut substitutions, 0);
                 let mut text = String::new();
                 pretty(&plain, 0, &mut text);
                 let lines: Vec<&str> = text.split('\n').collect();
@@ -186,10 +187,7 @@ impl Sam<'_> {
             attributes,
         );
         let logical = format!("{id}Alias{}", python_shown(alias));
-        if !logical.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            let fault = Fault::new(&logical, "Logical ids must be alphanumeric.");
-            return Err(fault.at_resource(id));
-        }
+        check_id(id, &logical)?;
         let mut shifting = match preference {
             Some(Value::Object(given)) => given.clone(),
             _ => Map::from_iter([("Type".to_owned(), json!("ALL_AT_ONCE"))]),
@@ -312,6 +310,13 @@ fn substituted(value: &Value, into: &mut Map<String, Value>, depth: usize) -> Va
         _ if depth > DEPTH_MAX => value.clone(),
         Value::String(text) if is_dynamic(text) => replaced(into, value),
         _ if is_intrinsic(value) => replaced(into, value),
+        other => inside(other, into, depth),
+    }
+}
+
+/// The parts of a mapping or of a list of a definition.
+fn inside(value: &Value, into: &mut Map<String, Value>, depth: usize) -> Value {
+    match value {
         Value::Object(map) => {
             let mut keys: Vec<&String> = map.keys().collect();
             keys.sort();

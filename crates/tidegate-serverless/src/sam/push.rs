@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::sam::function::Bound;
-use crate::sam::link::Event;
+use crate::sam::link::{Event, python_shown};
 use crate::sam::role::{Role, allowing};
-use crate::sam::rules::{Is, mistyped};
+use crate::sam::rules::{Is, check_id, mistyped};
 use crate::sam::{Made, Sam, attribute, fields, is_truthy, reference};
 
 /// Ids of targets are cut here.
@@ -190,9 +190,11 @@ impl Sam<'_> {
         }
         let queue = match config.get("QueueLogicalId") {
             None | Some(Value::Null) => format!("{}Queue", event.id),
+            Some(Value::String(id)) if id.is_empty() => format!("{}Queue", event.id),
             Some(Value::String(id)) => id.clone(),
             Some(_) => return fault("QueueLogicalId must be a string"),
         };
+        check_id(event.owner, &queue)?;
         self.emit(&queue, "AWS::SQS::Queue", Map::new(), attributes.clone());
         let arn = attribute(&queue, "Arn");
         if has_policy {
@@ -333,7 +335,7 @@ impl Sam<'_> {
                 let (Some(arn), Some(url)) = (some("QueueArn"), some("QueueUrl")) else {
                     return event.fault("No QueueARN or QueueURL provided.");
                 };
-                let policy = own.get("QueuePolicyLogicalId").and_then(Value::as_str);
+                let policy = some("QueuePolicyLogicalId").map(python_shown);
                 let batch = some("BatchSize");
                 (arn.clone(), url.clone(), policy, batch.cloned())
             }
@@ -342,7 +344,8 @@ impl Sam<'_> {
         let document = json!({"Version": "2012-10-17", "Statement": [{"Action": "sqs:SendMessage",
             "Effect": "Allow", "Principal": "*", "Resource": arn,
             "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]});
-        let policy = policy_id.map_or_else(|| format!("{}QueuePolicy", event.id), str::to_owned);
+        let policy = policy_id.unwrap_or_else(|| format!("{}QueuePolicy", event.id));
+        check_id(event.owner, &policy)?;
         let properties = fields([
             ("PolicyDocument", Some(document)),
             ("Queues", Some(json!([url]))),

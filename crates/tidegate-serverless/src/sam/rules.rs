@@ -61,8 +61,8 @@ pub(crate) fn check(
     rules: &[Rule],
 ) -> Result<(), String> {
     let id_fault = |message: String| Err(format!("Resource with id [{id}] is invalid. {message}"));
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return id_fault("Logical ids must be alphanumeric.".to_owned());
+    if !is_id(id) {
+        return id_fault(NO_ID.to_owned());
     }
     let written = order.iter().filter(|name| properties.contains_key(*name));
     let rest = properties.keys().filter(|name| !order.contains(name));
@@ -84,6 +84,20 @@ pub(crate) fn check(
         }
     }
     Ok(())
+}
+
+const NO_ID: &str = "Logical ids must be alphanumeric.";
+
+fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Checks an id that the user gives to a resource that is made for `owner`.
+pub(crate) fn check_id(owner: &str, id: &str) -> Made<()> {
+    if is_id(id) {
+        return Ok(());
+    }
+    Err(Fault::new(id, NO_ID).at_resource(owner))
 }
 
 /// Checks the properties of a resource against the rules of its type.
@@ -145,7 +159,12 @@ pub(crate) fn fits(value: &Value, is: Is) -> bool {
         Is::BoolOrMap => value.is_boolean() || value.is_object(),
         Is::Int => is_int(value),
         Is::Policies => is_text_or_map(value) || all(&is_text_or_map),
-        Is::MachinePolicies => value.is_string() || all(&is_text_or_map),
+        // A single one was made a list of it before.
+        Is::MachinePolicies => {
+            value.is_string()
+                || all(&is_text_or_map)
+                || value.as_object().is_some_and(|map| !map.is_empty())
+        }
         Is::Deletion => matches!(value.as_str(), Some("Delete" | "Retain")),
     }
 }
