@@ -8,7 +8,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 use tidegate_applier::ApplierError;
 
-use crate::document::{Fields, invalid, wrong};
+use crate::document::{Fields, invalid, quoted, wrong};
 
 /// Names and numbers of resources; the cluster has one name of its own.
 const RESOURCES: [(&str, i8); 4] = [
@@ -89,7 +89,7 @@ pub(crate) fn read(authorization: &Value) -> Result<BTreeSet<Acl>, ApplierError>
         Some("simple") => {}
         other => {
             return Err(invalid(
-                format!("{at}.type is {:?}", other.unwrap_or_default()),
+                format!("{at}.type is {}", quoted(other.unwrap_or_default())),
                 "write type: simple; it is the only one for users",
             ));
         }
@@ -125,7 +125,7 @@ fn one_of(
 fn unknown(table: &[(&str, i8)], at: &str, text: &str) -> ApplierError {
     let known: Vec<&str> = table.iter().map(|(name, _)| *name).collect();
     invalid(
-        format!("{at} is {text:?}"),
+        format!("{at} is {}", quoted(text)),
         &format!("write one of {}", known.join(", ")),
     )
 }

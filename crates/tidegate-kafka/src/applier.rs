@@ -88,7 +88,7 @@ impl Kind {
         }
     }
 
-    fn versions(self) -> &'static [&'static str] {
+    pub(crate) fn versions(self) -> &'static [&'static str] {
         match self {
             Self::Topic | Self::User => &VERSIONS,
             Self::Subject => &[subject::VERSION],

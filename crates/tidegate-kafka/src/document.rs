@@ -14,6 +14,8 @@ pub(crate) const GROUP: &str = "kafka.strimzi.io";
 pub(crate) const VERSIONS: [&str; 4] = ["v1", "v1beta2", "v1beta1", "v1alpha1"];
 const MANAGED: &str = "strimzi.io/managed";
 const PAUSED: &str = "strimzi.io/pause-reconciliation";
+/// Characters of a value that a message shows.
+const SHOWN: usize = 60;
 /// Says that deleting the document deletes what it stands for, data and all.
 pub const DELETE_DATA: &str = "tidegate.dev/delete-data";
 
@@ -162,7 +164,7 @@ impl<'v> Fields<'v> {
         match names.find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => Err(invalid(
-                format!("unknown field {}", self.path(name)),
+                format!("unknown field {}", short(self.path(name))),
                 &format!("the fields are {}", known.join(", ")),
             )),
         }
@@ -214,11 +216,21 @@ impl<'v> Fields<'v> {
     }
 }
 
-pub(crate) fn wrong(at: &str, wanted: &str, value: &Value) -> ApplierError {
-    let mut shown = value.to_string();
-    if shown.chars().count() > 60 {
-        shown = shown.chars().take(60).chain("…".chars()).collect();
+/// As much of a text as a message has room for.
+fn short(text: String) -> String {
+    if text.chars().count() <= SHOWN {
+        return text;
     }
+    text.chars().take(SHOWN).chain("…".chars()).collect()
+}
+
+/// A text of a document as messages quote it.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("{:?}", short(text.to_owned()))
+}
+
+pub(crate) fn wrong(at: &str, wanted: &str, value: &Value) -> ApplierError {
+    let shown = short(value.to_string());
     invalid(
         format!("{at} is {shown}, not {wanted}"),
         &format!("write {wanted}"),

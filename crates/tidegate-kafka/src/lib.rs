@@ -30,7 +30,7 @@ mod user;
 mod users;
 
 pub use applier::{KafkaApplier, KafkaApplierOptions};
-pub use check::check;
+pub use check::{Rendered, check, check_all};
 pub use client::Client;
 pub use document::DELETE_DATA;
 pub use error::KafkaError;

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use tidegate_applier::{ApplierError, ErrorKind};
 use tidegate_manifest::ResourceKey;
 
-use crate::document::{Fields, invalid, wrong};
+use crate::document::{Fields, invalid, quoted, wrong};
 use crate::registry::{Schema, Verdict, Version};
 
 /// The group of Tidegate's own kinds.
@@ -108,7 +108,7 @@ fn one_of(spec: &Fields<'_>, name: &str, known: &[&str]) -> Result<Option<String
         return Ok(Some(text.to_owned()));
     }
     Err(invalid(
-        format!("{} is {text:?}", spec.path(name)),
+        format!("{} is {}", spec.path(name), quoted(text)),
         &format!("write one of {}", known.join(", ")),
     ))
 }

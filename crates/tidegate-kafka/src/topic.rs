@@ -9,7 +9,7 @@ use tidegate_applier::ApplierError;
 use tidegate_manifest::{Health, HealthStatus, ResourceKey};
 
 use crate::admin::LiveTopic;
-use crate::document::{Fields, invalid, wrong};
+use crate::document::{Fields, invalid, quoted, wrong};
 
 /// The longest name of a topic.
 const NAME: usize = 249;
@@ -71,7 +71,7 @@ fn check_name(name: &str) -> Result<(), ApplierError> {
         return Ok(());
     }
     Err(invalid(
-        format!("{name:?} is no name of a topic"),
+        format!("{} is no name of a topic", quoted(name)),
         "use 1 to 249 letters, digits, dots, underscores and hyphens; set .spec.topicName when the object's name differs",
     ))
 }

@@ -9,7 +9,7 @@ use tidegate_applier::{ApplierError, FieldChange};
 use tidegate_manifest::ResourceKey;
 
 use crate::acl::{self, Acl};
-use crate::document::{Fields, invalid};
+use crate::document::{Fields, invalid, quoted};
 
 /// Quotas by their names in documents and at the brokers.
 const QUOTAS: [(&str, &str); 4] = [
@@ -108,7 +108,7 @@ fn authentication(spec: &Fields<'_>) -> Result<Authentication, ApplierError> {
         }
         other => {
             return Err(invalid(
-                format!("{at} is {:?}", other.unwrap_or_default()),
+                format!("{at} is {}", quoted(other.unwrap_or_default())),
                 "write scram-sha-512 or tls-external",
             ));
         }
