@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use crate::record::{Partition, Record};
+use crate::record::{Partition, Position, Record};
 
 /// What a binding says about every event that it makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,8 +112,8 @@ pub fn record_len(shape: &EventShape, partition: &Partition, record: &Record) ->
             fixed
                 + text_len(&partition.source)
                 + partition.id.len()
-                + record.position.to_string().len()
-                + record.timestamp.to_string().len()
+                + position_len(&record.position)
+                + digits(record.timestamp)
                 + record.timestamp_type.as_str().len()
                 + headers.saturating_sub(usize::from(headers > 0))
                 + record
@@ -141,10 +141,27 @@ fn base64_len(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }
 
+/// Bytes of a JSON text, quotes included.
 fn text_len(text: &str) -> usize {
-    let mut out = String::new();
-    push_text(&mut out, text);
-    out.len()
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0C => 2,
+        0..=0x1F => 6,
+        _ => 1,
+    };
+    2 + text.bytes().map(escaped).sum::<usize>()
+}
+
+fn position_len(position: &Position) -> usize {
+    match position {
+        Position::Offset(offset) => digits(*offset),
+        Position::Sequence(number) => number.len(),
+    }
+}
+
+/// Characters of a number.
+fn digits(number: i64) -> usize {
+    let digits = number.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+    usize::from(number < 0) + digits as usize
 }
 
 fn signed_len(value: Option<&Bytes>) -> usize {

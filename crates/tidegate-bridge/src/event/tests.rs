@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::record::{Position, TimestampType};
+use crate::record::TimestampType;
 
 fn self_managed() -> EventShape {
     EventShape::SelfManagedKafka {
@@ -103,7 +103,7 @@ fn bytes() -> impl Strategy<Value = Option<Bytes>> {
 proptest! {
     #[test]
     fn sizes_are_exact(
-        topic in "[a-z\"\\\\é]{0,8}", offset in 0i64..i64::MAX, timestamp in -1i64..4_000_000_000_000,
+        topic in "[a-z\"\\\\é\u{0}-\u{1f}\u{7f}]{0,8}", offset in 0i64..i64::MAX, timestamp in -1i64..4_000_000_000_000,
         key in bytes(), value in bytes(), headers in proptest::collection::vec((".{0,6}", bytes()), 0..4),
     ) {
         let record = Record {

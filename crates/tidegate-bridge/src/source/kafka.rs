@@ -2,6 +2,7 @@
 //!
 //! One thread polls; rebalances run on it and wait there until deliveries of revoked partitions are done.
 
+mod arena;
 mod context;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 use super::{Marks, Source, SourceEvent};
 use crate::binding::{KafkaSettings, Start};
 use crate::record::{Partition, Position, Record, TimestampType};
+use arena::Arena;
 use context::Context;
 
 /// Chunks between the polling thread and the runtime.
@@ -172,6 +174,7 @@ fn poll(
     is_stopped: &AtomicBool,
 ) {
     let mut names = Names::default();
+    let mut arena = Arena::default();
     while !is_stopped.load(Ordering::Acquire) {
         let mut chunk: Vec<(Partition, Vec<Record>)> = Vec::new();
         let (mut records, mut bytes) = (0, 0);
@@ -180,13 +183,12 @@ fn poll(
             match consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
-                    let partition = names.partition(&message);
-                    let record = record(&message, &names.no_headers);
+                    let record = record(&message, &mut arena, &names.no_headers);
                     records += 1;
                     bytes += record.size();
                     match chunk.last_mut() {
-                        Some((last, records)) if *last == partition => records.push(record),
-                        _ => chunk.push((partition, vec![record])),
+                        Some((_, records)) if names.is_last(&message) => records.push(record),
+                        _ => chunk.push((names.partition(&message), vec![record])),
                     }
                 }
                 Some(Err(error)) => {
@@ -233,12 +235,16 @@ impl Default for Names {
 }
 
 impl Names {
+    /// Whether a message is of the partition that was asked for last.
+    fn is_last(&self, message: &BorrowedMessage<'_>) -> bool {
+        self.last.as_ref().is_some_and(|(last, number)| {
+            *number == message.partition() && *last.source == *message.topic()
+        })
+    }
+
     fn partition(&mut self, message: &BorrowedMessage<'_>) -> Partition {
         let (topic, number) = (message.topic(), message.partition());
-        if let Some((last, last_number)) = &self.last
-            && *last_number == number
-            && &*last.source == topic
-        {
+        if let Some((last, _)) = self.last.as_ref().filter(|_| self.is_last(message)) {
             return last.clone();
         }
         if !self.topics.contains_key(topic) {
@@ -255,7 +261,11 @@ impl Names {
     }
 }
 
-fn record(message: &BorrowedMessage<'_>, no_headers: &Arc<[(String, Option<Bytes>)]>) -> Record {
+fn record(
+    message: &BorrowedMessage<'_>,
+    arena: &mut Arena,
+    no_headers: &Arc<[(String, Option<Bytes>)]>,
+) -> Record {
     let (timestamp, timestamp_type) = match message.timestamp() {
         Timestamp::CreateTime(time) => (time, TimestampType::CreateTime),
         Timestamp::LogAppendTime(time) => (time, TimestampType::LogAppendTime),
@@ -277,8 +287,8 @@ fn record(message: &BorrowedMessage<'_>, no_headers: &Arc<[(String, Option<Bytes
         position: Position::Offset(message.offset()),
         timestamp,
         timestamp_type,
-        key: message.key().map(Bytes::copy_from_slice),
-        value: message.payload().map(Bytes::copy_from_slice),
+        key: message.key().map(|key| arena.copy(key)),
+        value: message.payload().map(|value| arena.copy(value)),
         headers,
         encryption: None,
     }

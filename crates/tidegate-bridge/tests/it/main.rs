@@ -7,3 +7,5 @@ mod kinesis;
 mod lambda;
 mod place;
 mod sink;
+#[cfg(feature = "kafka-tls")]
+mod tls;

@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+/// Leases that are taken or asked for at once: renewing must not wait for longer.
+const STEPS_MAX: usize = 100;
+
 /// How far a shard is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checkpoint {
@@ -118,7 +121,8 @@ pub fn steps(own: &str, leases: &Leases, stale: &BTreeSet<Arc<str>>) -> Vec<Step
         // Replicas that look at the same time begin at different places.
         let turn = own.bytes().map(usize::from).sum::<usize>() % free.len();
         free.rotate_left(turn);
-        let free = free.into_iter().take(target.saturating_sub(mine));
+        let count = target.saturating_sub(mine).min(STEPS_MAX);
+        let free = free.into_iter().take(count);
         return free
             .map(|lease| Step::Take(Arc::clone(&lease.shard)))
             .collect();
@@ -132,14 +136,14 @@ pub fn steps(own: &str, leases: &Leases, stale: &BTreeSet<Arc<str>>) -> Vec<Step
     if asks || *most < mine + 2 {
         return Vec::new();
     }
-    let theirs = ready.iter().find(|lease| {
+    let theirs = ready.iter().filter(|lease| {
         lease.owner.as_ref() == Some(richest)
             && lease.wanted_by.is_none()
             && !stale.contains(&lease.shard)
     });
     theirs
+        .take(((most - mine) / 2).min(STEPS_MAX))
         .map(|lease| Step::Ask(Arc::clone(&lease.shard)))
-        .into_iter()
         .collect()
 }
 
