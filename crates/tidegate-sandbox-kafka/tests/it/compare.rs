@@ -5,7 +5,9 @@
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::{ApiKey, DescribeGroupsRequest, FindCoordinatorRequest, GroupId};
+use kafka_protocol::messages::{
+    ApiKey, DescribeAclsRequest, DescribeGroupsRequest, FindCoordinatorRequest, GroupId,
+};
 use kafka_protocol::protocol::Request;
 use uuid::Uuid;
 
@@ -170,6 +172,15 @@ async fn answers_are_those_of_apache_kafka() {
         eprintln!("SKIPPED: TIDEGATE_TEST_KAFKA names no Apache Kafka to compare with");
         return;
     };
+    let acls = DescribeAclsRequest::default()
+        .with_resource_type_filter(1)
+        .with_operation(1)
+        .with_permission_type(1);
+    let guarded = Client::connect(&kafka).await.call(3, &acls).await;
+    assert_eq!(
+        guarded.error_code, 0,
+        "the Kafka of TIDEGATE_TEST_KAFKA needs an authorizer, as `cargo xtask peers` gives it: {guarded:?}"
+    );
     let broker = broker().await;
     let stamp = crate::client::now();
     // Names of another run may still be there.
