@@ -13,6 +13,8 @@ use crate::package::{ArchiveSpec, archive, archive_text, hex};
 
 /// The bucket that stands for packaged code in a printed template.
 pub(crate) const BUCKET: &str = "tidegate-code";
+/// The key of code that could not be packed; a mistake is told wherever it is used.
+const MISSING: &str = "missing.zip";
 /// Largest definition of a state machine that is read from a file.
 const DEFINITION_MAX: u64 = 1 << 20;
 
@@ -68,7 +70,8 @@ impl Packed {
     }
 }
 
-/// Puts archives in the place of local paths: `directory` is the template's own.
+/// Puts archives in the place of local paths: `directory` is the template's own. What cannot be packed
+/// gets a name all the same, so that a transform tells what else is wrong.
 pub fn pack_local(template: &Template, tree: &dyn FileTree, directory: &str) -> (Template, Packed) {
     let mut packed = Packed::default();
     let mut body = template.body.clone();
@@ -77,10 +80,9 @@ pub fn pack_local(template: &Template, tree: &dyn FileTree, directory: &str) -> 
         && is_local(path)
     {
         let at = ["Globals", "Function", "CodeUri"];
-        if let Some(key) = packed.pack_at(tree, &spec(directory, path), template, &at, "Globals")
-            && let Some(value) = body.pointer_mut("/Globals/Function/CodeUri")
-        {
-            *value = Value::from(uri(&key));
+        let key = packed.pack_at(tree, &spec(directory, path), template, &at, "Globals");
+        if let Some(value) = body.pointer_mut("/Globals/Function/CodeUri") {
+            *value = Value::from(uri(key.as_deref().unwrap_or(MISSING)));
         }
     }
     let resources = body.get_mut("Resources").and_then(Value::as_object_mut);
@@ -111,14 +113,13 @@ pub fn pack_local(template: &Template, tree: &dyn FileTree, directory: &str) -> 
         }
         let place = ["Resources", id.as_str(), "Properties", property];
         let key = packed.pack_at(tree, &spec(directory, path), template, &place, id);
-        if let Some(key) = key {
-            let value = if is_sam {
-                Value::from(uri(&key))
-            } else {
-                json!({"S3Bucket": BUCKET, "S3Key": key})
-            };
-            properties.insert((*property).to_owned(), value);
-        }
+        let key = key.as_deref().unwrap_or(MISSING);
+        let value = if is_sam {
+            Value::from(uri(key))
+        } else {
+            json!({"S3Bucket": BUCKET, "S3Key": key})
+        };
+        properties.insert((*property).to_owned(), value);
     }
     let order = template.resource_order.clone();
     (template.derived(body, order), packed)
@@ -179,6 +180,7 @@ fn inline_definition(
             properties.insert("Definition".to_owned(), definition);
         }
         Err(message) => {
+            properties.insert("DefinitionUri".to_owned(), Value::from(uri(MISSING)));
             let place = ["Resources", id, "Properties", "DefinitionUri"];
             packed.diagnostics.push(
                 Diagnostic::error("TG1307", message, template.place(&place))

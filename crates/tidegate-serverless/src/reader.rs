@@ -149,11 +149,10 @@ fn stack_of(input: &RenderInput) -> String {
 fn read_sam(input: &RenderInput, path: &str, template: &Template) -> Rendered {
     let environment = with_samconfig(input, path);
     let (template, mut packed) = pack_local(template, &*input.tree, directory_of(path));
-    if packed.diagnostics.iter().any(Diagnostic::is_error) {
-        return failed(packed.diagnostics);
-    }
+    let is_packed = !packed.diagnostics.iter().any(Diagnostic::is_error);
     let options = SamOptions::of(&environment);
     match transform(&template, &options) {
+        Ok(_) if !is_packed => failed(packed.diagnostics),
         Ok((transformed, warnings)) => {
             packed.diagnostics.extend(warnings);
             finish(

@@ -347,3 +347,26 @@ fn resources_of_sam_are_transformed_without_their_transform_too() {
     let body = &rendered.templates[0].body;
     assert_eq!(body["Resources"]["WorkerRole"]["Type"], "AWS::IAM::Role");
 }
+
+#[test]
+fn all_that_is_wrong_with_a_sam_template_is_told_at_once() {
+    let text = "Transform: AWS::Serverless-2016-10-31\nResources:\n  A:\n    Type: AWS::Serverless::Function\n    Properties: {CodeUri: nowhere, Handler: app.run, Runtime: python3.12}\n  B:\n    Type: AWS::Serverless::LayerVersion\n    Properties:\n      ContentUri: s3://code/l.zip\n      CompatibleArchitectures: [mips]\n";
+    let found = [
+        ("TG1401".to_owned(), 8, "B".to_owned()),
+        ("TG1307".to_owned(), 5, "A".to_owned()),
+    ];
+    assert_eq!(told("template.yaml", text, &[]), found);
+}
+
+#[test]
+fn joined_conditions_of_sam_are_evaluated() {
+    let text = "Transform: AWS::Serverless-2016-10-31\nConditions:\n  Yes1: !Equals [a, a]\n  No1: !Equals [a, b]\nResources:\n  A:\n    Type: AWS::Serverless::Function\n    Condition: Yes1\n    Properties:\n      CodeUri: s3://code/a.zip\n      Handler: app.run\n      Runtime: python3.12\n      EventInvokeConfig:\n        DestinationConfig:\n          OnSuccess: {Type: SQS, Destination: !If [Yes1, !Ref AWS::NoValue, arn]}\n          OnFailure: {Type: SQS, Destination: !If [No1, !Ref AWS::NoValue, arn]}\n";
+    assert_eq!(told("template.yaml", text, &[]), []);
+    let rendered = render(MemoryTree::default().with_file("app/template.yaml", text));
+    let kinds = rendered
+        .objects
+        .iter()
+        .map(|object| object.gvk.kind.as_str());
+    let queues = kinds.filter(|kind| *kind == "AWS::SQS::Queue");
+    assert_eq!(queues.count(), 1, "only the first queue's conditions hold");
+}

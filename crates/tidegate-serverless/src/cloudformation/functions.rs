@@ -403,6 +403,13 @@ impl Evaluation<'_> {
             Value::String(text) if text == "true" || text == "false" => return text == "true",
             _ => {}
         }
+        // SAM writes a condition within a condition when it joins two of them.
+        if let Some(name) = value
+            .pointer("/Condition/Condition")
+            .and_then(Value::as_str)
+        {
+            return self.condition(name, place);
+        }
         let Some((name, argument)) = value.as_object().and_then(function) else {
             return wrong(
                 "a condition is one of Fn::Equals, Fn::And, Fn::Or, Fn::Not and Condition",

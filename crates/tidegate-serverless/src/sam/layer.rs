@@ -58,11 +58,10 @@ impl Sam<'_> {
             ("Description", resolved.get("Description").cloned()),
             (
                 "Content",
-                Some(s3_location(
-                    &layer,
-                    &subject.properties["ContentUri"],
-                    "ContentUri",
-                )?),
+                Some(
+                    s3_location(&layer, &subject.properties["ContentUri"], "ContentUri")
+                        .map_err(|fault| fault.at_resource(id))?,
+                ),
             ),
             (
                 "CompatibleArchitectures",
@@ -74,7 +73,8 @@ impl Sam<'_> {
             ),
             ("LicenseInfo", resolved.get("LicenseInfo").cloned()),
         ]);
-        check_architectures(&layer, resolved.get("CompatibleArchitectures"))?;
+        check_architectures(&layer, resolved.get("CompatibleArchitectures"))
+            .map_err(|fault| fault.at_resource(id))?;
         let mut attributes = subject.passed_on();
         let own = subject.own();
         attributes.extend(fields([("DependsOn", own.get("DependsOn").cloned())]));

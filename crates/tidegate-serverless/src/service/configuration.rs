@@ -144,15 +144,25 @@ pub(crate) fn check(root: &mut Node, environment: &AwsEnvironment, findings: &mu
         );
         return;
     }
-    for name in ["service", "provider"] {
-        if root.get(name).is_none_or(|node| node.value == Value::Null) {
-            let message = format!("\"{name}\" property is missing in {file}");
-            findings.error("TG1506", message, root, "add it");
-            return;
-        }
+    let name = root.at(&["provider", "name"]);
+    if name.is_none_or(|name| !is_scalar(name)) {
+        let message = "Invalid service configuration: \"provider.name\" property is missing";
+        let at = root.get("provider").unwrap_or(root);
+        findings.error("TG1506", message.to_owned(), at, "write `name: aws`");
+        return;
+    }
+    let service = root.get("service");
+    if service.is_none_or(|node| node.value == Value::Null) {
+        let message = format!("\"service\" property is missing in {file}");
+        findings.error("TG1506", message, root, "add it");
+        return;
     }
     for name in ["functions", "resources"] {
         merge_list(root, name, findings);
+    }
+    if let Some((message, at)) = function_shapes(root) {
+        findings.error("TG1506", message, &at, "write a mapping of settings");
+        return;
     }
     let provider = root.at(&["provider", "name"]).and_then(Node::as_str);
     if provider.is_some_and(|provider| provider != "aws") {
@@ -175,6 +185,43 @@ pub(crate) fn check(root: &mut Node, environment: &AwsEnvironment, findings: &mu
     super::durable::check(root, findings);
     runtimes(root, findings);
     deprecated(root, findings);
+}
+
+fn is_scalar(node: &Node) -> bool {
+    let (Value::Null | Value::Mapping(_) | Value::Sequence(_)) = node.value else {
+        return true;
+    };
+    false
+}
+
+/// Functions are a mapping of mappings: the first that is none, as the framework tells it.
+fn function_shapes(root: &Node) -> Option<(String, Node)> {
+    let inspected = |node: &Node| match &node.to_json() {
+        serde_json::Value::String(text) => format!("'{text}'"),
+        other => other.to_string(),
+    };
+    let functions = root.get("functions")?;
+    let Value::Mapping(entries) = &functions.value else {
+        let is_nothing = matches!(
+            functions.to_json(),
+            serde_json::Value::Null | serde_json::Value::Bool(false)
+        );
+        let is_wrong = !is_nothing && is_scalar(functions) && functions.as_str() != Some("");
+        return is_wrong.then(|| {
+            let message = format!(
+                "Unexpected \"functions\" configuration: Expected object received: {}",
+                inspected(functions)
+            );
+            (message, functions.clone())
+        });
+    };
+    let (name, function) = entries.iter().find(|(_, function)| is_scalar(function))?;
+    let message = format!(
+        "Unexpected \"{}\" function configuration: Expected object received {})",
+        name.text,
+        inspected(function)
+    );
+    Some((message, function.clone()))
 }
 
 fn mapping(entries: Vec<(&str, Node)>) -> Node {

@@ -2,7 +2,8 @@
 //! number where a text is wanted becomes one, a single value where a list is wanted a list of it.
 //!
 //! The forms lie in `schema.json`, one definition a line: `t` type, `p` properties, `pp` properties
-//! by pattern, `ap` other properties, `r` required ones, `i` items, `e` one of, `c` exactly, `any`,
+//! by pattern, `ap` other properties, `r` required ones, `i` items, `e` one of (`told`: how many of them a
+//! message names), `c` exactly, `any`,
 //! `one`, `all`, `not`, `re` and `rei` patterns, `min` and `max` of numbers, `minl`, `mini`, `minp`
 //! (and `max…`) of lengths, items and properties, `$` another definition.
 
@@ -338,7 +339,11 @@ impl Checker {
         if let Some(Json::Array(allowed)) = schema.get("e")
             && !allowed.iter().any(|allowed| is_same(node, allowed))
         {
-            let texts: Option<Vec<&str>> = allowed.iter().map(Json::as_str).collect();
+            // Runtimes of the past are taken, and not proposed.
+            let told = schema.get("told").and_then(Json::as_u64);
+            let told = told.and_then(|told| usize::try_from(told).ok());
+            let allowed = allowed.iter().take(told.unwrap_or(allowed.len()));
+            let texts: Option<Vec<&str>> = allowed.map(Json::as_str).collect();
             let texts = texts.map(|texts| format!(" [{}]", texts.join(", ")));
             let message = format!(
                 "must be equal to one of the allowed values{}",

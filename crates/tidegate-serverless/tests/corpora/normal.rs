@@ -52,13 +52,14 @@ fn plain(text: &str) -> String {
     LAYERS.replace_all(&text, "$1").into_owned()
 }
 
-/// A transformed SAM template: what it waits for is a set.
+/// A transformed SAM template: what it waits for is a set, and so are alternatives, which the reference
+/// writes in the order of a Python set.
 pub(crate) fn without_order(template: &Value) -> Value {
     match template {
         Value::Object(map) => {
             let fields = map.iter().map(|(key, value)| {
                 let value = match key.as_str() {
-                    "DependsOn" => sorted(value),
+                    "DependsOn" | "Fn::Or" => sorted(value),
                     _ => without_order(value),
                 };
                 (key.clone(), value)
