@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexMap;
+
 use super::{Found, Mistake};
 
 /// The findings that matter, in the framework's words, each once.
@@ -75,7 +77,8 @@ fn events(all: &mut [Option<Found>]) {
         let root = all[none]
             .as_ref()
             .map_or(String::new(), |found| found.rule.clone());
-        let mut kinds: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        // In the order in which the kinds stand in the schema: the first that fits is meant.
+        let mut kinds: IndexMap<String, Vec<usize>> = IndexMap::new();
         for index in &indexes {
             let Some(found) = &all[*index] else { continue };
             if found.rule == root {
