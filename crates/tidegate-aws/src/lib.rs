@@ -44,7 +44,7 @@ pub use evaluate::{Unresolved, evaluate};
 pub use facts::{TypeFacts, facts};
 pub use handler::{Deletion, Handler, LiveResource, Lookup, Resource, tags_of};
 pub use mark::{Mark, TAG_APPLICATION, TAG_ID, TAG_PREFIX};
-pub use retry::{Deadline, Pause, retry, settle};
+pub use retry::{Deadline, Experience, Pause, retry, settle};
 pub use state::{DirectoryState, MemoryState, Record, Records, StateStore};
 #[cfg(feature = "tagging")]
 pub use tagging::TaggingDiscovery;

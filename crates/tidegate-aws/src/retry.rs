@@ -1,5 +1,6 @@
 //! Waiting and trying again, always within a deadline.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tidegate_applier::{ApplierError, ErrorKind};
@@ -105,12 +106,91 @@ where
 pub async fn settle<T, F>(
     deadline: Deadline,
     what: &str,
+    ask: impl FnMut() -> F,
+) -> Result<T, ApplierError>
+where
+    F: Future<Output = Result<Option<T>, ApplierError>>,
+{
+    settle_after(Pause::between_looks(), deadline, what, ask).await
+}
+
+/// How long a kind of change took before: the first look comes when it is likely to be done, and the next ones are close.
+///
+/// A change that takes less is seen late a few times, each time less so; one that takes more is looked at more often.
+#[derive(Debug, Default)]
+pub struct Experience(AtomicU64);
+
+impl Experience {
+    /// Changes that take longer are looked at from the start.
+    const MOST: Duration = Duration::from_secs(10);
+
+    fn expected(&self) -> Option<Duration> {
+        let micros = self.0.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    fn learn(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        let before = self.0.load(Ordering::Relaxed);
+        // One slow change is no rule; a fast one may be the next one too.
+        let next = if before == 0 || took < before {
+            took
+        } else {
+            before.saturating_add((took - before) / 4)
+        };
+        self.0.store(next, Ordering::Relaxed);
+    }
+
+    /// [`settle`], with the first look when the change is expected to be done.
+    ///
+    /// # Errors
+    /// As [`settle`].
+    pub async fn settle<T, F>(
+        &self,
+        deadline: Deadline,
+        what: &str,
+        mut ask: impl FnMut() -> F,
+    ) -> Result<T, ApplierError>
+    where
+        F: Future<Output = Result<Option<T>, ApplierError>>,
+    {
+        let start = Instant::now();
+        let expected = self.expected().filter(|expected| *expected < Self::MOST);
+        let pause = match expected {
+            Some(expected) => {
+                // A little early, and then in small steps.
+                tokio::time::sleep(expected * 9 / 10).await;
+                Pause {
+                    next: (expected / 20).max(Duration::from_millis(5)),
+                    ..Pause::between_looks()
+                }
+            }
+            None => Pause::between_looks(),
+        };
+        let mut looks = 0_u32;
+        let counted = || {
+            looks += 1;
+            ask()
+        };
+        let found = settle_after(pause, deadline, what, counted).await;
+        if found.is_ok() {
+            // Done at the first look: who knows since when.
+            let was_late = looks == 1 && expected.is_some();
+            self.learn(start.elapsed() / if was_late { 2 } else { 1 });
+        }
+        found
+    }
+}
+
+async fn settle_after<T, F>(
+    mut pause: Pause,
+    deadline: Deadline,
+    what: &str,
     mut ask: impl FnMut() -> F,
 ) -> Result<T, ApplierError>
 where
     F: Future<Output = Result<Option<T>, ApplierError>>,
 {
-    let mut pause = Pause::between_looks();
     loop {
         match ask().await {
             Ok(Some(found)) => return Ok(found),
@@ -125,5 +205,65 @@ where
             ));
         }
         pause.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How long a change of `takes` is waited for, and how many looks that costs.
+    async fn waited(experience: &Experience, takes: Duration) -> (Duration, u32) {
+        let (start, looks) = (Instant::now(), Cell::new(0));
+        let deadline = Deadline::after(Duration::from_secs(600));
+        let found = experience.settle(deadline, "a change", || {
+            looks.set(looks.get() + 1);
+            let is_done = start.elapsed() >= takes;
+            async move { Ok(is_done.then_some(())) }
+        });
+        found.await.unwrap();
+        (start.elapsed(), looks.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_learnt_brings_the_look_close_to_the_end() {
+        let experience = Experience::default();
+        let takes = Duration::from_secs(1);
+        let (first, many) = waited(&experience, takes).await;
+        assert!(first < takes * 13 / 10, "{first:?}");
+        for _ in 0..5 {
+            waited(&experience, takes).await;
+        }
+        let (later, few) = waited(&experience, takes).await;
+        assert!(later < takes * 11 / 10, "{later:?}");
+        assert!(few < many, "{few} looks after {many}");
+        // A change that became faster is seen late a few times, and then in time.
+        let fast = Duration::from_millis(100);
+        for _ in 0..5 {
+            waited(&experience, fast).await;
+        }
+        assert!(waited(&experience, fast).await.0 < fast * 13 / 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_come_within_a_fifth_of_the_time() {
+        for millis in [30, 250, 900, 2_500, 8_000] {
+            let takes = Duration::from_millis(millis);
+            let waited = waited(&Experience::default(), takes).await.0;
+            let most = takes * 5 / 4 + Duration::from_millis(30);
+            assert!(waited <= most, "{waited:?} for {takes:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_ends_it_and_teaches_nothing() {
+        let experience = Experience::default();
+        let deadline = Deadline::after(Duration::from_secs(1));
+        let never = experience.settle::<(), _>(deadline, "nothing", || async { Ok(None) });
+        let error = never.await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Timeout);
+        assert_eq!(experience.expected(), None);
     }
 }

@@ -11,7 +11,8 @@ use aws_sdk_lambda::types as sdk;
 use serde_json::{Map, Value, json};
 use tidegate_applier::{ApplierError, ErrorKind};
 use tidegate_aws::{
-    Artifacts, Deadline, Deletion, Handler, LiveResource, Lookup, Resource, from_sdk, retry, settle,
+    Artifacts, Deadline, Deletion, Experience, Handler, LiveResource, Lookup, Resource, from_sdk,
+    retry, settle,
 };
 use tidegate_manifest::{Health, HealthStatus};
 
@@ -33,6 +34,8 @@ const ROLE_DELAYS: &[&str] = &[
 #[derive(Debug)]
 pub(crate) struct Functions {
     client: Client,
+    code_changes: Experience,
+    setting_changes: Experience,
     artifacts: Arc<dyn Artifacts>,
 }
 
@@ -48,7 +51,12 @@ pub(crate) fn is_role_delay(error: &ApplierError) -> bool {
 
 impl Functions {
     pub(crate) fn new(client: Client, artifacts: Arc<dyn Artifacts>) -> Self {
-        Self { client, artifacts }
+        Self {
+            client,
+            code_changes: Experience::default(),
+            setting_changes: Experience::default(),
+            artifacts,
+        }
     }
 
     /// The bytes or the place of a function's code.
@@ -100,6 +108,21 @@ impl Functions {
         .await
     }
 
+    /// Waits until the change that was just made is done.
+    async fn taken(
+        &self,
+        name: &str,
+        experience: &Experience,
+    ) -> Result<sdk::FunctionConfiguration, ApplierError> {
+        let what = format!("function {name} to take the change");
+        let ask = || async {
+            let found = self.configuration(name).await?;
+            Ok(found.filter(is_settled))
+        };
+        let deadline = Deadline::after(UPDATE_WAIT);
+        experience.settle(deadline, &what, ask).await
+    }
+
     /// Changes the code of the function's `revision` and gives the revision that comes of it.
     async fn update_code(
         &self,
@@ -132,7 +155,7 @@ impl Functions {
             sent.map_err(|error| changed_meanwhile(from_sdk("UpdateFunctionCode", &error)))
         };
         retry(Deadline::after(ROLE_WAIT), is_role_delay, attempt).await?;
-        let found = self.settled(name).await?;
+        let found = self.taken(name, &self.code_changes).await?;
         Ok(found.revision_id().map(str::to_owned))
     }
 
@@ -214,7 +237,7 @@ impl Functions {
             sent.map_err(|error| changed_meanwhile(from_sdk("UpdateFunctionConfiguration", &error)))
         };
         retry(Deadline::after(ROLE_WAIT), is_role_delay, attempt).await?;
-        let found = self.settled(name).await?;
+        let found = self.taken(name, &self.setting_changes).await?;
         Ok(found.revision_id().map(str::to_owned))
     }
 
