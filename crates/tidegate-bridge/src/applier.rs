@@ -17,10 +17,10 @@ use tidegate_applier::{
     ChangePreview, DeleteOutcome, DeleteRequest, Description, ErrorKind, KindFacts, LiveObject,
     Owned, OwnedList, OwnerRef, ReadOptions, ReadResult, Scope,
 };
-use tidegate_manifest::{Diagnostic, GroupKind, Origin, ResourceKey, Target};
+use tidegate_manifest::{Diagnostic, GroupKind, Object, Origin, ResourceKey, Target};
 use tokio::sync::Mutex;
 
-use crate::binding::{Binding, Defaults, LeaseSettings, SourceSettings, from_value};
+use crate::binding::{self, Binding, Defaults, LeaseSettings, SourceSettings, from_value};
 use crate::bridge::{Bridge, View};
 use shape::Plan;
 use store::Store;
@@ -378,6 +378,26 @@ impl Applier for BridgeApplier {
         if let Some(inner) = &self.inner {
             inner.announce(owner, wanted);
         }
+    }
+
+    fn check(&self, wanted: &mut dyn Iterator<Item = &Object>) -> Vec<Diagnostic> {
+        let objects: Vec<&Object> = wanted.collect();
+        let inner = self.inner.as_ref();
+        let mut found =
+            inner.map_or_else(Vec::new, |inner| inner.check(&mut objects.iter().copied()));
+        let bindings = objects
+            .into_iter()
+            .filter(|object| object.group_kind().is(GROUP, KIND));
+        for object in bindings {
+            let findings =
+                binding::findings(&object.body, &object.origin, &self.defaults, &environment);
+            found.extend(
+                findings
+                    .into_iter()
+                    .map(|finding| finding.object(object.short())),
+            );
+        }
+        found
     }
 
     async fn read(&self, keys: Vec<ResourceKey>, options: ReadOptions) -> Vec<ReadResult> {

@@ -274,6 +274,35 @@ pub fn from_value(
     defaults: &Defaults,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Binding, Vec<Diagnostic>> {
+    let mut found = of_value(value, origin, defaults, env);
+    let Some(mut binding) = found.bindings.pop() else {
+        return Err(found.findings);
+    };
+    binding.origin = origin.clone();
+    binding.aws = defaults.aws_of(binding.aws);
+    Ok(binding)
+}
+
+/// What is wrong with a document that is a value already, warnings too; each finding stands at the document.
+pub(crate) fn findings(
+    value: &serde_json::Value,
+    origin: &Origin,
+    defaults: &Defaults,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Vec<Diagnostic> {
+    let mut findings = of_value(value, origin, defaults, env).findings;
+    for finding in &mut findings {
+        finding.origin = origin.clone();
+    }
+    findings
+}
+
+fn of_value(
+    value: &serde_json::Value,
+    origin: &Origin,
+    defaults: &Defaults,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Bindings {
     let mut value = value.clone();
     if let Some(fields) = value.as_object_mut() {
         fields.remove("status");
@@ -286,12 +315,7 @@ pub fn from_value(
     };
     let mut found = Bindings::default();
     read_document(value, &place, env, &mut found);
-    let Some(mut binding) = found.bindings.pop() else {
-        return Err(found.findings);
-    };
-    binding.origin = origin.clone();
-    binding.aws = defaults.aws_of(binding.aws);
-    Ok(binding)
+    found
 }
 
 impl Defaults {

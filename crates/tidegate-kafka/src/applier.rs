@@ -14,7 +14,7 @@ use tidegate_applier::{
     DeleteRequest, Description, ErrorKind, KindFacts, LiveObject, Owned, OwnedList, OwnerRef,
     ReadOptions, ReadResult, Scope,
 };
-use tidegate_manifest::{GroupKind, ResourceKey, Target};
+use tidegate_manifest::{Diagnostic, GroupKind, Object, ResourceKey, Target};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -429,6 +429,11 @@ impl Applier for KafkaApplier {
                 announced.insert(key.clone(), entry);
             }
         }
+    }
+
+    fn check(&self, wanted: &mut dyn Iterator<Item = &Object>) -> Vec<Diagnostic> {
+        let objects: Vec<Object> = wanted.cloned().collect();
+        crate::check(&objects)
     }
 
     async fn read(&self, keys: Vec<ResourceKey>, _: ReadOptions) -> Vec<ReadResult> {
