@@ -432,7 +432,6 @@ impl Sam<'_> {
             let message = "Malformed 'Role' property: Fn::If requires 3 arguments.";
             return Err(Fault::new(subject.id, message));
         };
-        let name = condition.as_str().unwrap_or_default();
         match (is_no_value(then), is_no_value(otherwise)) {
             (true, true) => {
                 lambda.insert("Role".to_owned(), own);
@@ -440,16 +439,17 @@ impl Sam<'_> {
             (true, false) => {
                 let value = json!({"Fn::If": [condition, own, otherwise]});
                 lambda.insert("Role".to_owned(), value);
-                role.attributes.insert("Condition".to_owned(), json!(name));
+                role.attributes
+                    .insert("Condition".to_owned(), condition.clone());
             }
             (false, true) => {
                 let value = json!({"Fn::If": [condition, then, own]});
                 lambda.insert("Role".to_owned(), value);
-                let negated = format!("NOT{name}");
+                let negated = format!("NOT{}", python_shown(condition));
                 role.attributes
                     .insert("Condition".to_owned(), json!(negated));
                 self.conditions
-                    .insert(negated, json!({"Fn::Not": [{"Condition": name}]}));
+                    .insert(negated, json!({"Fn::Not": [{"Condition": condition}]}));
             }
             (false, false) => return Ok(false),
         }

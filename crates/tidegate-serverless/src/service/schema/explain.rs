@@ -18,7 +18,10 @@ pub(super) fn explain(found: Vec<Found>) -> Vec<Mistake> {
         let place = if found.at.is_empty() {
             "root".to_owned()
         } else {
-            format!("'{}'", found.at.join("."))
+            // The framework shows the steps of a JSON pointer as they are written in one.
+            let steps = found.at.iter();
+            let steps = steps.map(|step| step.replace('~', "~0").replace('/', "~1"));
+            format!("'{}'", steps.collect::<Vec<_>>().join("."))
         };
         let message = format!("at {place}: {message}");
         if told.insert(message.clone()) {
