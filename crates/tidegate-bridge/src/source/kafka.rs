@@ -29,6 +29,8 @@ use context::Context;
 /// Chunks between the polling thread and the runtime.
 const CHUNKS: usize = 8;
 const CHUNK_RECORDS: usize = 1_000;
+/// Records of a partition in a chunk for which there is room at once.
+const PARTITION_RECORDS: usize = 32;
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 const POLL: Duration = Duration::from_millis(100);
 /// Longest wait for the thread to leave the group.
@@ -74,6 +76,8 @@ impl KafkaSource {
         config.set("partition.assignment.strategy", "cooperative-sticky");
         for (name, value) in [
             ("queued.max.messages.kbytes", "32768"),
+            // A full queue stops fetching for this long: a second, as the client has it, leaves the queue empty.
+            ("fetch.queue.backoff.ms", "10"),
             ("session.timeout.ms", "10000"),
             ("statistics.interval.ms", "5000"),
             ("topic.metadata.refresh.interval.ms", "60000"),
@@ -188,7 +192,11 @@ fn poll(
                     bytes += record.size();
                     match chunk.last_mut() {
                         Some((_, records)) if names.is_last(&message) => records.push(record),
-                        _ => chunk.push((names.partition(&message), vec![record])),
+                        _ => {
+                            let mut records = Vec::with_capacity(PARTITION_RECORDS);
+                            records.push(record);
+                            chunk.push((names.partition(&message), records));
+                        }
                     }
                 }
                 Some(Err(error)) => {
