@@ -12,17 +12,20 @@ use tidegate_manifest::{HealthStatus, Origin};
 use crate::place::until;
 use crate::sink::{Sink, taken};
 
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn broker() -> Option<(String, String)> {
-    let servers = std::env::var("TIDEGATE_TEST_KAFKA_TLS").ok()?;
-    let authority = std::env::var("TIDEGATE_TEST_KAFKA_CA").ok()?;
-    Some((servers, authority))
+    let servers = std::env::var("TIDEGATE_TEST_KAFKA_TLS");
+    let authority = std::env::var("TIDEGATE_TEST_KAFKA_CA");
+    let broker = servers.ok().zip(authority.ok());
+    if broker.is_none() {
+        eprintln!("SKIPPED: TIDEGATE_TEST_KAFKA_TLS and TIDEGATE_TEST_KAFKA_CA name no broker");
+    }
+    broker
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 async fn a_binding_reads_over_tls_and_trusts_nobody_else() {
     let Some((servers, authority)) = broker() else {
-        eprintln!("SKIPPED: TIDEGATE_TEST_KAFKA_TLS and TIDEGATE_TEST_KAFKA_CA name no broker");
         return;
     };
     let topic = format!("tls-{}", std::process::id());
