@@ -1,8 +1,4 @@
 //! A stream with three replicas, one of which is killed: leases in a table, nothing lost, nothing out of order.
-#![expect(
-    clippy::await_holding_lock,
-    reason = "the guard is dropped before; the lint does not see it"
-)]
 
 use std::time::{Duration, Instant};
 
