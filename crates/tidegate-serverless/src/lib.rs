@@ -17,5 +17,5 @@ mod template;
 pub use cloudformation::{Evaluated, evaluate};
 pub use package::{ArchiveSpec, archive};
 pub use packaging::{Packed, pack_local};
-pub use reader::TemplateReader;
+pub use reader::{TemplateReader, UNLOADABLE_HANDLER};
 pub use template::Template;

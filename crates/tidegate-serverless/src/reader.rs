@@ -238,6 +238,10 @@ fn finish(
     rendered
 }
 
+/// The code of a finding that a template renders with, as the reference tools do, and that must not be deployed: the
+/// function would be Active and fail at every event. Whoever applies what was rendered takes it as an error.
+pub const UNLOADABLE_HANDLER: &str = "TG1308";
+
 /// The handler's module must be in the function's archive.
 fn check_handler(
     template: &Template,
@@ -247,7 +251,7 @@ fn check_handler(
     let id = function.logical_id.as_str();
     let missing = handler::check(id, &function.properties, artifact)?;
     let place = template.place(&["Resources", id, "Properties", "Handler"]);
-    let found = Diagnostic::error("TG1308", missing.message, place);
+    let found = Diagnostic::warning(UNLOADABLE_HANDLER, missing.message, place);
     Some(found.object(id.to_owned()).help(missing.help))
 }
 

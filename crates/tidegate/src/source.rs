@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use tidegate_engine::{Desired, RenderedSource, Source, Wanted};
 use tidegate_manifest::{
     AppProject, Application, ApplicationSource, Diagnostic, Origin, Renderer as RendererKind,
+    Severity,
 };
 use tidegate_render::{AwsEnvironment, ReadSet, RenderInput, Rendered, Renderers};
+use tidegate_serverless::UNLOADABLE_HANDLER;
 
 use crate::{Error, Places, Repository, Snapshot};
 
@@ -181,6 +183,11 @@ impl GitSource {
         }
         let objects = sources.iter().flat_map(|source| &source.objects);
         diagnostics.extend(tidegate_policy::check(objects));
+        for finding in &mut diagnostics {
+            if finding.code == UNLOADABLE_HANDLER {
+                finding.severity = Severity::Error;
+            }
+        }
         Ok(Desired {
             application: Arc::clone(&self.inner.application),
             project: Arc::clone(&self.inner.project),
