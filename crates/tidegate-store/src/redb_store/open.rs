@@ -2,12 +2,17 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use ::redb::{Database, DatabaseError, StorageError};
 
 use super::{CACHE_BYTES, guarded};
 use crate::StoreError;
 
+/// How long the lock of a process that has ended is waited for.
+const ORPHANS_WAIT: Duration = Duration::from_secs(5);
+/// Between two tries.
+const ORPHANS_POLL: Duration = Duration::from_millis(20);
 /// Longest owner note that is read.
 const NOTE_BYTES_MAX: usize = 200;
 
@@ -22,12 +27,33 @@ pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
             reason: error.to_string(),
         })?;
     }
-    guarded(path, "opened", || {
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        builder
-            .create(path)
-            .map_err(|error| database_error(path, error))
+    let end = Instant::now() + ORPHANS_WAIT;
+    loop {
+        let opened = guarded(path, "opened", || {
+            let mut builder = Database::builder();
+            builder.set_cache_size(CACHE_BYTES);
+            builder
+                .create(path)
+                .map_err(|error| database_error(path, error))
+        });
+        match opened {
+            Err(StoreError::Locked { .. }) if is_holder_gone(path) && Instant::now() < end => {
+                std::thread::sleep(ORPHANS_POLL);
+            }
+            opened => return opened,
+        }
+    }
+}
+
+/// Whether the process that left the note has ended: the lock is then held by a child of it that was being started when
+/// it was killed, and goes as soon as that child runs its own program.
+fn is_holder_gone(path: &Path) -> bool {
+    let noted = holder(path);
+    let number = noted.rsplit_once("(process ").map(|(_, number)| number);
+    let number = number.and_then(|number| number.strip_suffix(')')?.parse::<u32>().ok());
+    let processes = Path::new("/proc");
+    number.is_some_and(|number| {
+        processes.join("self").exists() && !processes.join(number.to_string()).exists()
     })
 }
 
@@ -98,5 +124,36 @@ fn holder(path: &Path) -> String {
         "another process".to_owned()
     } else {
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_of_a_process_that_ended_is_waited_for() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("state.redb");
+        let held = open(&path).unwrap();
+        // Process numbers end before this one.
+        std::fs::write(note_path(&path), "tidegate (process 4194999)").unwrap();
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(held);
+        });
+        assert!(open(&path).is_ok());
+        release.join().unwrap();
+    }
+
+    #[test]
+    fn the_lock_of_a_living_process_is_told_at_once() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let path = dir.path().join("state.redb");
+        let _held = open(&path).unwrap();
+        note_owner(&path).unwrap();
+        let began = Instant::now();
+        assert!(matches!(open(&path), Err(StoreError::Locked { .. })));
+        assert!(began.elapsed() < ORPHANS_WAIT);
     }
 }
