@@ -102,7 +102,7 @@ impl Call<'_> {
     pub(super) fn deregister_consumer(&mut self) -> Result<Value, Refusal> {
         let gone = self.scope.after(self.delays.consumer);
         let (consumer, _) = self.consumer()?;
-        consumer.gone_at = Some(gone);
+        consumer.gone_at.get_or_insert(gone);
         Ok(Value::Null)
     }
 

@@ -127,9 +127,12 @@ impl Call<'_> {
                 ),
             ));
         }
-        stream.status = Status::Deleting;
-        stream.consumers.clear();
-        stream.due = Some((due, Change::Nothing));
+        // One that is going already goes when it was to go.
+        if stream.status != Status::Deleting {
+            stream.status = Status::Deleting;
+            stream.consumers.clear();
+            stream.due = Some((due, Change::Nothing));
+        }
         Ok(Value::Null)
     }
 
