@@ -4,7 +4,7 @@
 //! consumers are asked for than a topic has partitions, or that failures go nowhere, only the whole pipeline shows. Pure:
 //! the objects of an Application go in, findings with their file and line come out.
 //!
-//! Facts are typed ([`facts`]): a rule never reads a document. What a document leaves to the target (a stream known only by
+//! Facts are typed: a rule never reads a document. What a document leaves to the target (a stream known only by
 //! the ARN of another account, a topic of another repository) gives no finding.
 
 mod facts;
