@@ -49,6 +49,11 @@ pub(crate) fn is_role_delay(error: &ApplierError) -> bool {
             && error.message.contains("in progress"))
 }
 
+/// What is waited for, in words.
+fn change_of(name: &str) -> String {
+    format!("function {name} to take the change")
+}
+
 impl Functions {
     pub(crate) fn new(client: Client, artifacts: Arc<dyn Artifacts>) -> Self {
         Self {
@@ -98,14 +103,18 @@ impl Functions {
         }
     }
 
+    /// The function, when no change of it is under way.
+    async fn at_rest(
+        &self,
+        name: &str,
+    ) -> Result<Option<sdk::FunctionConfiguration>, ApplierError> {
+        Ok(self.configuration(name).await?.filter(is_settled))
+    }
+
     /// Waits until no change is under way.
     async fn settled(&self, name: &str) -> Result<sdk::FunctionConfiguration, ApplierError> {
-        let what = format!("function {name} to take the change");
-        settle(Deadline::after(UPDATE_WAIT), &what, || async {
-            let found = self.configuration(name).await?;
-            Ok(found.filter(is_settled))
-        })
-        .await
+        let deadline = Deadline::after(UPDATE_WAIT);
+        settle(deadline, &change_of(name), || self.at_rest(name)).await
     }
 
     /// Waits until the change that was just made is done.
@@ -114,13 +123,9 @@ impl Functions {
         name: &str,
         experience: &Experience,
     ) -> Result<sdk::FunctionConfiguration, ApplierError> {
-        let what = format!("function {name} to take the change");
-        let ask = || async {
-            let found = self.configuration(name).await?;
-            Ok(found.filter(is_settled))
-        };
         let deadline = Deadline::after(UPDATE_WAIT);
-        experience.settle(deadline, &what, ask).await
+        let at_rest = || self.at_rest(name);
+        experience.settle(deadline, &change_of(name), at_rest).await
     }
 
     /// Changes the code of the function's `revision` and gives the revision that comes of it.
